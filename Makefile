@@ -1,0 +1,57 @@
+# One way to run everything.  Needs Python >= 3.11 and make; `make help` lists the targets.
+PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
+PYTHON ?= $(firstword $(foreach p,$(PYTHONS),$(shell $(p) -c 'import sys; print("$(p)" * (sys.version_info >= (3, 11)))' 2>/dev/null)))
+PY := .venv/bin/python
+PIP := -m pip --disable-pip-version-check --no-input --quiet
+SEEDS ?= 200
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format proto bench docs simulate prove-A lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-zA-Z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+demo: .venv/ready ## three nodes, two workers, real jobs, the leader killed half-way (KEEP=1 leaves them running)
+	@$(PY) -m examples.demo $(if $(KEEP),--keep)
+
+test: .venv/ready ## lint, types and every test, with the time of each part (PARTS="lint unit" for some)
+	@$(PY) tests/parts.py $(PARTS)
+
+lint: .venv/ready ## ruff: rules and format
+	@$(PY) tests/parts.py lint
+
+types: .venv/ready ## mypy, strict, over package and tests
+	@$(PY) tests/parts.py types
+
+format: .venv/ready ## rewrite the sources in the one format, sort imports
+	@$(PY) -m ruff check --quiet --select I --fix . && $(PY) -m ruff format --quiet .
+
+proto: .venv/ready ## generate the protobuf code from proto/
+	@$(PY) proto/generate.py
+
+bench: .venv/ready ## measure; bench/README.md says what each number means
+	@$(PY) -m bench
+
+docs: .venv/ready ## generate the reference pages that come from the code
+	@$(PY) docs/generate.py
+
+simulate: .venv/ready ## seeded clusters under faults in virtual time (SEEDS=n)
+	@$(PY) -m orchestrix_raft.simulation --seeds $(SEEDS)
+
+prove-A: .venv/ready ## the promises of the first milestone, on real processes
+	@$(PY) -m pytest tests/cluster tests/prove
+
+lock: ## resolve the newest versions of all dependencies into requirements.lock
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python $(PIP) install --upgrade pip && .venv-lock/bin/python $(PIP) install --group dev .
+	@.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude orchestrix-raft | sed "s/^uvloop==.*/&; sys_platform != 'win32'/" > requirements.lock
+	@rm -rf .venv-lock && touch requirements.lock
+
+clean: ## remove the environment, caches and build results
+	@rm -rf .venv .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+.venv/ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 found; name one: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@echo "building .venv from requirements.lock" && rm -rf .venv && $(PYTHON) -m venv .venv
+	@$(PY) $(PIP) install -r requirements.lock && $(PY) $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,105 @@
+"""orchestrix-raft: background jobs on a cluster that is its own database.
+
+The names below are the public API.  They are imported on first use, so that importing the package is
+cheap for programs that need only a part of it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from orchestrix_raft.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from orchestrix_raft.client.aio import AsyncClient
+    from orchestrix_raft.client.model import (
+        Attempt,
+        ClusterStatus,
+        Job,
+        LogLine,
+        RetryPolicy,
+    )
+    from orchestrix_raft.client.sync import Client
+    from orchestrix_raft.wire.errors import (
+        AlreadyExists,
+        DeadlineExceeded,
+        InvalidArgument,
+        JobFailed,
+        JobNotFound,
+        OrchestrixError,
+        OutcomeUnknown,
+        PermissionDenied,
+        QuotaExceeded,
+        Unavailable,
+    )
+    from orchestrix_raft.wire.transport import TlsFiles
+    from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Retry
+    from orchestrix_raft.worker.worker import Worker
+
+_ERRORS = "orchestrix_raft.wire.errors"
+_MODEL = "orchestrix_raft.client.model"
+_CONTEXT = "orchestrix_raft.worker.context"
+_HOME = {
+    "AlreadyExists": _ERRORS,
+    "AsyncClient": "orchestrix_raft.client.aio",
+    "Attempt": _MODEL,
+    "Client": "orchestrix_raft.client.sync",
+    "ClusterStatus": _MODEL,
+    "DeadlineExceeded": _ERRORS,
+    "Discard": _CONTEXT,
+    "InvalidArgument": _ERRORS,
+    "Job": _MODEL,
+    "JobCancelled": _CONTEXT,
+    "JobContext": _CONTEXT,
+    "JobFailed": _ERRORS,
+    "JobNotFound": _ERRORS,
+    "LogLine": _MODEL,
+    "OrchestrixError": _ERRORS,
+    "OutcomeUnknown": _ERRORS,
+    "PermissionDenied": _ERRORS,
+    "QuotaExceeded": _ERRORS,
+    "Retry": _CONTEXT,
+    "RetryPolicy": _MODEL,
+    "TlsFiles": "orchestrix_raft.wire.transport",
+    "Unavailable": _ERRORS,
+    "Worker": "orchestrix_raft.worker.worker",
+}
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncClient",
+    "Attempt",
+    "Client",
+    "ClusterStatus",
+    "DeadlineExceeded",
+    "Discard",
+    "InvalidArgument",
+    "Job",
+    "JobCancelled",
+    "JobContext",
+    "JobFailed",
+    "JobNotFound",
+    "LogLine",
+    "OrchestrixError",
+    "OutcomeUnknown",
+    "PermissionDenied",
+    "QuotaExceeded",
+    "Retry",
+    "RetryPolicy",
+    "TlsFiles",
+    "Unavailable",
+    "Worker",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,257 @@
+"""What a request must look like.  Pure: takes values, says what is wrong in one line, or nothing.
+
+Every check answers with the limit and what was given.  `job` is on the hot path: no loops, no calls for
+what is at its default.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from orchestrix_raft.api.errors import Refusal, invalid
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.job import JobSpec
+from orchestrix_raft.domain.retry import DEFAULT_RETRY, RetryPolicy
+from orchestrix_raft.domain.session import Hello
+
+TIME_MAX_MS: Final = 253_402_300_799_999  # the end of the year 9999: what RFC 3339 can write
+MULTIPLIER_MAX_PERMILLE: Final = 1_000_000
+WAIT_MAX_MS: Final = 60_000
+REQUEST_ID_BYTES: Final = 16
+HELD_MAX: Final = 2 * limits.CAPACITY  # running handlers and results that wait for their acknowledgement
+
+_QUEUE: Final = re.compile(r"[A-Za-z0-9._:/@-]+").fullmatch
+_LABEL: Final = re.compile(r"[A-Za-z0-9._:/@=-]+").fullmatch
+_QUEUE_CHARS: Final = "letters, digits and . _ - : / @"
+_JSON_OBJECT: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_JSON: Final = msgspec.json.Decoder().decode
+
+
+def job(spec: JobSpec) -> Rejected | None:
+    """What is wrong with a new job, if anything."""
+    wrong = _names(spec) or _args(spec.args)
+    if wrong is None and not -limits.PRIORITY_MAX <= spec.priority <= limits.PRIORITY_MAX:
+        wrong = _wrong("PRIORITY_OUT_OF_RANGE", f"priority {spec.priority}: at most +-{limits.PRIORITY_MAX}")
+    if wrong is None and (spec.run_at_ms or spec.delay_ms or spec.timeout_ms):
+        wrong = _times(spec)
+    if wrong is None and spec.retry is not DEFAULT_RETRY:
+        wrong = _retry(spec.retry)
+    if wrong is None and spec.labels:
+        wrong = _labels(spec.labels)
+    return wrong
+
+
+def _wrong(reason: str, message: str) -> Rejected:
+    return Rejected(Code.INVALID_ARGUMENT, reason, message)
+
+
+def _names(spec: JobSpec) -> Rejected | None:
+    if len(spec.job_id) != limits.JOB_ID_BYTES:
+        return _job_id(spec.job_id)
+    if not 0 < len(spec.type) <= limits.TYPE_CHARS or not spec.type.isprintable() or " " in spec.type:
+        return job_type(spec.type)
+    if len(spec.queue) > limits.QUEUE_CHARS or not _QUEUE(spec.queue):
+        return queue(spec.queue)
+    if len(spec.unique_key) > limits.KEY_CHARS:
+        return _too_long("unique_key", spec.unique_key)
+    if len(spec.correlation_id) > limits.KEY_CHARS:
+        return _too_long("correlation_id", spec.correlation_id)
+    return None
+
+
+def _job_id(job_id: bytes) -> Rejected:
+    return _wrong(
+        "JOB_ID_INVALID", f"job_id has {len(job_id)} bytes: it must be the {limits.JOB_ID_BYTES} of a UUID"
+    )
+
+
+def _too_long(field: str, text: str) -> Rejected:
+    return _wrong(
+        f"{field.upper()}_TOO_LONG", f"{field} has {len(text)} characters: at most {limits.KEY_CHARS}"
+    )
+
+
+def job_type(text: str) -> Rejected | None:
+    """A type is printable, without blanks."""
+    if not text:
+        return _wrong("TYPE_INVALID", "type is empty: name the handler that runs the job")
+    if len(text) > limits.TYPE_CHARS:
+        return _wrong("TYPE_INVALID", f"type has {len(text)} characters: at most {limits.TYPE_CHARS}")
+    if not text.isprintable() or " " in text:
+        return _wrong("TYPE_INVALID", f"type {text!r}: no blanks and no control characters, please")
+    return None
+
+
+def queue(text: str) -> Rejected | None:
+    """Queue names are safe in shells, URLs and metrics."""
+    if len(text) > limits.QUEUE_CHARS:
+        return _wrong("QUEUE_INVALID", f"queue has {len(text)} characters: at most {limits.QUEUE_CHARS}")
+    if not _QUEUE(text):
+        return _wrong("QUEUE_INVALID", f"queue {text!r}: only {_QUEUE_CHARS} are allowed, and at least one")
+    return None
+
+
+def _args(args: bytes) -> Rejected | None:
+    if len(args) > limits.PAYLOAD_BYTES:
+        return _wrong("ARGS_TOO_LARGE", f"args have {len(args)} bytes: at most {limits.PAYLOAD_BYTES}")
+    try:
+        # Decoded in full: a scan for the structure alone lets invalid UTF-8 and endless numbers through.
+        _JSON_OBJECT(args)
+    except msgspec.ValidationError as error:
+        message = (
+            f"args: {error}; a JSON object is needed, its members become the handler's keyword arguments"
+        )
+        return _wrong("ARGS_NOT_AN_OBJECT", message)
+    except (ValueError, RecursionError) as error:
+        return _wrong("ARGS_NOT_JSON", f"args are not JSON: {error}")
+    return None
+
+
+def result(text: bytes) -> str:
+    """What is wrong with a handler's result; "" if nothing is."""
+    if len(text) > limits.PAYLOAD_BYTES:
+        return f"the result has {len(text)} bytes: at most {limits.PAYLOAD_BYTES}"
+    try:
+        _JSON(text)
+    except (ValueError, RecursionError) as error:
+        return f"the result is not JSON: {error}"
+    return ""
+
+
+def _times(spec: JobSpec) -> Rejected | None:
+    if spec.run_at_ms and spec.delay_ms:
+        return _wrong("RUN_AT_AND_DELAY", "run_at_ms and delay_ms exclude each other: give one of them")
+    if spec.run_at_ms > TIME_MAX_MS:
+        return _wrong(
+            "RUN_AT_OUT_OF_RANGE", f"run_at_ms {spec.run_at_ms} is after the year 9999: milliseconds?"
+        )
+    return _duration("delay_ms", spec.delay_ms) or _duration("timeout_ms", spec.timeout_ms)
+
+
+def _duration(field: str, value_ms: int) -> Rejected | None:
+    if value_ms > limits.DURATION_MS:
+        days = limits.DURATION_MS // 86_400_000
+        return _wrong("DURATION_TOO_LONG", f"{field} {value_ms}: at most {limits.DURATION_MS} ({days} days)")
+    return None
+
+
+def _retry(policy: RetryPolicy) -> Rejected | None:
+    for field, value, most in (
+        ("max_retries", policy.max_retries, limits.RETRIES_MAX),
+        ("multiplier_permille", policy.multiplier_permille, MULTIPLIER_MAX_PERMILLE),
+        ("jitter_percent", policy.jitter_percent, 100),
+    ):
+        if value > most:
+            return _wrong("RETRY_POLICY_INVALID", f"retry.{field} {value}: at most {most}")
+    return _duration("retry.delay_ms", policy.delay_ms) or _duration(
+        "retry.max_delay_ms", policy.max_delay_ms
+    )
+
+
+def _labels(labels: Iterable[str]) -> Rejected | None:
+    found = tuple(labels)
+    if len(found) > limits.LABELS:
+        return _wrong("LABELS_INVALID", f"{len(found)} labels: at most {limits.LABELS}")
+    for label in found:
+        if len(label) > limits.QUEUE_CHARS or not _LABEL(label):
+            allowed = f"1 to {limits.QUEUE_CHARS} {_QUEUE_CHARS} ="
+            return _wrong(
+                "LABELS_INVALID", f"label {label[: limits.QUEUE_CHARS]!r}: only {allowed} are allowed"
+            )
+    return None
+
+
+def batch(count: int, size: int) -> Rejected | None:
+    """The size of one Enqueue request: `count` jobs in `size` bytes of message."""
+    if count == 0:
+        return _wrong("BATCH_EMPTY", "the request has no jobs")
+    if count > limits.BATCH_JOBS:
+        return _wrong(
+            "BATCH_TOO_LARGE", f"the request has {count} jobs: at most {limits.BATCH_JOBS}, please split it"
+        )
+    if size > limits.BATCH_BYTES:
+        return _wrong(
+            "BATCH_TOO_LARGE", f"the request has {size} bytes: at most {limits.BATCH_BYTES}, please split it"
+        )
+    return None
+
+
+def job_id(value: bytes) -> bytes:
+    """The id as given; raises `Refusal` if it is none."""
+    if len(value) != limits.JOB_ID_BYTES:
+        raise Refusal(_job_id(value))
+    return value
+
+
+def job_ids(values: Iterable[bytes]) -> tuple[bytes, ...]:
+    """1 to 1,000 ids; raises `Refusal`."""
+    found = tuple(values)
+    if not 0 < len(found) <= limits.BATCH_JOBS:
+        raise invalid("BATCH_TOO_LARGE", f"{len(found)} job ids: from 1 to {limits.BATCH_JOBS}, please")
+    for value in found:
+        job_id(value)
+    return found
+
+
+def request_id(value: bytes) -> bytes:
+    """16 bytes; raises `Refusal`."""
+    if len(value) != REQUEST_ID_BYTES:
+        raise invalid(
+            "REQUEST_ID_INVALID", f"request_id has {len(value)} bytes: {REQUEST_ID_BYTES} random ones, please"
+        )
+    return value
+
+
+def text(field: str, value: str) -> str:
+    """A reason or message of bounded length; raises `Refusal`."""
+    if len(value) > limits.MESSAGE_CHARS:
+        raise invalid(
+            f"{field.upper()}_TOO_LONG",
+            f"{field} has {len(value)} characters: at most {limits.MESSAGE_CHARS}",
+        )
+    return value
+
+
+def page(limit: int, default: int) -> int:
+    """How many items to list; 0 means `default`; raises `Refusal`."""
+    if limit > limits.PAGE:
+        raise invalid("LIMIT_OUT_OF_RANGE", f"limit {limit}: at most {limits.PAGE}")
+    return limit or default
+
+
+def wait_ms(value: int) -> int:
+    """How long one WaitJob may take; raises `Refusal`."""
+    if value > WAIT_MAX_MS:
+        raise invalid("TIMEOUT_TOO_LONG", f"timeout_ms {value}: at most {WAIT_MAX_MS}, then ask again")
+    return value
+
+
+def name_filter(check: Callable[[str], Rejected | None], value: str) -> str:
+    """A filter of a listing: empty, or a name that could exist; raises `Refusal`."""
+    wrong = check(value) if value else None
+    if wrong is not None:
+        raise Refusal(wrong)
+    return value
+
+
+def hello(message: Hello) -> str:
+    """What is wrong with a worker's Hello; "" if nothing is."""
+    if len(message.session_id) != limits.JOB_ID_BYTES:
+        return f"session_id has {len(message.session_id)} bytes: {limits.JOB_ID_BYTES} random ones, please"
+    if len(message.name) > limits.TYPE_CHARS:
+        return f"name has {len(message.name)} characters: at most {limits.TYPE_CHARS}"
+    if not 0 < len(message.queues) <= limits.QUEUES_OF_A_WORKER:
+        return f"{len(message.queues)} queues: from 1 to {limits.QUEUES_OF_A_WORKER}, please"
+    if not 0 < message.capacity <= limits.CAPACITY:
+        return f"capacity {message.capacity}: from 1 to {limits.CAPACITY}, please"
+    if len(message.held) > HELD_MAX:
+        return f"{len(message.held)} held jobs: at most {HELD_MAX}"
+    if any(len(held_id) != limits.JOB_ID_BYTES for held_id, _ in message.held):
+        return f"a held job's id has not {limits.JOB_ID_BYTES} bytes"
+    wrong = _labels(message.labels)
+    for name in message.queues:
+        wrong = wrong or queue(name)
+    return wrong.message if wrong is not None else ""

@@ -1,0 +1,69 @@
+"""ClusterService: how this node sees the cluster, and handing over the leadership."""
+
+from typing import Final
+
+from orchestrix_raft.api.calls import handlers
+from orchestrix_raft.api.errors import Handlers, Refusal, invalid
+from orchestrix_raft.api.workers import stuck_slots
+from orchestrix_raft.coordinator.port import ClusterView, NodePort, NodeView
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.wire import cluster as wire
+from orchestrix_raft.wire.services import CLUSTER
+from orchestrix_raft.wire.workers import worker_info
+
+_NEVER_HEARD: Final = "unknown"
+
+
+class ClusterService:
+    """One per server; holds nothing but the node."""
+
+    def __init__(self, node: NodePort) -> None:
+        self._node = node
+
+    def handlers(self) -> Handlers:
+        """For `Server.add_generic_rpc_handlers`."""
+        return handlers(CLUSTER, {"Status": self.status, "TransferLeadership": self.transfer_leadership})
+
+    async def status(self, _request: wire.StatusRequest) -> wire.StatusResponse:
+        """Everything this node knows; works without a leader."""
+        view = self._node.status()
+        response = _status(view)
+        for session in view.sessions:
+            response.workers.append(worker_info(session, stuck_slots(self._node, session)))
+        return response
+
+    async def transfer_leadership(
+        self, request: wire.TransferLeadershipRequest
+    ) -> wire.TransferLeadershipResponse:
+        """Returns the node that leads now."""
+        if len(request.node_id) > limits.QUEUE_CHARS:
+            raise invalid("NODE_ID_INVALID", f"node_id has {len(request.node_id)} characters")
+        target = await self._node.transfer_leadership(request.node_id)
+        if isinstance(target, Rejected):
+            raise Refusal(target)
+        return wire.TransferLeadershipResponse(target=target)
+
+
+def _status(view: ClusterView) -> wire.StatusResponse:
+    return wire.StatusResponse(
+        leader=view.leader,
+        term=view.term,
+        commit_index=view.commit_index,
+        applied_index=view.applied_index,
+        nodes=[_node(node) for node in view.nodes],
+        jobs={state.word: count for state, count in view.jobs.items()},
+        queues=[wire.QueueStatus(**queue._asdict()) for queue in view.queues],
+        answered_by=view.answered_by,
+        cluster_id=view.cluster_id,
+        digest=view.digest.hex(),
+        problems=view.problems,
+        stale=view.stale,
+        wall_ms=view.wall_ms,
+    )
+
+
+def _node(node: NodeView) -> wire.NodeStatus:
+    fields = node._asdict()
+    fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
+    return wire.NodeStatus(**fields)

@@ -1,0 +1,87 @@
+"""The program: its commands, and the one place where exceptions become an exit code and a line on stderr.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
+"""
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrix_raft import OrchestrixError
+from orchestrix_raft.cli import cluster, dev, jobs, node, options, output, status, workers
+from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.version import VERSION
+
+app = typer.Typer(
+    name="orchestrix-raft",
+    help="Background jobs on a Raft cluster, without a broker.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
+)
+app.command("node")(node.node)
+app.command("dev")(dev.dev)
+app.command("status")(status.status)
+app.command("enqueue")(jobs.enqueue)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(workers.app, name="workers")
+app.add_typer(cluster.app, name="cluster")
+app.command("worker")(workers.worker)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"orchestrix-raft {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    servers: options.Servers = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    options.remember_servers(context, servers)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and leave the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # who follows a log through a pipe wants it now
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    try:
+        code = app(arguments, prog_name="orchestrix-raft", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        return _usage(error)
+    except (OrchestrixError, Failure) as error:
+        output.trouble(str(error) or type(error).__name__)
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, a pager) has what it wanted.  Nothing more may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: typer.TyperException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # typer does not export it; its message is the help
+        print(error.message, file=sys.stderr)
+        return error.exit_code
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "orchestrix-raft"
+    output.trouble(f"{error.format_message().rstrip('.')} (see {command} --help)")
+    return error.exit_code

@@ -1,0 +1,98 @@
+"""`node`: the composition root.  Options become a process with storage, consensus, core and API around it."""
+
+import asyncio
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from orchestrix_raft.api.errors import ApiError
+from orchestrix_raft.api.server import ApiServer
+from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.consensus.port import SafetyFault
+from orchestrix_raft.coordinator.link import LinkError
+from orchestrix_raft.coordinator.option_table import OPTIONS, Kind, Option, read_value
+from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_config, resolve
+from orchestrix_raft.coordinator.port import NodePort
+from orchestrix_raft.coordinator.process import Process, StartError
+from orchestrix_raft.coordinator.tls import TlsError
+from orchestrix_raft.storage.port import StorageError
+from orchestrix_raft.telemetry import logs
+from orchestrix_raft.wire.transport import TlsFiles, new_event_loop
+
+NOT_YET: Final = frozenset({"join", "dashboard"})
+"""Options of the table that nothing stands behind yet: refused instead of ignored."""
+
+LOG_OPTIONS: Final = (
+    Option("log_format", Kind.WORD, "text", f"of the lines on stderr: {' or '.join(logs.FORMATS)}"),
+    Option("log_level", Kind.WORD, "info", f"of the least important line: {', '.join(logs.LEVELS)}"),
+)
+SHOWN: Final = tuple(option for option in OPTIONS if option.name not in NOT_YET) + LOG_OPTIONS
+"""What `node --help` and the reference list."""
+
+_CONFIG: Final = Option(
+    "config", Kind.PATH, None, "a TOML file that sets any of these (data_dir for --data-dir)"
+)
+
+
+def node(**flags: Any) -> None:
+    """Run a coordinator node until SIGTERM or Ctrl-C.
+
+    Without --peers: a cluster of one on 127.0.0.1:7400.  Every option can also be set in the environment
+    (ORCHESTRIX_DATA_DIR for --data-dir) or in the file of --config (data_dir = "..."); flags win over the
+    environment, that over the file.
+    """
+    try:
+        options = _options(flags, os.environ)
+    except OptionError as error:
+        raise typer.BadParameter(str(error)) from error
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(Process(options, lambda port: _api(port, options)).run())
+    except (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault) as error:
+        raise Failure(str(error)) from error
+
+
+def _options(flags: Mapping[str, object], env: Mapping[str, str]) -> NodeOptions:
+    """Checked options; logging is set up on the way.  OptionError for what cannot be meant."""
+    path: Path | None = read_value(_CONFIG, flags, env, {})
+    toml = read_config(path) if path is not None else {}
+    form, level = (read_value(option, flags, env, toml) for option in LOG_OPTIONS)
+    try:
+        logs.configure(form, level)
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+    of_logs = {option.name for option in LOG_OPTIONS}
+    options = resolve(flags, env, {key: value for key, value in toml.items() if key not in of_logs})
+    for name in NOT_YET:
+        if getattr(options, name) is not None:
+            raise OptionError(f"{name} is not there yet: leave it out")
+    return options
+
+
+def _api(port: NodePort, options: NodeOptions) -> ApiServer:
+    """The API; under TLS a caller must show a certificate of the same authority, as nodes do."""
+    files = options.tls
+    if files is None:
+        return ApiServer(port)
+    return ApiServer(port, TlsFiles(ca=str(files.ca), cert=str(files.cert), key=str(files.key)))
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """A row of the table as a parameter that typer understands."""
+    default = "" if option.default is None else f" [default: {option.default}]"
+    info: Any = typer.Option(
+        option.flag, metavar=option.kind.value or None, help=option.why + default, show_default=False
+    )
+    kind: Any = bool if option.kind is Kind.SWITCH else str
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info]
+    )
+
+
+_PARAMETERS = [_parameter(option) for option in (*SHOWN, _CONFIG)]
+node.__signature__ = inspect.Signature(_PARAMETERS)  # type: ignore[attr-defined]
+node.__annotations__ = {parameter.name: parameter.annotation for parameter in _PARAMETERS}

@@ -1,0 +1,168 @@
+"""`status`: the cluster as the best informed of the servers asked sees it, and what is wrong with it."""
+
+import asyncio
+import time
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+import typer
+
+from orchestrix_raft import AsyncClient, OrchestrixError
+from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.cli.values import STATES
+from orchestrix_raft.client.model import ClusterStatus, WorkerStatus
+from orchestrix_raft.wire.transport import TlsFiles
+
+WATCH_S: Final = 1.0
+ANSWER_S: Final = 2.0  # a server that is silent for this long is reported as such
+
+
+class Silent(NamedTuple):
+    """A server that gave no answer."""
+
+    server: str
+    error: str
+
+
+def status(
+    context: typer.Context,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every second, until Ctrl-C.")] = False,
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Show the leader, the members, jobs by state, queues and workers.
+
+    With --watch and --json: one document per line.
+    """
+    chosen = options.choose_servers(context, servers)
+    while True:
+        try:
+            answer, silent = ask(chosen, options.tls_files())
+        except Failure as failure:
+            if not watch:
+                raise
+            output.trouble(str(failure))
+        else:
+            if as_json:
+                _print_document(answer, silent, one_line=watch)
+            else:
+                _print_page(answer, silent, clear=watch)
+        if not watch:
+            return
+        time.sleep(WATCH_S)
+
+
+def ask(servers: tuple[str, ...], tls: TlsFiles | None) -> tuple[ClusterStatus, list[Silent]]:
+    """The answer of the first node that is in touch with a leader, else of the one that is furthest on, and
+    the servers that gave none.  Failure when nobody answers."""
+    answers, silent = asyncio.run(_ask_all(servers, tls))
+    for answer in answers:
+        if answer.leader and not answer.stale:
+            return answer, silent
+    if answers:
+        return max(answers, key=lambda answer: answer.applied_index), silent
+    whole = "; ".join(f"{one.server}: {one.error}" for one in silent)
+    raise Failure(
+        f"no node answered ({whole}): start one with `orchestrix-raft node`, or name others with --servers"
+    )
+
+
+async def _ask_all(
+    servers: tuple[str, ...], tls: TlsFiles | None
+) -> tuple[list[ClusterStatus], list[Silent]]:
+    results = await asyncio.gather(*(_ask(server, tls) for server in servers))
+    answers = [one for one in results if isinstance(one, ClusterStatus)]
+    return answers, [one for one in results if isinstance(one, Silent)]
+
+
+async def _ask(server: str, tls: TlsFiles | None) -> ClusterStatus | Silent:
+    try:
+        async with AsyncClient(server, deadline=ANSWER_S, tls=tls) as client:
+            return await client.status()
+    except OrchestrixError as error:
+        return Silent(server, str(error))
+
+
+def _print_document(answer: ClusterStatus, silent: list[Silent], *, one_line: bool) -> None:
+    document = msgspec.to_builtins(answer)
+    document["jobs"] = {state: answer.jobs.get(state, 0) for state in STATES}
+    document["unreachable"] = [{"server": one.server, "error": one.error} for one in silent]
+    output.document(document, one_line=one_line)
+
+
+def _print_page(answer: ClusterStatus, silent: list[Silent], *, clear: bool) -> None:
+    if clear:
+        output.clear()
+    leader = (
+        answer.leader or "none: nothing new is accepted until a majority of the nodes can reach each other"
+    )
+    output.facts(
+        [
+            ("leader", leader),
+            ("term", answer.term),
+            ("index", f"{answer.applied_index} applied of {answer.commit_index} committed"),
+            (
+                "answered by",
+                answer.answered_by + (" (stale: no contact with a leader)" if answer.stale else ""),
+            ),
+        ]
+    )
+    for problem in answer.problems:
+        output.warning(problem)
+    for one in silent:
+        output.warning(f"{one.server} did not answer: {one.error}")
+    _print_tables(answer)
+
+
+def _print_tables(answer: ClusterStatus) -> None:
+    output.heading("\nnodes")
+    output.table(
+        ("node", "role", "health", "applied", "lag", "owned jobs", "sessions", "last heartbeat", "version"),
+        [
+            (
+                n.node_id,
+                n.role,
+                n.health,
+                n.applied_index,
+                n.lag,
+                n.owned_jobs,
+                n.sessions,
+                n.last_heartbeat,
+                n.version,
+            )
+            for n in answer.nodes
+        ],
+        "none",
+    )
+    output.heading("\njobs")
+    output.table(STATES, [[answer.jobs.get(state, 0) for state in STATES]], "none")
+    output.heading("\nqueues")
+    output.table(
+        ("queue", "scheduled", "pending", "dispatched", "running"),
+        [(q.name, q.scheduled, q.pending, q.dispatched, q.running) for q in answer.queues],
+        "no unfinished jobs",
+    )
+    output.heading("\nworkers")
+    workers_table(answer.workers)
+
+
+def workers_table(workers: list[WorkerStatus]) -> None:
+    """One line per worker process."""
+    output.table(
+        ("worker", "name", "queues", "labels", "used", "stuck", "node", "attached"),
+        [
+            (
+                w.id[:12],
+                w.name,
+                w.queues,
+                w.labels,
+                f"{w.used}/{w.capacity}",
+                w.stuck,
+                "draining" if w.draining else w.node_id or "detached",
+                w.attached_at,
+            )
+            for w in workers
+        ],
+        "no workers: start one with `orchestrix-raft worker MODULE:NAME`",
+    )

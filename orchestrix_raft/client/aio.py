@@ -1,0 +1,295 @@
+"""The client, asynchronous: what `Client` does, as coroutines.  This is the one that holds the truth."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self
+
+from orchestrix_raft.client import building
+from orchestrix_raft.client.building import Chunk, Options
+from orchestrix_raft.client.calls import ATTEMPT_S, Caller
+from orchestrix_raft.client.lane import Lane
+from orchestrix_raft.client.model import (
+    Attempt,
+    ClusterStatus,
+    Job,
+    LogLine,
+    RetryPolicy,
+    attempt_of,
+    job_of,
+    log_line_of,
+    status_of,
+)
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.wire import jobs as wire
+from orchestrix_raft.wire import services
+from orchestrix_raft.wire.cluster import StatusRequest, TransferLeadershipRequest
+from orchestrix_raft.wire.common import ReadOptions
+from orchestrix_raft.wire.errors import (
+    DeadlineExceeded,
+    JobNotFound,
+    OrchestrixError,
+    OutcomeUnknown,
+    Unavailable,
+    error_for,
+)
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, parse_servers
+
+DEADLINE_S: Final = 30.0
+WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
+REQUESTS: Final = 4  # of one enqueue_many under way
+
+_JOBS: Final = services.JOBS.methods
+_CLUSTER: Final = services.CLUSTER.methods
+
+
+class AsyncClient:
+    """Enqueue jobs and look after them, through any node of the cluster.
+
+    `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
+    further members for `deadline` seconds, then raise `Unavailable` (certainly not done) or
+    `OutcomeUnknown`.  What a client wrote, its own later reads see.  Use it on one event loop, and close it
+    (`async with` does).
+    """
+
+    def __init__(
+        self,
+        servers: str | Sequence[str] = DEFAULT_SERVERS,
+        *,
+        deadline: float = DEADLINE_S,
+        tls: TlsFiles | None = None,
+    ) -> None:
+        addresses = parse_servers(servers if isinstance(servers, str) else tuple(servers))
+        self._caller = Caller(addresses, tls, deadline)
+        self._lane = Lane(self._caller)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections.  Calls that are under way fail."""
+        await self._lane.close()
+        await self._caller.close()
+
+    # ---- enqueue ---------------------------------------------------------------------------------------
+
+    async def enqueue(
+        self,
+        type: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        queue: str = "default",
+        priority: int = 0,
+        delay: float | timedelta | None = None,
+        run_at: datetime | None = None,
+        timeout: float | timedelta | None = None,
+        retry: RetryPolicy | None = None,
+        unique_key: str | None = None,
+        job_id: str | None = None,
+        correlation_id: str | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> str:
+        """Enqueue one job and return its id; calls made concurrently share their round trips.
+
+        `args` become the handler's keyword arguments.  `priority`: higher first.  `delay` (seconds) or
+        `run_at` put it off.  `timeout` (seconds) ends an attempt.  `unique_key`: while an unfinished job of
+        the type has it, that job's id is returned instead.  `job_id` (a UUID, made here by default): the
+        same id twice is one job.  Raises `InvalidArgument`, `QuotaExceeded`, `Unavailable`,
+        `OutcomeUnknown`.
+        """
+        options = Options(
+            queue, priority, delay, run_at, timeout, retry, unique_key, job_id, correlation_id, labels
+        )
+        job, size = building.new_job(type, args, options)
+        return format_job_id(await self._lane.enqueue(job, size))
+
+    async def enqueue_many(
+        self,
+        jobs: Iterable[tuple[str, Mapping[str, Any] | None]],
+        *,
+        queue: str = "default",
+        priority: int = 0,
+        delay: float | timedelta | None = None,
+        run_at: datetime | None = None,
+        timeout: float | timedelta | None = None,
+        retry: RetryPolicy | None = None,
+        correlation_id: str | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> list[str]:
+        """Enqueue many jobs given as (type, args) and return their ids in order.
+
+        They travel in batches of up to 1,000 jobs and 4 MiB, each of which is applied as a whole.  When
+        jobs are refused the others are enqueued nevertheless; the exception tells the first refusal and has
+        the ids of the refused jobs.
+        """
+        options = Options(
+            queue, priority, delay, run_at, timeout, retry, None, None, correlation_id, tuple(labels or ())
+        )
+        under_way: set[asyncio.Task[None]] = set()
+        chunks: list[Chunk] = []
+        try:
+            for chunk in building.chunks(jobs, options):
+                if len(under_way) == REQUESTS:
+                    done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                chunks.append(chunk)
+                under_way.add(asyncio.create_task(self._send(chunk)))
+            for task in under_way:
+                await task
+        finally:
+            for task in under_way:
+                task.cancel()
+        refused = [refusal for chunk in chunks for refusal in chunk.refused]
+        if refused:
+            raise _first_of(refused, sum(len(chunk.ids) for chunk in chunks))
+        return [job_id for chunk in chunks for job_id in chunk.ids]
+
+    async def _send(self, chunk: Chunk) -> None:
+        """Enqueue one batch; refusals are left in it."""
+        try:
+            response: wire.EnqueueResponse = await self._caller.call(_JOBS["Enqueue"], chunk.request)
+        except (Unavailable, OutcomeUnknown) as error:
+            error.job_ids = tuple(chunk.ids)
+            raise
+        except OrchestrixError as error:  # every job of the batch was refused; this is the first one's reason
+            error.job_ids = tuple(chunk.ids)
+            chunk.refused = [error]
+            return
+        self._caller.wrote(response.applied_index)
+        for existing in response.existing:
+            chunk.ids[existing.position] = format_job_id(existing.job_id)
+        chunk.refused = [
+            error_for(r.code, r.reason, r.message, (chunk.ids[r.position],)) for r in response.rejected
+        ]
+
+    # ---- look ------------------------------------------------------------------------------------------
+
+    async def get(self, job_id: str) -> Job:
+        """The job as it is now; `JobNotFound` if there is none."""
+        request = wire.GetJobRequest(job_id=building.id_bytes(job_id), read=self._read())
+        response: wire.GetJobResponse = await self._caller.call(_JOBS["GetJob"], request)
+        return job_of(response.job)
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> Job:
+        """The job once it is completed, cancelled or dead, whichever it is; `Job.raise_for_state` raises for
+        the latter two.  `DeadlineExceeded` after `timeout` seconds; None waits for ever."""
+        raw = building.id_bytes(job_id)
+        now = asyncio.get_running_loop().time
+        until = None if timeout is None else now() + timeout
+        while True:
+            left = WAIT_SLICE_S if until is None else max(0.0, min(WAIT_SLICE_S, until - now()))
+            request = wire.WaitJobRequest(job_id=raw, timeout_ms=int(left * 1_000), read=self._read())
+            patience = left + (self._caller.deadline_s if until is None else 1.0)
+            response: wire.GetJobResponse = await self._caller.call(
+                _JOBS["WaitJob"], request, deadline_s=patience, attempt_s=left + ATTEMPT_S
+            )
+            job = job_of(response.job)
+            if job.finished:
+                return job
+            if until is not None and now() >= until:
+                raise DeadlineExceeded(f"job {job_id} is {job.state} after {timeout:g} s", "WAIT_TIMEOUT")
+
+    async def list_jobs(
+        self,
+        state: str | Iterable[str] | None = None,
+        queue: str | None = None,
+        type: str | None = None,
+        limit: int = 100,
+    ) -> list[Job]:
+        """Up to `limit` jobs, newest first: unfinished ones by creation, then finished ones by their end.
+        `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`)."""
+        found: list[Job] = []
+        async for job in self._jobs(building.states(state), queue or "", type or "", limit):
+            found.append(job)
+        return found
+
+    async def _jobs(self, states: list[str], queue: str, job_type: str, limit: int) -> AsyncIterator[Job]:
+        cursor = b""
+        while limit > 0:
+            request = wire.ListJobsRequest(
+                states=states,
+                queue=queue,
+                type=job_type,
+                limit=min(limit, limits.PAGE),
+                cursor=cursor,
+                read=self._read(),
+            )
+            response: wire.ListJobsResponse = await self._caller.call(_JOBS["ListJobs"], request)
+            for message in response.jobs:
+                yield job_of(message)
+            limit -= len(response.jobs)
+            cursor = response.next_cursor
+            if not cursor:
+                return
+
+    async def history(self, job_id: str) -> list[Attempt]:
+        """The finished attempts of a job, oldest first."""
+        request = wire.GetHistoryRequest(job_id=building.id_bytes(job_id), read=self._read())
+        response: wire.GetHistoryResponse = await self._caller.call(_JOBS["GetHistory"], request)
+        return [attempt_of(message) for message in response.attempts]
+
+    async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
+        """Lines that the job's handlers logged, those after number `after`, wherever they are kept."""
+        request = wire.GetLogsRequest(job_id=building.id_bytes(job_id), after=after, limit=limit)
+        method = _JOBS["GetLogs"]
+        response: wire.GetLogsResponse = await self._caller.call(method, request)
+        if response.owner_address and not response.lines:
+            response = await self._caller.call_at(response.owner_address, method, request)
+        return [log_line_of(message) for message in response.lines]
+
+    async def status(self) -> ClusterStatus:
+        """The cluster as the node that answers sees it; works without a leader."""
+        return status_of(await self._caller.call(_CLUSTER["Status"], StatusRequest()))
+
+    def _read(self) -> ReadOptions:
+        return ReadOptions(min_index=self._caller.index)
+
+    # ---- steer -----------------------------------------------------------------------------------------
+
+    async def cancel(self, job_id: str, reason: str = "") -> str:
+        """Cancel a waiting job, or ask a running one to stop.
+
+        Returns `cancelled`, `requested` (the handler was asked to end), or `already_completed`,
+        `already_cancelled`, `already_dead`.
+        """
+        job_ids = [building.id_bytes(job_id)]
+        request = wire.CancelJobsRequest(request_id=os.urandom(16), job_ids=job_ids, reason=reason)
+        return await self._steer(_JOBS["CancelJobs"], request, job_id)
+
+    async def retry(self, job_id: str) -> str:
+        """Make a dead, cancelled or backing-off job ready now, with its failures forgotten.
+
+        Returns `retried`, or `already_pending`, `already_running` and the like.
+        """
+        request = wire.RetryJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
+        return await self._steer(_JOBS["RetryJobs"], request, job_id)
+
+    async def _steer(self, method: services.Method, request: Any, job_id: str) -> str:
+        response: wire.JobsResponse = await self._caller.call(method, request)
+        self._caller.wrote(response.applied_index)
+        word = response.results[0]
+        if word == "not_found":
+            raise JobNotFound(f"no job {job_id}", "JOB_NOT_FOUND")
+        return word
+
+    async def transfer_leadership(self, node_id: str = "") -> str:
+        """Ask the leader to hand over, to `node_id` or the best follower; returns the new leader."""
+        request = TransferLeadershipRequest(node_id=node_id)
+        response = await self._caller.call(_CLUSTER["TransferLeadership"], request)
+        return str(response.target)
+
+
+def _first_of(refused: list[OrchestrixError], total: int) -> OrchestrixError:
+    job_ids = tuple(job_id for error in refused for job_id in error.job_ids)
+    first = refused[0]
+    text = str(first) if total == 1 else f"{len(job_ids)} of {total} jobs were refused; the first: {first}"
+    return type(first)(text, first.reason, job_ids)

@@ -1,0 +1,308 @@
+"""What the client hands out: jobs, attempts, log lines, and the state of the cluster, as plain values.
+
+Times are aware datetimes in UTC, None where it has not happened.  `msgspec.to_builtins` turns any of them
+into what `--json` prints.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.domain.job import AttemptState, JobState
+from orchestrix_raft.wire.cluster import StatusResponse
+from orchestrix_raft.wire.common import RetryPolicyMessage
+from orchestrix_raft.wire.errors import JobFailed
+from orchestrix_raft.wire.jobs import AttemptMessage, JobMessage, LogLineMessage
+from orchestrix_raft.wire.workers import WorkerInfo
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_STATES: Final = {int(state): state.word for state in JobState}
+_ATTEMPT_STATES: Final = {int(state): state.word for state in AttemptState}
+TERMINAL: Final = frozenset({"completed", "cancelled", "dead"})
+
+
+def at(ms: int) -> datetime | None:
+    """Unix milliseconds as a datetime; None for 0."""
+    return _EPOCH + timedelta(milliseconds=ms) if ms else None
+
+
+def ms_of(moment: datetime) -> int:
+    """A datetime as Unix milliseconds; one without a zone is taken as local time, as datetime does."""
+    return round(
+        (moment - _EPOCH if moment.tzinfo else moment.astimezone(UTC) - _EPOCH) / timedelta(milliseconds=1)
+    )
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class RetryPolicy(_Value, frozen=True):
+    """How often and how late a failed attempt is tried again.  None takes the server's default."""
+
+    max_retries: int | None = None  # 3; retries after the first failure
+    delay: float | None = None  # 10 s; before the first retry
+    multiplier: float | None = None  # 2; each further delay is this many times the one before
+    max_delay: float | None = None  # 600 s
+    jitter: float | None = None  # 0.2; the delay varies by this share, up and down
+
+    def message(self) -> RetryPolicyMessage:
+        """The form for the wire; ValueError for a negative number."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"RetryPolicy.{name} is {value}: it must be 0 or more")
+        return RetryPolicyMessage(
+            max_retries=self.max_retries,
+            delay_ms=_scaled(self.delay, 1_000),
+            multiplier_permille=_scaled(self.multiplier, 1_000),
+            max_delay_ms=_scaled(self.max_delay, 1_000),
+            jitter_percent=_scaled(self.jitter, 100),
+        )
+
+
+def _scaled(value: float | None, factor: int) -> int | None:
+    return None if value is None else round(value * factor)
+
+
+class Job(_Value, frozen=True):
+    """A job as the cluster had it when asked."""
+
+    id: str
+    type: str
+    queue: str
+    state: str  # scheduled, pending, dispatched, running, completed, cancelled, dead
+    priority: int
+    args: dict[str, Any] | None  # None: left out of a listing (`abridged`)
+    attempt: int  # ordinal of the newest assignment, from 1
+    failures: int
+    losses: int  # assignments lost with their worker
+    max_retries: int
+    result: Any  # what the handler returned; None until completed
+    error: str  # of the newest failed attempt
+    reason: str  # why it is dead or cancelled
+    progress: int  # percent
+    progress_message: str
+    owner: str  # node whose session holds (or last held) it
+    worker: str
+    fencing_token: int
+    timeout: float | None  # seconds
+    unique_key: str
+    correlation_id: str
+    labels: list[str]
+    abridged: bool  # long arguments, results or errors were left out; `get` has them
+    created_at: datetime | None
+    scheduled_at: datetime | None  # when it becomes ready, while scheduled
+    dispatched_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        """It is completed, cancelled or dead."""
+        return self.state in TERMINAL
+
+    def raise_for_state(self) -> None:
+        """Raise `JobFailed` if the job is dead or cancelled."""
+        if self.state in ("dead", "cancelled"):
+            first_line = (self.error or self.reason or "no reason given").partition("\n")[0]
+            raise JobFailed(f"job {self.id} is {self.state}: {first_line}", self.state.upper())
+
+
+class Attempt(_Value, frozen=True):
+    """One finished try."""
+
+    attempt: int
+    state: str  # completed, failed, timed_out, cancelled, lost
+    fencing_token: int
+    worker: str
+    node: str
+    error: str
+    reason: str
+    dispatched_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class LogLine(_Value, frozen=True):
+    """One line logged by a handler."""
+
+    number: int
+    at: datetime | None
+    level: str
+    message: str
+
+
+class NodeStatus(_Value, frozen=True):
+    """One member of the cluster, as the node that answered sees it."""
+
+    node_id: str
+    address: str
+    role: str
+    health: str
+    applied_index: int
+    lag: int
+    owned_jobs: int
+    sessions: int
+    last_heartbeat: datetime | None
+    version: str
+
+
+class QueueStatus(_Value, frozen=True):
+    """Unfinished jobs of a queue, by state."""
+
+    name: str
+    scheduled: int
+    pending: int
+    dispatched: int
+    running: int
+
+
+class WorkerStatus(_Value, frozen=True):
+    """One worker process."""
+
+    id: str  # the session's
+    name: str
+    queues: list[str]
+    labels: list[str]
+    capacity: int
+    used: int
+    stuck: int  # slots held by handlers whose attempt is over
+    node_id: str  # "": detached
+    draining: bool
+    attached_at: datetime | None
+
+
+class ClusterStatus(_Value, frozen=True):
+    """The cluster, as one node sees it."""
+
+    leader: str  # "": none is known
+    term: int
+    commit_index: int
+    applied_index: int
+    nodes: list[NodeStatus]
+    jobs: dict[str, int]
+    queues: list[QueueStatus]
+    workers: list[WorkerStatus]
+    answered_by: str
+    cluster_id: str
+    digest: str
+    problems: list[str]
+    stale: bool  # the node has had no contact with a leader for two seconds or more
+    time: datetime | None
+
+
+def job_of(m: JobMessage) -> Job:
+    """From the wire."""
+    result = m.result
+    return Job(
+        id=format_job_id(m.job_id),
+        type=m.type,
+        queue=m.queue,
+        state=_STATES.get(m.state, "unknown"),
+        priority=m.priority,
+        args=msgspec.json.decode(m.args) if m.args else None,
+        attempt=m.attempt,
+        failures=m.failures,
+        losses=m.losses,
+        max_retries=m.max_retries,
+        result=msgspec.json.decode(result) if result else None,
+        error=m.error,
+        reason=m.reason,
+        progress=m.progress_percent,
+        progress_message=m.progress_message,
+        owner=m.owner,
+        worker=m.worker,
+        fencing_token=m.fencing_token,
+        timeout=m.timeout_ms / 1_000 if m.timeout_ms else None,
+        unique_key=m.unique_key,
+        correlation_id=m.correlation_id,
+        labels=list(m.labels),
+        abridged=m.abridged,
+        created_at=at(m.created_ms),
+        scheduled_at=at(m.scheduled_ms),
+        dispatched_at=at(m.dispatched_ms),
+        started_at=at(m.started_ms),
+        finished_at=at(m.finished_ms),
+    )
+
+
+def attempt_of(m: AttemptMessage) -> Attempt:
+    """From the wire."""
+    return Attempt(
+        attempt=m.attempt,
+        state=_ATTEMPT_STATES.get(m.state, "unknown"),
+        fencing_token=m.fencing_token,
+        worker=m.worker,
+        node=m.node,
+        error=m.error,
+        reason=m.reason,
+        dispatched_at=at(m.dispatched_ms),
+        started_at=at(m.started_ms),
+        finished_at=at(m.finished_ms),
+    )
+
+
+def log_line_of(m: LogLineMessage) -> LogLine:
+    """From the wire."""
+    return LogLine(number=m.number, at=at(m.at_ms), level=m.level, message=m.message)
+
+
+def _worker_of(m: WorkerInfo) -> WorkerStatus:
+    return WorkerStatus(
+        id=m.session_id.hex(),
+        name=m.name,
+        queues=list(m.queues),
+        labels=list(m.labels),
+        capacity=m.capacity,
+        used=m.used,
+        stuck=m.stuck,
+        node_id=m.node_id,
+        draining=m.draining,
+        attached_at=at(m.attached_ms),
+    )
+
+
+def status_of(m: StatusResponse) -> ClusterStatus:
+    """From the wire."""
+    return ClusterStatus(
+        leader=m.leader,
+        term=m.term,
+        commit_index=m.commit_index,
+        applied_index=m.applied_index,
+        nodes=[
+            NodeStatus(
+                node_id=n.node_id,
+                address=n.address,
+                role=n.role,
+                health=n.health,
+                applied_index=n.applied_index,
+                lag=n.lag,
+                owned_jobs=n.owned_jobs,
+                sessions=n.sessions,
+                last_heartbeat=at(n.last_heartbeat_ms),
+                version=n.version,
+            )
+            for n in m.nodes
+        ],
+        jobs=dict(m.jobs),
+        queues=[
+            QueueStatus(
+                name=q.name,
+                scheduled=q.scheduled,
+                pending=q.pending,
+                dispatched=q.dispatched,
+                running=q.running,
+            )
+            for q in m.queues
+        ],
+        workers=[_worker_of(w) for w in m.workers],
+        answered_by=m.answered_by,
+        cluster_id=m.cluster_id,
+        digest=m.digest,
+        problems=list(m.problems),
+        stale=m.stale,
+        time=at(m.wall_ms),
+    )

@@ -1,0 +1,115 @@
+"""The client, synchronous: the asynchronous one on an event loop in a thread of its own.
+
+Every method below is the method of `AsyncClient` of the same name, with its signature and docstring.
+Calls made by several threads at once share round trips like concurrent coroutines do.
+"""
+
+import asyncio
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from orchestrix_raft.client.aio import DEADLINE_S, AsyncClient
+from orchestrix_raft.wire.errors import OrchestrixError
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, new_event_loop
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _LoopThread:
+    """An event loop that runs until `stop`; it keeps no interpreter alive."""
+
+    def __init__(self) -> None:
+        self.loop = new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="orchestrix-client", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.close()
+
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """The result of `work`; interrupting the wait (Ctrl-C) cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result()
+        except BaseException:  # also KeyboardInterrupt: whatever it is, nobody waits for the work any more
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+
+
+def _face(
+    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["Client", P], R]:
+    def call(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._run(method(self._client, *args, **kwargs))
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _close(client: AsyncClient, thread: _LoopThread) -> None:
+    thread.run(client.close())
+    thread.stop()
+
+
+class Client:
+    """Enqueue jobs and look after them, through any node of the cluster.
+
+    `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
+    further members for `deadline` seconds, then raise `Unavailable` (certainly not done) or
+    `OutcomeUnknown`.  Safe to share between threads.  Close it, or use it in a `with` statement.
+    """
+
+    def __init__(
+        self,
+        servers: str | Sequence[str] = DEFAULT_SERVERS,
+        *,
+        deadline: float = DEADLINE_S,
+        tls: TlsFiles | None = None,
+    ) -> None:
+        self._client = AsyncClient(servers, deadline=deadline, tls=tls)
+        self._thread = _LoopThread()
+        # Runs once: at `close`, when the client is collected, or at exit, whichever comes first.
+        self._closing = weakref.finalize(self, _close, self._client, self._thread)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections.  Calls that are under way fail.  Closing twice does nothing."""
+        self._closing()
+
+    def _run(self, work: Coroutine[Any, Any, R]) -> R:
+        if not self._closing.alive:
+            work.close()
+            raise OrchestrixError("this client is closed")
+        return self._thread.run(work)
+
+    enqueue = _face(AsyncClient.enqueue)
+    enqueue_many = _face(AsyncClient.enqueue_many)
+    get = _face(AsyncClient.get)
+    wait = _face(AsyncClient.wait)
+    list_jobs = _face(AsyncClient.list_jobs)
+    history = _face(AsyncClient.history)
+    logs = _face(AsyncClient.logs)
+    status = _face(AsyncClient.status)
+    cancel = _face(AsyncClient.cancel)
+    retry = _face(AsyncClient.retry)
+    transfer_leadership = _face(AsyncClient.transfer_leadership)

@@ -1,0 +1,1 @@
+"""A replicated log of opaque bytes.  The only importer of `pysyncobj`."""

@@ -1,0 +1,142 @@
+"""A replicated log of opaque bytes: what the coordinator may ask of it and what it is told.
+
+The engine (`engine.py`) is PySyncObj made safe; `twin.py` is a cluster in one address space for
+tests.  Both pass tests/contract.  Nothing here blocks, sleeps or opens a socket: the owner feeds
+messages and time in, and carries `outbox` out.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from orchestrix_raft.consensus.messages import Message
+
+Apply = Callable[[int, int, bytes], None]
+"""apply(index, term, data) for every committed command, in order, exactly once per process life.
+Raising stops the engine for good (SafetyFault)."""
+
+Restore = Callable[[], None]
+"""Load the state store's newest checkpoint, in place of everything applied so far."""
+
+
+class SafetyFault(Exception):
+    """Going on could break a promise.  The node must stop; every later call raises this again."""
+
+
+class Role(IntEnum):
+    FOLLOWER = 0
+    CANDIDATE = 1
+    LEADER = 2
+
+
+class Refused(NamedTuple):
+    """The request changed nothing, and why (one line for a person)."""
+
+    reason: str
+
+
+class Accepted(NamedTuple):
+    """Where a proposal stands in the log.  It is committed if an entry of this very term is applied at
+    this index, lost if another one is."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody wants here
+    term: int
+
+
+class PeerProgress(NamedTuple):
+    """The leader's view of one peer."""
+
+    node_id: str
+    match_index: int
+    connected: bool
+    answered_s: float  # seconds since its last answer
+    snapshot_sent: int  # bytes of a snapshot acknowledged so far, 0 when none is under way
+
+
+class Consensus(Protocol):
+    outbox: list[tuple[str, Message]]
+    """(peer, message) in sending order; the owner takes and clears it after every call of `tick`.
+    Whatever must be durable before a message may leave is durable by then."""
+
+    @property
+    def node_id(self) -> str: ...
+    @property
+    def role(self) -> Role: ...
+    @property
+    def term(self) -> int: ...
+    @property
+    def leader_id(self) -> str | None: ...
+    @property
+    def commit_index(self) -> int: ...
+    @property
+    def applied_index(self) -> int: ...
+    @property
+    def applied_term(self) -> int: ...
+    @property
+    def first_index(self) -> int: ...
+    @property
+    def last_index(self) -> int: ...
+    @property
+    def ready(self) -> bool:
+        """Leader whose own no-op is applied: it may stamp, propose and answer reads."""
+        ...
+
+    @property
+    def voters(self) -> frozenset[str]: ...
+    @property
+    def members(self) -> frozenset[str]:
+        """Voters and learners of the configuration in force."""
+        ...
+
+    def configuration_at(self, index: int) -> tuple[int, bytes]:
+        """(log index, bytes) of the configuration as of an applied index: goes into the checkpoint."""
+        ...
+
+    def leader_contact_s(self) -> float:
+        """Seconds since this node last knew a majority-backed leader: on the leader, since a majority
+        answered; on a follower, since the leader's last append.  inf: never."""
+        ...
+
+    def progress(self) -> list[PeerProgress]: ...
+
+    def tick(self) -> None:
+        """One step: elect, make durable, commit, apply, replicate.  Call it after messages arrived or
+        something was proposed, and no later than `wake_at`."""
+        ...
+
+    @property
+    def wake_at(self) -> float:
+        """When `tick` is wanted next if nothing else happens (seconds on the engine's clock)."""
+        ...
+
+    def receive(self, peer: str, message: Message) -> None: ...
+    def connected(self, peer: str, disk_id: str) -> None:
+        """A connection to an authenticated member (or a node being added) is up; a second call
+        replaces the first connection."""
+        ...
+
+    def disconnected(self, peer: str) -> None: ...
+
+    def propose(self, data: bytes) -> Accepted | Refused: ...
+    def read_index(self, done: Callable[[int | None], None]) -> None:
+        """Leader only.  done(index): every operation acknowledged before this call is inside the state
+        at `index`, which is applied here; done(None): not the leader (any more), ask elsewhere."""
+        ...
+
+    def transfer(self, target: str | None = None) -> str | Refused:
+        """Ask a caught-up voter to take over; its id, or why not.  Best effort: watch `leader_id`."""
+        ...
+
+    def change_membership(
+        self, change: str, node_id: str, disk_id: str | None, done: Callable[[bool | None, str], None]
+    ) -> None:
+        """change: "add" (learner that is promoted when caught up), "remove".  done(True, "") committed,
+        done(False, why) refused or lost, done(None, why) unknown."""
+        ...
+
+    def checkpointed(self, index: int) -> None:
+        """The state store holds a durable checkpoint at `index`: the log may be dropped behind it, less
+        the kept tail and what a snapshot transfer still needs."""
+        ...
+
+    def close(self) -> None: ...

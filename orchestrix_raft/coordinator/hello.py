@@ -1,0 +1,160 @@
+"""What two nodes tell each other first, and whether they may go on.
+
+`judge` is pure and symmetric in spirit: both ends ask it about the other, and either may refuse.  It is
+what keeps two clusters from ever merging, two processes from sharing one id, and an emptied disk from
+coming back as the member it was.  With TLS the certificate was verified before a Hello is read.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from orchestrix_raft.coordinator.frames import FrameError
+from orchestrix_raft.domain import limits
+
+PROTOCOL: Final = 1
+"""Raised when nodes of the old and the new kind cannot talk at all."""
+
+HELLO_BYTES: Final = 64 << 10  # longest first frame; a Hello with all members at their longest fits
+NONCE_BYTES: Final = 16
+MEMBERS_MAX: Final = 64
+REASON_CHARS: Final = 2_000
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NODE_ID_CHARS)]
+_Address = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ADDRESS_CHARS)]
+_ClusterId = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True):
+    """A node of a cluster, on the disk it joined with, and the address of its API."""
+
+    node_id: _Name
+    disk_id: _Name
+    address: _Address
+
+
+class Hello(msgspec.Struct, frozen=True, gc=False, tag="hello"):
+    """Who speaks.  Encoded by field names, and unknown fields are ignored: nodes of another version must
+    be able to read at least the protocol number."""
+
+    protocol: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    node_id: _Name
+    disk_id: _Name  # made when the data directory was
+    address: _Address
+    nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]  # fresh per process
+    version: Annotated[str, msgspec.Meta(max_length=limits.VERSION_CHARS)] = ""  # of the software
+    cluster_id: _ClusterId = ""  # "" before the cluster is formed
+    promised: _ClusterId = ""  # the cluster this node will form or none, see `forming`
+    peers: Annotated[tuple[_Address, ...], msgspec.Meta(max_length=MEMBERS_MAX)] = ()  # as configured, sorted
+    members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MEMBERS_MAX)] = ()  # of the formed cluster
+
+    def lists(self, node_id: str, disk_id: str) -> bool:
+        """Whether the speaker's cluster has that node, on that disk, as a member."""
+        return any(one.node_id == node_id and one.disk_id == disk_id for one in self.members)
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False, tag="refusal"):
+    """The last frame before a connection is closed: why, for the log of the other side."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_CHARS)]
+
+
+class Accept(msgspec.Struct, frozen=True):
+    """Go on.  member: both are nodes of one cluster and may exchange messages; otherwise one of them has
+    still to be formed, and only Hellos are exchanged."""
+
+    member: bool
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """Close the connection; `reason` is one line for both logs."""
+
+    reason: str
+
+
+_decoder: msgspec.msgpack.Decoder[Hello | Refusal] = msgspec.msgpack.Decoder(Hello | Refusal)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(greeting: Hello | Refusal) -> bytes:
+    """The payload of a frame."""
+    return _encoder.encode(greeting)
+
+
+def decode(payload: bytes) -> Hello | Refusal:
+    """FrameError when `payload` is neither."""
+    try:
+        return _decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise FrameError(f"not a Hello: {error}") from error
+
+
+def judge(mine: Hello, theirs: Hello) -> Accept | Reject:
+    """May the two speak?  Both sides reach the same verdict from their own end, except that only the
+    one that is not formed can still become a member."""
+    if theirs.protocol != mine.protocol:
+        return Reject(
+            f"node {theirs.node_id} {theirs.version} speaks peer protocol {theirs.protocol}, "
+            f"node {mine.node_id} {mine.version} speaks {mine.protocol}: upgrade one release at a time"
+        )
+    twin = _twin(mine, theirs)
+    if twin is not None:
+        return twin
+    if mine.cluster_id and theirs.cluster_id:
+        if mine.cluster_id != theirs.cluster_id:
+            return Reject(
+                f"node {theirs.node_id} at {theirs.address} belongs to cluster {theirs.cluster_id}, "
+                f"node {mine.node_id} at {mine.address} to {mine.cluster_id}: two clusters never merge"
+            )
+        return Accept(member=True)
+    if mine.cluster_id:
+        return _admit(mine, theirs)
+    if theirs.cluster_id:
+        return _admit(theirs, mine)
+    return Accept(member=False)
+
+
+def _twin(mine: Hello, theirs: Hello) -> Reject | None:
+    if theirs.nonce == mine.nonce:
+        return Reject(f"{theirs.address} is node {mine.node_id} itself, reached under another address")
+    if theirs.node_id == mine.node_id:
+        copied = ", and from a copy of its data directory" if theirs.disk_id == mine.disk_id else ""
+        return Reject(
+            f"two processes run as node {mine.node_id}, at {mine.address} and {theirs.address}{copied}: "
+            "stop one of them"
+        )
+    if theirs.disk_id == mine.disk_id:
+        return Reject(
+            f"nodes {mine.node_id} and {theirs.node_id} run from copies of one data directory: "
+            "empty that of the newer one"
+        )
+    return None
+
+
+def _admit(formed: Hello, empty: Hello) -> Accept | Reject:
+    """`empty` may enter only as the member that the cluster knows, or as a founder that crashed between
+    promising and learning that all had promised."""
+    if empty.promised == formed.cluster_id or (
+        not empty.promised and formed.lists(empty.node_id, empty.disk_id)
+    ):
+        return Accept(member=False)
+    return Reject(why_not_admitted(formed, empty))
+
+
+def why_not_admitted(formed: Hello, empty: Hello) -> str:
+    """One line for the node without a cluster, with what to do."""
+    where = f"cluster {formed.cluster_id}, which node {formed.node_id} at {formed.address} belongs to"
+    if empty.promised:
+        return (
+            f"node {empty.node_id} took part in the first start of another cluster, {empty.promised}, than "
+            f"{where}: empty its data directory before it joins"
+        )
+    if any(one.node_id == empty.node_id for one in formed.members):
+        return (
+            f"node {empty.node_id} is a member of {where}, but on another disk: its data is lost or "
+            "elsewhere; bring the old data directory back, or remove the member and --join under a new id"
+        )
+    return (
+        f"node {empty.node_id} has no data and is not a member of {where}: "
+        "start it with --join under an id never used before"
+    )

@@ -1,0 +1,467 @@
+"""The worker sessions whose streams end at this node.
+
+Everything that binds is a committed command: attach, resume, detach, close, reports.  What is pushed
+to a worker follows committed events; what a push may have lost (a broken stream, a dead node) is made
+good when the session is attached again, by comparing what the state says with what the worker says it
+holds.  Heartbeats are answered only by a node in contact with a majority-backed leader, so a worker on
+the minority side fences itself in time.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, assert_never
+
+from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome
+from orchestrix_raft.coordinator.streams import Deliver, Stream
+from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.job import ASSIGNED, Job
+from orchestrix_raft.domain.report import Released
+from orchestrix_raft.domain.session import (
+    Assignment,
+    Assignments,
+    Drain,
+    Farewell,
+    Goodbye,
+    HandlerLine,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    Observation,
+    Redirect,
+    ReportAck,
+    ReportMessage,
+    Stop,
+    StopJob,
+    Welcome,
+    WorkerMessage,
+)
+from orchestrix_raft.domain.worker import Session
+from orchestrix_raft.machine.commands import (
+    AttachSession,
+    CloseSession,
+    Command,
+    DetachSession,
+    DrainSession,
+    Observe,
+    Report,
+    ResumeSession,
+)
+from orchestrix_raft.machine.events import (
+    JobAssigned,
+    SessionAttached,
+    SessionDetached,
+    SessionEnded,
+    SessionResumed,
+    StopRequested,
+)
+from orchestrix_raft.machine.state import State
+
+Submit = Callable[[Command, Callable[[Outcome], None] | None], None]
+
+
+class HubLimits(NamedTuple):
+    """Intervals of the worker protocol, in seconds."""
+
+    heartbeat_s: float = 10.0
+    silent_s: float = 30.0  # a stream without heartbeats is taken for dead
+    fence_s: float = 25.0  # told to workers
+    observe_s: float = 0.5  # starts and progress are committed at most this often
+    contact_s: float = 1.5  # heartbeats are answered while the leader's majority was confirmed this recently
+    minority_s: float = 5.0  # without such contact for this long the sessions are closed
+    stall_s: float = 2.0  # between two looks at the clock: this process stood still, not the workers
+    settle_s: float = 1.0  # after that: what is read may have been sent long ago
+
+
+class SessionHub:
+    """All streams of this node.  `submit` commits a command; `lines` keeps what handlers log."""
+
+    def __init__(
+        self,
+        node_id: str,
+        bounds: HubLimits,
+        submit: Submit,
+        keep_lines: Callable[[list[HandlerLine]], None],
+        payload: Callable[[Job], bytes],
+        servers: Callable[[], tuple[str, ...]],
+    ) -> None:
+        self._node_id = node_id
+        self._bounds = bounds
+        self._submit = submit
+        self._keep_lines = keep_lines
+        self._payload = payload
+        self._servers = servers
+        self._streams: dict[bytes, Stream] = {}
+        self._touched: dict[Stream, None] = {}  # with something to push after this step, in order
+        self._beating: dict[Stream, None] = {}  # with heartbeats to be answered
+        self._observe_at = 0.0
+        self._contact_lost_at: float | None = None
+        self._trusted_from = 0.0  # contact seen before counts for nothing
+        self._now = 0.0
+        self._stopping = False  # no new streams
+        self._closed = False  # nothing is committed any more
+        self.state: State  # set by the core, again whenever the state is replaced
+        self.stale_lines = 0
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def holds(self, session_id: bytes) -> bool:
+        """A stream of this session is open here."""
+        return session_id in self._streams
+
+    # ---- streams -------------------------------------------------------------------------------------
+
+    def open(self, hello: Hello, deliver: Deliver, now: float) -> Stream:
+        """A worker says Hello.  It is welcomed when its attachment is committed."""
+        stream = Stream(self, hello, deliver, now)
+        if self._stopping:
+            stream.refuse("NODE_STOPPING", "this node is going down: use another one")
+            return stream
+        before = self._streams.get(hello.session_id)
+        if before is not None:
+            before.refuse("SESSION_MOVED", "a newer stream of this session was opened")
+        self._streams[hello.session_id] = stream
+        self._attach(stream)
+        return stream
+
+    def _attach(self, stream: Stream) -> None:
+        hello = stream.hello
+        known = self.state.sessions.get(stream.session_id)
+        command: Command
+        if known is not None:
+            command = ResumeSession(stream.session_id, self._node_id, known.epoch)
+        elif hello.epoch > 0:
+            command = ResumeSession(stream.session_id, self._node_id, hello.epoch)
+        else:
+            command = AttachSession(
+                hello.session_id,
+                self._node_id,
+                hello.name,
+                tuple(sorted(set(hello.queues))),
+                hello.capacity,
+                tuple(sorted(set(hello.labels))),
+            )
+        self._submit(command, lambda outcome: self._attached(stream, outcome))
+
+    def _attached(self, stream: Stream, outcome: Outcome) -> None:
+        if stream.over:
+            return
+        if not isinstance(outcome, Done):
+            reason = outcome.rejected.reason if isinstance(outcome, NotApplied) else "OUTCOME_UNKNOWN"
+            self._drop(stream, reason, "the session could not be committed: try another node")
+            return
+        session = self.state.sessions.get(stream.session_id)
+        if isinstance(outcome.result, Rejected):
+            self._attach_rejected(stream, session, outcome.result)
+        elif session is None or session.node_id != self._node_id:
+            self._drop(stream, "SESSION_MOVED", "the session went on elsewhere meanwhile")
+        else:
+            self._welcome(stream, session)
+
+    def _attach_rejected(self, stream: Stream, session: Session | None, why: Rejected) -> None:
+        # What was asked depended on a state that may have been behind; ask again if that was the cause.
+        if session is not None and why.reason in ("SESSION_MOVED", "SESSION_EXISTS"):
+            self._attach(stream)
+        else:
+            self._drop(stream, why.reason, why.message)
+
+    def _welcome(self, stream: Stream, session: Session) -> None:
+        """Attached: say so, then reconcile what the state has with what the worker has."""
+        stream.epoch = session.epoch
+        stream.send(
+            Welcome(
+                session.epoch,
+                self._node_id,
+                int(self._bounds.heartbeat_s * 1000),
+                int(self._bounds.fence_s * 1000),
+                self._servers(),
+            )
+        )
+        jobs = self.state.jobs
+        over: list[Released] = []
+        for token, job_id in session.slots.items():
+            job = jobs.get(job_id)
+            if job is None or job.token != token or job.state not in ASSIGNED:
+                if token not in stream.held:
+                    # The attempt is over and the worker knows nothing of it: its slot is free.
+                    over.append(Released(job_id, token))
+            else:
+                self._push(stream, job)
+                if job.end_reason:
+                    stream.stops.append(StopJob(job_id, token, job.end_reason))
+        if over:
+            self._insist(Report(stream.session_id, tuple(over)), lambda: not stream.over)
+        for job_id, token in stream.hello.held:
+            if token not in session.slots:
+                stream.stops.append(StopJob(job_id, token, "lease_lost"))
+        self._touched[stream] = None
+        if stream.leaving:
+            self._close(stream)
+
+    def _insist(self, command: Command, wanted: Callable[[], bool]) -> None:
+        """Commit it however long that takes, for as long as it is wanted; again and again does no harm."""
+
+        def answered(outcome: Outcome) -> None:
+            if not isinstance(outcome, Done) and not self._closed and wanted():
+                self._insist(command, wanted)
+
+        self._submit(command, answered)
+
+    def _drop(self, stream: Stream, reason: str, message: str) -> None:
+        """End a stream from this side."""
+        stream.refuse(reason, message)
+        self.stream_closed(stream)
+
+    def stream_closed(self, stream: Stream) -> None:
+        """The connection ended: from now on the session has a deadline, unless it is elsewhere already.  If
+        its attachment is still to be committed, `attached` will see that nobody is here for it."""
+        if self._streams.get(stream.session_id) is stream:
+            del self._streams[stream.session_id]
+            self._detach_if_mine(stream.session_id)
+
+    def _detach_if_mine(self, session_id: bytes) -> None:
+        """A session that stayed attached without a stream would keep its jobs for ever, so this is
+        committed however long it takes; one that was resumed since has another epoch."""
+        session = self.state.sessions.get(session_id)
+        if session is not None and session.node_id == self._node_id:
+            self._insist(DetachSession(session_id, session.epoch), lambda: True)
+
+    # ---- messages of workers -------------------------------------------------------------------------
+
+    def received(self, stream: Stream, message: WorkerMessage) -> None:
+        """Any message is a sign of life; only heartbeats are answered as such."""
+        stream.heard_at = self._now
+        match message:
+            case ReportMessage():
+                self._report(stream, message)
+            case Heartbeat():
+                stream.beats.append(message.number)  # answered by `tick`, which knows whether we may
+                self._beating[stream] = None
+            case Observation():
+                self._observe(stream, message)
+            case Drain():
+                self._insist(DrainSession(stream.session_id), lambda: not stream.over)
+            case Goodbye():
+                self._goodbye(stream)
+            case Hello():
+                self._drop(stream, "INVALID_ARGUMENT", "Hello must be the first message, and the only one")
+            case _:
+                assert_never(message)
+
+    def _report(self, stream: Stream, message: ReportMessage) -> None:
+        for outcome in message.outcomes:
+            stream.started.pop(outcome.token, None)
+            stream.progress.pop(outcome.token, None)
+        command = Report(stream.session_id, message.outcomes)
+        self._submit(command, lambda outcome: self._reported(stream, message, outcome))
+
+    def _reported(self, stream: Stream, message: ReportMessage, outcome: Outcome) -> None:
+        if not isinstance(outcome, Done):
+            # Reports may be repeated: go on until it is known, or the worker is elsewhere.
+            if not stream.over:
+                self._report(stream, message)
+            return
+        result = outcome.result
+        if isinstance(result, Rejected):
+            self._drop(stream, result.reason, result.message)
+            return
+        stale: dict[int, str] = getattr(result, "stale", {})
+        outcomes = message.outcomes
+        for reported in outcomes:
+            stream.held.discard(reported.token)
+        if stale:
+            stream.send(
+                ReportAck(
+                    tuple(o.token for i, o in enumerate(outcomes) if i not in stale),
+                    tuple(o.token for i, o in enumerate(outcomes) if i in stale),
+                )
+            )
+        else:
+            stream.send(ReportAck(tuple([o.token for o in outcomes]), ()))
+
+    def _observe(self, stream: Stream, message: Observation) -> None:
+        held = stream.held  # bounds what is kept, whatever a worker sends
+        for started in message.started:
+            if started.token in held:
+                stream.started[started.token] = started
+        for progress in message.progress:
+            if progress.token in held:
+                stream.progress[progress.token] = progress
+        if message.lines:
+            jobs = self.state.jobs
+            fresh = [
+                line
+                for line in message.lines
+                if (job := jobs.get(line.job_id)) is None or job.token == line.token
+            ]
+            self.stale_lines += len(message.lines) - len(fresh)
+            self._keep_lines(fresh)
+
+    def _goodbye(self, stream: Stream) -> None:
+        if not stream.leaving:
+            stream.leaving = True
+            if stream.epoch:
+                self._close(stream)  # else as soon as it is attached
+
+    def _close(self, stream: Stream) -> None:
+        self._submit(
+            CloseSession(stream.session_id, stream.epoch), lambda outcome: self._left(stream, outcome)
+        )
+
+    def _left(self, stream: Stream, outcome: Outcome) -> None:
+        if stream.over:
+            return
+        if isinstance(outcome, Done) and not isinstance(outcome.result, Rejected):
+            stream.send(Farewell())
+            stream.over = True
+            self._streams.pop(stream.session_id, None)
+        elif self.state.sessions.get(stream.session_id) is None:
+            self._drop(stream, "SESSION_UNKNOWN", "the session had ended already")
+        elif stream.epoch:
+            self._close(stream)  # not committed yet
+
+    # ---- committed events ----------------------------------------------------------------------------
+
+    def assigned(self, event: JobAssigned) -> None:
+        """A job was given to a session of this node."""
+        stream = self._streams.get(event.session_id)
+        if stream is not None and stream.epoch:
+            job = self.state.jobs.get(event.job_id)
+            if job is not None and job.token == event.token:
+                self._push(stream, job)
+                self._touched[stream] = None
+
+    def _push(self, stream: Stream, job: Job) -> None:
+        token = job.token
+        if token in stream.held:
+            return
+        stream.held.add(token)
+        spec = job.spec
+        left = spec.timeout_ms
+        if left and job.timer is not None:
+            left = max(1, job.timer.due_ms - self.state.elapsed_ms)
+        stream.outbox.append(
+            Assignment(
+                spec.job_id,
+                token,
+                spec.type,
+                spec.queue,
+                self._payload(job) if job.args_stored else spec.args,
+                job.attempt,
+                spec.retry.max_retries,
+                spec.correlation_id,
+                left,
+            )
+        )
+
+    def stop_requested(self, event: StopRequested) -> None:
+        """A running attempt is asked to end."""
+        stream = self._streams.get(event.session_id)
+        if stream is not None and stream.epoch:
+            stream.stops.append(StopJob(event.job_id, event.token, event.why))
+            self._touched[stream] = None
+
+    def attached(self, event: SessionAttached | SessionResumed) -> None:
+        """The session is attached.  If elsewhere, a stream here is the older one; if here, and its stream
+        ended before this was committed, nobody else will ever detach it."""
+        stream = self._streams.get(event.session_id)
+        if event.node_id != self._node_id:
+            if stream is not None and stream.epoch:
+                self._drop(stream, "SESSION_MOVED", "the session went on at another node")
+        elif stream is None:
+            self._detach_if_mine(event.session_id)
+
+    def detached(self, event: SessionDetached) -> None:
+        """The cluster gave this node up for dead, wrongly: its streams live, so attach them again."""
+        stream = self._streams.get(event.session_id)
+        if stream is not None and stream.epoch and not stream.over:
+            stream.epoch = 0
+            self._attach(stream)
+
+    def ended(self, event: SessionEnded) -> None:
+        """Expired: whatever the worker still runs is no longer its own."""
+        stream = self._streams.get(event.session_id)
+        if stream is not None and event.expired:
+            self._drop(stream, "SESSION_UNKNOWN", "the session expired; its jobs were given to others")
+
+    def state_replaced(self, state: State) -> None:
+        """A snapshot was installed: attach every stream again, as if it had just connected."""
+        self.state = state
+        for session in state.sessions_of(self._node_id):
+            if session.session_id not in self._streams:
+                self._detach_if_mine(session.session_id)
+        for stream in list(self._streams.values()):
+            stream.epoch = 0
+            self._attach(stream)
+
+    # ---- time ----------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Push what this step's events left behind, one message a stream."""
+        if not self._touched:
+            return
+        touched, self._touched = self._touched, {}
+        for stream in touched:
+            if stream.outbox:
+                jobs, stream.outbox = tuple(stream.outbox), []
+                stream.send(Assignments(jobs))
+            if stream.stops:
+                stops, stream.stops = tuple(stream.stops), []
+                stream.send(Stop(stops))
+
+    def tick(self, now: float, contact_s: float) -> None:
+        """Observations that are due, silent streams, loss of contact with the cluster."""
+        if now - self._now > self._bounds.stall_s:
+            self._stood_still(now)
+        self._now = now
+        if now >= self._observe_at:
+            self._observe_at = now + self._bounds.observe_s
+            self._commit_observations()
+            for stream in [s for s in self._streams.values() if now - s.heard_at > self._bounds.silent_s]:
+                self._drop(stream, "SILENT", "no heartbeat arrived in time")
+        self._answer_heartbeats(now, contact_s)
+
+    def _stood_still(self, now: float) -> None:
+        """What the workers said meanwhile is still to be read; and so is what a leader said, which may be
+        none any more."""
+        self._trusted_from = now + self._bounds.settle_s
+        for stream in self._streams.values():
+            stream.heard_at = now
+
+    def _answer_heartbeats(self, now: float, contact_s: float) -> None:
+        """Only in contact with a majority-backed leader; without it for too long, give the sessions up."""
+        contact = contact_s <= self._bounds.contact_s and now - contact_s >= self._trusted_from
+        beating, self._beating = self._beating, {}
+        for stream in beating:
+            beats, stream.beats = stream.beats, []
+            if contact:
+                for number in beats:
+                    stream.send(HeartbeatAck(number))
+        if contact:
+            self._contact_lost_at = None
+        elif self._contact_lost_at is None:
+            self._contact_lost_at = now
+        elif now - self._contact_lost_at > self._bounds.minority_s:
+            for stream in [s for s in self._streams.values() if s.epoch]:
+                self._drop(stream, "NO_LEADER", "this node has no contact with the cluster: use another one")
+
+    def _commit_observations(self) -> None:
+        for stream in self._streams.values():
+            if stream.started or stream.progress:
+                started, stream.started = stream.started, {}
+                progress, stream.progress = stream.progress, {}
+                command = Observe(stream.session_id, tuple(started.values()), tuple(progress.values()))
+                self._submit(command, None)
+
+    def redirect_all(self) -> None:
+        """The node is going down: ask every worker to go on elsewhere."""
+        self._stopping = True
+        others = tuple(server for server in self._servers()[1:])
+        for stream in self._streams.values():
+            stream.send(Redirect(others))
+
+    def close_all(self) -> None:
+        """End what is left, and let nothing begin."""
+        self._stopping = self._closed = True
+        for stream in list(self._streams.values()):
+            stream.refuse("NODE_STOPPING", "this node is going down: use another one")
+        self._streams.clear()

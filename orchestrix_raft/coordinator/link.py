@@ -1,0 +1,452 @@
+"""The peer link: one TCP connection to every other node, for Hellos and messages.
+
+Promises: messages of one connection arrive in order or not at all; nothing is decoded before a Hello
+was accepted; a stranger at the port costs bounded memory, one log line a minute, and nothing else; a
+node that stopped reading or went silent is let go.  Both ends may dial; of two connections between the
+same processes the one dialled by the larger node id stays.  Everything runs on one event loop; used by
+the node's shell.
+"""
+
+import asyncio
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Final, Generic, NamedTuple, Protocol
+
+import msgspec
+
+from orchestrix_raft.coordinator.addresses import Address
+from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints, Connection, M
+from orchestrix_raft.coordinator.frames import HEADER_BYTES, seal
+from orchestrix_raft.coordinator.hello import Accept, Hello, Refusal, Reject
+from orchestrix_raft.coordinator.tls import PeerTls
+
+_BACKLOG: Final = 128  # connections the system holds until they are accepted
+_log = logging.getLogger(__name__)
+
+
+class LinkError(Exception):
+    """The link cannot be started; one line."""
+
+
+class LinkLimits(NamedTuple):
+    """Bounds, each with its reason."""
+
+    frame_bytes: int = 16 << 20  # one frame; holds the largest log entry twice
+    backlog_bytes: int = 64 << 20  # waiting for a peer that does not read; then it is let go
+    pending: int = 64  # accepted connections without an accepted Hello; the oldest makes room
+    hello_s: float = 5.0  # from accepting a connection to its Hello, TLS handshake included
+    connect_s: float = 5.0  # from dialling to a decision
+    silent_s: float = 3.0  # a peer that sent nothing, not even a keepalive, is let go
+    redial_min_s: float = 0.05
+    redial_max_s: float = 1.0
+
+
+class Hooks(Protocol[M]):
+    """What the link tells its owner.  All calls come from the loop; none may raise."""
+
+    def on_hello(self, hello: Hello) -> Accept | Reject:
+        """May this node speak to us?  Asked for every Hello, and again after `announce`."""
+        ...
+
+    def on_connected(self, node_id: str, disk_id: str) -> None:
+        """Messages may flow; a second call means that another connection took over."""
+        ...
+
+    def on_disconnected(self, node_id: str) -> None: ...
+    def on_gone(self, hello: Hello) -> None:
+        """The last connection to a node, member or not, has ended."""
+        ...
+
+    def on_messages(self, node_id: str, messages: list[M]) -> None: ...
+
+
+class PeerLink(Generic[M]):
+    """decoder: checks and decodes a list of messages.  hello: this node's Hello as of now.  endpoint: where
+    the peer link of the node with that API address listens."""
+
+    def __init__(
+        self,
+        decoder: msgspec.msgpack.Decoder[list[M]],
+        hello: Callable[[], Hello],
+        hooks: Hooks[M],
+        endpoint: Callable[[str], Address],
+        *,
+        tls: PeerTls | None = None,
+        limits: LinkLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.decoder = decoder
+        self._encoder = msgspec.msgpack.Encoder()
+        self._hello = hello
+        self._hooks = hooks
+        self._endpoint = endpoint
+        self._tls = tls
+        self._limits = limits or LinkLimits()
+        self._clock = clock
+        self._jitter = jitter
+        self._complaints = Complaints(clock)
+        self._problems: dict[str, str] = {}  # dialled address -> why it does not work, as logged last
+        self._connections: dict[Connection[M], None] = {}  # all that are not closed, in order of opening
+        self._pending: dict[Connection[M], None] = {}  # of those, accepted ones that are nobody yet
+        self._unborn: dict[Connection[M], socket.socket] = {}  # accepted a moment ago, not yet set up
+        self._peers: dict[str, Connection[M]] = {}  # node id -> the connection that serves it
+        self._dialling: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: list[socket.socket] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._swept_at = clock()
+
+    # ---- life ------------------------------------------------------------------------------------------
+
+    async def start(self, listen: Address) -> None:
+        """Listen at `listen`; LinkError if that cannot be."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(
+                listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, where in sorted({(info[0], info[4]) for info in found}):
+                sock = socket.create_server(where[:2], family=family, backlog=_BACKLOG)
+                sock.setblocking(False)
+                self._listening.append(sock)
+        except OSError as error:
+            self._close_listening()
+            raise LinkError(f"the peer link cannot listen at {listen}: {error.strerror or error}") from error
+        for sock in self._listening:
+            self._spawn(self._accept(sock))
+        self._swept_at = self._clock()
+        self._sweep_later()
+
+    @property
+    def port(self) -> int:
+        """Where it listens (the real one, when 0 was asked for)."""
+        port: int = self._listening[0].getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Close every connection; hooks are not called any more for what ends by this."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._peers.clear()
+        self._dialling.clear()
+        waiting = list(self._tasks)
+        for task in waiting:
+            task.cancel()
+        connections = list(self._connections)
+        for connection in connections:
+            self._let_go(connection)
+        if waiting:
+            await asyncio.wait(waiting)
+        self._close_listening()
+        for connection in connections:
+            if connection.opened:
+                await connection.closed.wait()
+
+    def _close_listening(self) -> None:
+        for sock in self._listening:
+            sock.close()
+        self._listening.clear()
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        """A task of the link ends by being cancelled; anything else is a bug that must be seen."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            what = {"message": "the peer link failed", "exception": error, "task": task}
+            asyncio.get_running_loop().call_exception_handler(what)
+
+    # ---- for the owner ---------------------------------------------------------------------------------
+
+    def set_targets(self, addresses: Iterable[str]) -> None:
+        """Dial exactly these nodes (API addresses), again and again.  Connections that exist stay."""
+        wanted = set(addresses)
+        for address in self._dialling.keys() - wanted:
+            self._dialling.pop(address).cancel()
+            self._problems.pop(address, None)
+        for address in sorted(wanted - self._dialling.keys()):
+            self._dialling[address] = self._spawn(self._keep_dialled(address))
+
+    def send(self, node_id: str, messages: Sequence[M]) -> bool:
+        """Encode once and write at once.  False: no connection, nothing was sent.  True promises nothing
+        but order.  ValueError: one message alone is longer than a frame."""
+        connection = self._peers.get(node_id)
+        if connection is None or not connection.member:
+            return False
+        buffer = bytearray(HEADER_BYTES)
+        self._encoder.encode_into(messages, buffer, HEADER_BYTES)
+        if len(buffer) - HEADER_BYTES > self._limits.frame_bytes:
+            if len(messages) == 1:
+                raise ValueError(f"a message of {len(buffer)} bytes; a frame has {self._limits.frame_bytes}")
+            half = len(messages) // 2
+            return self.send(node_id, messages[:half]) and self.send(node_id, messages[half:])
+        seal(buffer)
+        connection.write(buffer)
+        return True
+
+    def backlog_bytes(self, node_id: str) -> int:
+        """Bytes written for that node and not yet taken by the system."""
+        connection = self._peers.get(node_id)
+        return connection.backlog_bytes if connection else 0
+
+    def connected(self) -> dict[str, Hello]:
+        """Members that messages can be sent to, with what they last said of themselves."""
+        return {i: one.hello for i, one in self._peers.items() if one.member and one.hello is not None}
+
+    def problems(self) -> dict[str, str]:
+        """Dialled address -> why it cannot be reached or talked to."""
+        return dict(self._problems)
+
+    def announce(self) -> None:
+        """This node's Hello has changed: say it to everybody, and judge everybody anew."""
+        for connection in list(self._peers.values()):
+            if connection.hello is not None and not connection.over:
+                connection.say(self._hello())
+                self._judge(connection, connection.hello)
+
+    # ---- dialling --------------------------------------------------------------------------------------
+
+    async def _keep_dialled(self, address: str) -> None:
+        pause_s = self._limits.redial_min_s
+        while True:
+            began = self._clock()
+            connection = self._serving(address) or await self._dial(address)
+            if connection is not None:
+                self._problems.pop(address, None)
+                await connection.closed.wait()
+                if self._clock() - began > self._limits.redial_max_s:
+                    pause_s = self._limits.redial_min_s
+            await asyncio.sleep(pause_s * (0.5 + self._jitter() / 2))
+            pause_s = min(2 * pause_s, self._limits.redial_max_s)
+
+    def _serving(self, address: str) -> Connection[M] | None:
+        for connection in self._peers.values():
+            if connection.target == address or (connection.hello and connection.hello.address == address):
+                return connection
+        return None
+
+    async def _dial(self, address: str) -> Connection[M] | None:
+        """One attempt: the connection that serves the node there from now on, or None."""
+        connection = self._connection(address)
+        where = self._endpoint(address)
+        try:
+            async with asyncio.timeout(self._limits.connect_s):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection,
+                    where.host,
+                    where.port,
+                    ssl=self._tls.dialling if self._tls else None,
+                    server_hostname=where.host if self._tls else None,
+                )
+                await connection.settled.wait()
+        except TimeoutError:
+            self._note_problem(address, f"no answer from {where} within {self._limits.connect_s:g} s")
+        except OSError as error:
+            self._note_problem(address, f"cannot connect to {where}: {error.strerror or error}")
+        finally:
+            if connection.kept is not connection:
+                self._let_go(connection, gently=connection.settled.is_set())
+        return connection.kept
+
+    def _note_problem(self, address: str, problem: str) -> None:
+        if self._problems.get(address) != problem:
+            self._problems[address] = problem
+            _log.warning("node at %s: %s", address, problem)
+
+    # ---- accepting -------------------------------------------------------------------------------------
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, where = await loop.sock_accept(listening)
+            except OSError as error:
+                _log.error("the peer link cannot accept connections: %s", error.strerror or error)
+                await asyncio.sleep(self._limits.redial_max_s)  # out of file descriptors: let some be closed
+                continue
+            connection = self._connection(None)
+            connection.remote_host = str(where[0])
+            connection.remote = f"{where[0]}:{where[1]}"
+            self._pending[connection] = None
+            self._unborn[connection] = sock
+            connection.abandon = self._spawn(self._set_up(connection)).cancel
+            if len(self._pending) > self._limits.pending:
+                oldest = next(iter(self._pending))
+                self.offended(oldest, f"more than {self._limits.pending} connections wait for a Hello")
+
+    async def _set_up(self, connection: Connection[M]) -> None:
+        sock = self._unborn.pop(connection)
+        loop = asyncio.get_running_loop()
+        timeout_s = self._limits.hello_s if self._tls else None
+        context = self._tls.accepting if self._tls else None
+        try:
+            await loop.connect_accepted_socket(
+                lambda: connection, sock, ssl=context, ssl_handshake_timeout=timeout_s
+            )
+        except OSError as error:  # of TLS, nearly always
+            self.offended(connection, f"no connection: {error.strerror or error}")
+
+    def _connection(self, target: str | None) -> Connection[M]:
+        connection = Connection(self, target, self._limits.frame_bytes, self._limits.backlog_bytes)
+        connection.opened_at = connection.heard_at = self._clock()
+        self._connections[connection] = None
+        return connection
+
+    # ---- called by connections -------------------------------------------------------------------------
+
+    def opened(self, connection: Connection[M]) -> None:
+        """Whoever dials speaks first: a stranger learns nothing by connecting."""
+        if connection.target is not None:
+            connection.say(self._hello())
+
+    def greeted(self, connection: Connection[M], greeting: Hello | Refusal) -> None:
+        if isinstance(greeting, Refusal):
+            if connection.target is None:
+                who = connection.remote
+                self._complaints.log(connection.remote_host, f"{who} refuses this node: {greeting.reason}")
+            else:
+                self._note_problem(connection.target, f"refuses this node: {greeting.reason}")
+            self._let_go(connection)
+            return
+        known = connection.hello
+        if known is not None and (known.node_id, known.disk_id, known.nonce) != (
+            greeting.node_id,
+            greeting.disk_id,
+            greeting.nonce,
+        ):
+            self.offended(connection, f"node {known.node_id} became {greeting.node_id} within one connection")
+            return
+        self._judge(connection, greeting)
+
+    def received(self, connection: Connection[M], messages: list[M]) -> None:
+        if connection.hello is not None:
+            self._hooks.on_messages(connection.hello.node_id, messages)
+
+    def offended(self, connection: Connection[M], fault: str) -> None:
+        if connection not in self._connections:
+            return
+        known = connection.hello
+        who = f"node {known.node_id} at " if known else ""
+        line = f"closed the connection with {who}{connection.remote}: {fault}"
+        self._complaints.log(f"node {known.node_id}" if known else connection.remote_host, line)
+        self._let_go(connection)
+
+    def ended(self, connection: Connection[M], error: Exception | None) -> None:
+        if connection.target is not None and connection.hello is None and not connection.over:
+            self._note_problem(
+                connection.target, f"closes the connection before a Hello: {error or 'no reason'}"
+            )
+        self._let_go(connection)
+
+    # ---- deciding --------------------------------------------------------------------------------------
+
+    def _judge(self, connection: Connection[M], greeting: Hello) -> None:
+        verdict = self._hooks.on_hello(greeting)
+        if connection.over:
+            return
+        connection.say(self._hello())
+        if isinstance(verdict, Reject):
+            self._refuse(connection, verdict.reason)
+            return
+        connection.hello = greeting
+        self._pending.pop(connection, None)
+        before = self._peers.get(greeting.node_id)
+        if before is not None and before is not connection and self._stays(before, connection):
+            self._settle(connection, before)
+            self._let_go(connection, gently=True)
+            return
+        self._peers[greeting.node_id] = connection
+        self._settle(connection, connection)
+        was_member = before is not None and before.member
+        if before is not None and before is not connection:
+            self._let_go(before, gently=True)
+        if verdict.member and not (connection.member and before is connection):
+            connection.member = True
+            self._hooks.on_connected(greeting.node_id, greeting.disk_id)
+        elif was_member and not verdict.member:
+            connection.member = False
+            self._hooks.on_disconnected(greeting.node_id)
+
+    def _stays(self, old: Connection[M], new: Connection[M]) -> bool:
+        """Both ends see the same two connections and must keep the same one.  A new process always
+        replaces the old one; a side dials again only because it has lost what it had."""
+        if old.hello is None or new.hello is None or old.hello.nonce != new.hello.nonce:
+            return False
+        mine, theirs = self._hello().node_id, new.hello.node_id
+        if (old.target is None) == (new.target is None):
+            return False
+        return (mine > theirs) == (old.target is not None)
+
+    def _refuse(self, connection: Connection[M], reason: str) -> None:
+        if connection.target is not None:
+            self._note_problem(connection.target, reason)
+        else:
+            self._complaints.log(connection.remote_host, f"refused {connection.remote}: {reason}")
+        connection.refuse(reason)
+        self._let_go(connection, gently=True)
+
+    def _settle(self, connection: Connection[M], kept: Connection[M] | None) -> None:
+        if not connection.settled.is_set():
+            connection.kept = kept
+            connection.settled.set()
+
+    def _let_go(self, connection: Connection[M], gently: bool = False) -> None:
+        """The end of a connection, however it came about; idempotent.  gently: what was written is still
+        sent, until the next sweep."""
+        self._settle(connection, None)
+        self._pending.pop(connection, None)
+        unborn = self._unborn.pop(connection, None)
+        if unborn is not None:
+            unborn.close()
+        if gently and not connection.over:
+            connection.close()
+        elif not gently:
+            self._connections.pop(connection, None)
+            connection.abort()
+        hello = connection.hello
+        if hello is None or self._peers.get(hello.node_id) is not connection:
+            return
+        del self._peers[hello.node_id]
+        if connection.member:
+            self._hooks.on_disconnected(hello.node_id)
+        self._hooks.on_gone(hello)
+
+    # ---- silence ---------------------------------------------------------------------------------------
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(self._limits.silent_s / 4, self._sweep_and_go_on)
+
+    def _sweep_and_go_on(self) -> None:
+        self._sweep_later()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Let go of what is silent or closing for too long, tell the others that this node lives."""
+        now = self._clock()
+        stood_still = now - self._swept_at > self._limits.silent_s / 2  # then silence proves nothing
+        self._swept_at = now
+        for connection in list(self._connections):
+            if connection.heard or stood_still:
+                connection.heard = False
+                connection.heard_at = now
+            if connection.over:
+                if connection.quiet:  # it had a whole round to send what was left
+                    self._let_go(connection)
+            elif connection.hello is None:
+                if connection.target is None and now - connection.opened_at > self._limits.hello_s:
+                    self.offended(connection, f"no Hello within {self._limits.hello_s:g} s")
+            elif now - connection.heard_at > self._limits.silent_s:
+                self.offended(connection, f"silent for {self._limits.silent_s:g} s")
+            elif connection.quiet:
+                connection.write(KEEPALIVE)
+            connection.quiet = True

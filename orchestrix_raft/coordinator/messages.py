@@ -1,0 +1,55 @@
+"""What nodes say to each other besides consensus, over the same peer link.
+
+Closed shapes, decoded with their types at the door.  Imported by the core (which speaks them) and by
+the shell (which encodes them).  Tags from 100 on: consensus has those below.
+"""
+
+import msgspec
+
+from orchestrix_raft.consensus.messages import Message as ConsensusMessage
+
+
+class _Closed(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class Forward(_Closed, frozen=True, tag=100):
+    """Batches of commands (encoded `machine.commands.Batch`) for the leader to append."""
+
+    batches: tuple[bytes, ...]
+
+
+class ReadRequest(_Closed, frozen=True, tag=101):
+    """At which index is a read that starts now linearizable?"""
+
+    number: int
+
+
+class ReadAnswer(_Closed, frozen=True, tag=102):
+    """`index` of ReadRequest `number`; -1: ask again, the asked node does not lead."""
+
+    number: int
+    index: int
+
+
+class NodeBeat(_Closed, frozen=True, tag=103):
+    """A node's heartbeat to the leader: evidence of life, its clock, its load, its digest."""
+
+    incarnation: int
+    wall_ms: int
+    applied_index: int
+    sessions: int
+    owned_jobs: int
+    digest_index: int  # a multiple of DIGEST_STRIDE that it has applied; 0: none yet
+    digest: bytes
+
+
+class BeatSummary(_Closed, frozen=True, tag=104):
+    """The leader's answer: what it knows of all nodes, so that any node can show `status`."""
+
+    nodes: tuple[
+        tuple[str, int, int, int, int], ...
+    ]  # id, applied index, owned jobs, sessions, age of beat in ms
+
+
+PeerMessage = ConsensusMessage | Forward | ReadRequest | ReadAnswer | NodeBeat | BeatSummary

@@ -1,0 +1,377 @@
+"""The asyncio shell of one node: gives the core time, messages and disks, and answers the API.
+
+One loop, one writer.  A step is scheduled by events (a message, a command) and coalesced; a timer only
+drives what is due.  The core decides; this module carries.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from orchestrix_raft.consensus.port import Refused, SafetyFault
+from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator.batches import encode_command
+from orchestrix_raft.coordinator.checkpoints import CheckpointWork
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.messages import PeerMessage
+from orchestrix_raft.coordinator.port import (
+    ClusterView,
+    Freshness,
+    JobView,
+    LogPage,
+    NotApplied,
+    Outcome,
+    Page,
+)
+from orchestrix_raft.coordinator.proposer import unavailable
+from orchestrix_raft.coordinator.streams import Stream
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
+from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
+from orchestrix_raft.domain.worker import Session
+from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.storage.port import LocalStore, StorageError
+
+log = logging.getLogger(__name__)
+
+SendPeer = Callable[[str, list[PeerMessage]], None]
+
+
+class Node:
+    """`coordinator.port.NodePort` over a `Core`."""
+
+    def __init__(
+        self,
+        core: Core,
+        local: LocalStore,
+        cluster_id: str,
+        send: SendPeer,
+        members_changed: Callable[[], None],
+    ) -> None:
+        self.core = core
+        self._members_changed = members_changed
+        self._local = local
+        self._cluster_id = cluster_id
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._closed = False
+        self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self.failure: asyncio.Future[BaseException] = self._loop.create_future()
+        self.loop_lag_s = 0.0  # how late the newest timer was: what long work on the loop costs everybody
+
+    # ---- driving the core ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to step."""
+        self.schedule()
+
+    def schedule(self) -> None:
+        """A step soon, once for everything that happens in this turn of the loop."""
+        if not self._scheduled and not self._closed:
+            self._scheduled = True
+            self._loop.call_soon(self._step)
+
+    def _step(self) -> None:
+        self._scheduled = False
+        if self._closed:
+            return
+        try:
+            more = self.core.step()
+        except (SafetyFault, StorageError) as fault:
+            self._fail(fault)
+            return
+        except Exception as error:
+            # An error here leaves the core between two states: the node must stop, not go on guessing.
+            self._fail(error)
+            return
+        self._carry()
+        if self._awaited:
+            self._look()
+        if more:
+            self.schedule()
+        self._arm()
+
+    def _carry(self) -> None:
+        outbox = self.core.outbox
+        if outbox:
+            by_peer: dict[str, list[PeerMessage]] = {}
+            for peer, message in outbox:
+                by_peer.setdefault(peer, []).append(message)
+            outbox.clear()
+            for peer, messages in by_peer.items():
+                self._send(peer, messages)
+        if self.core.effects.members_changed:
+            self.core.effects.members_changed = False
+            self._members_changed()
+        if self.core.disk_work:
+            for work in self.core.disk_work:
+                self._disk.submit(self._write, work)
+            self.core.disk_work.clear()
+
+    def _arm(self) -> None:
+        at = self.core.wake_at
+        if self._timer is not None:
+            # An early timer is kept: it steps, and arms the next.
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        delay = max(0.001, at - time.monotonic())
+        self._timer = self._loop.call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.loop_lag_s = max(0.0, time.monotonic() - self._timer_at)
+        self._step()
+
+    def _write(self, work: CheckpointWork) -> None:
+        """On the disk thread."""
+        try:
+            self.core.checkpoints.write(work)
+        except Exception as error:
+            # Whatever it is: a checkpoint that never ends would keep memory and log for ever.
+            self._loop.call_soon_threadsafe(self._fail, error)
+            return
+        self._loop.call_soon_threadsafe(self._written, work)
+
+    def _written(self, work: CheckpointWork) -> None:
+        if not self._closed:
+            self.core.checkpoint_done(work)
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop for good; the process ends with a clear line."""
+        self._closed = True
+        if not self.failure.done():
+            log.critical("the node stops: %s", error, exc_info=error)
+            self.core.stop(f"the node stops: {error}")
+            self.failure.set_result(error)
+
+    # ---- the peer link's side ------------------------------------------------------------------------
+
+    def peer_connected(self, node_id: str, disk_id: str) -> None:
+        """A member's connection is up."""
+        if not self._closed:
+            self.core.connected(node_id, disk_id)
+            self.schedule()
+
+    def peer_disconnected(self, node_id: str) -> None:
+        """It is gone."""
+        if not self._closed:
+            self.core.disconnected(node_id)
+            self.schedule()
+
+    def peer_messages(self, node_id: str, messages: list[PeerMessage]) -> None:
+        """One frame's worth of messages."""
+        if self._closed:
+            return
+        try:
+            for message in messages:
+                self.core.receive(node_id, message)
+        except (SafetyFault, StorageError) as fault:
+            self._fail(fault)
+            return
+        self.schedule()
+
+    # ---- NodePort ------------------------------------------------------------------------------------
+
+    async def submit(self, command: Command) -> Outcome:
+        """See NodePort."""
+        data = encode_command(command)
+        refusal = self.core.proposer.refusal(len(data))
+        if self._closed:
+            refusal = Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+        if refusal is not None:
+            return NotApplied(refusal)
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+
+        def done(outcome: Outcome) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
+        self.core.proposer.submit_encoded(data, time.monotonic(), done)
+        self.schedule()
+        return await future
+
+    async def fresh(self, min_index: int, linearizable: bool) -> Freshness | Rejected:
+        """See NodePort."""
+        core = self.core
+        if self._closed:
+            return Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+        if linearizable or core.consensus.applied_index < min_index:
+            future: asyncio.Future[bool] = self._loop.create_future()
+
+            def done(fresh: bool) -> None:
+                if not future.done():
+                    future.set_result(fresh)
+
+            if linearizable:
+                core.reads.linearizable(core.now, done)
+            else:
+                core.reads.at(min_index, core.now, done)
+            self.schedule()
+            if not await future:
+                return unavailable(core.consensus.leader_id is not None)
+        return self.freshness()
+
+    def freshness(self) -> Freshness:
+        """See NodePort."""
+        return Freshness(self.core.consensus.applied_index, self.core.stale)
+
+    def job(self, job_id: bytes) -> JobView | None:
+        """See NodePort."""
+        job = self.core.job(job_id)
+        return None if job is None else queries.view(self.core, job)
+
+    def attempts(self, job_id: bytes) -> list[Attempt]:
+        """See NodePort."""
+        return queries.attempts(self.core, job_id)
+
+    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
+        """See NodePort."""
+        job = self.core.job(job_id)
+        if job is None:
+            return None
+        if job.owner and job.owner != self.core.identity.node_id:
+            owner = self.core.machine.state.nodes.get(job.owner)
+            if owner is not None:
+                return LogPage([], owner.address)
+        return LogPage([(n, *line) for n, line in self._local.lines(job_id, after, limit)], "")
+
+    async def list_jobs(
+        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
+    ) -> Page | Rejected:
+        """See NodePort."""
+        wrong = queries.Listing.check(cursor)
+        if wrong is not None:
+            return wrong
+        listing = queries.Listing(self.core, states, queue, job_type, limit, cursor)
+        while not listing.slice():
+            await asyncio.sleep(0)
+        return listing.page()
+
+    async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
+        """See NodePort."""
+        job = self.core.job(job_id)
+        if job is not None and job.state not in TERMINAL:
+            ended = asyncio.Event()
+            self.core.watches.add(job_id, ended.set)
+            try:
+                async with asyncio.timeout(timeout_ms / 1000):
+                    await ended.wait()
+            except TimeoutError:
+                # Not an error: the caller asked to be told how it stands by now.
+                pass
+            finally:
+                self.core.watches.remove(job_id, ended.set)
+        return self.job(job_id)
+
+    def sessions(self) -> list[Session]:
+        """See NodePort."""
+        return list(self.core.machine.state.sessions.values())
+
+    def status(self) -> ClusterView:
+        """See NodePort."""
+        return queries.status(self.core, self._cluster_id)
+
+    async def transfer_leadership(self, node_id: str) -> str | Rejected:
+        """See NodePort."""
+        target = self.core.consensus.transfer(node_id or None)
+        self.schedule()
+        if isinstance(target, Refused):
+            return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", target.reason)
+        return target
+
+    def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> "StreamHandle":
+        """See NodePort."""
+        handle = StreamHandle(self, self.core.open_session(hello, deliver))
+        self.schedule()
+        return handle
+
+    @property
+    def wall_ms(self) -> int:
+        """See NodePort."""
+        return self.core.wall_ms
+
+    # ---- the end -------------------------------------------------------------------------------------
+
+    async def goodbye(self, timeout_s: float) -> None:
+        """Hand over what can be handed over: leadership, sessions, and the node's own place."""
+        core = self.core
+        if self._closed or core.stale:
+            return  # nothing can be committed: the others will notice
+        core.hub.redirect_all()
+        if not core.connected_peers:
+            core.hub.close_all()
+        self.schedule()
+        try:
+            async with asyncio.timeout(timeout_s):
+                if core.leading and len(core.consensus.voters) > 1:
+                    await self._hand_over_leadership()
+                await self._until(lambda: len(core.hub) == 0 or core.stale)
+                said = asyncio.Event()
+                core.say_goodbye(said.set)
+                self.schedule()
+                await self._until(lambda: said.is_set() or core.stale)
+        except TimeoutError:
+            log.warning("going down without having handed everything over; the cluster will notice")
+        if self.freshness().stale:  # the others stop as well, or are gone: waiting longer would hand over nothing
+            log.warning("going down without contact to a leader; sessions are left to the other nodes")
+
+    async def _hand_over_leadership(self) -> None:
+        """Ask again after every step: a target may be a few entries behind at first."""
+        core = self.core
+
+        def gone() -> bool:
+            if core.leading:
+                core.consensus.transfer(None)
+            return not core.leading or core.stale
+
+        self.schedule()
+        await self._until(gone)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition of the core; it is looked at after every step."""
+        if not condition():
+            met: asyncio.Future[None] = self._loop.create_future()
+            self._awaited.append((condition, met))
+            await met
+
+    def _look(self) -> None:
+        for item in [item for item in self._awaited if item[1].done() or item[0]()]:
+            self._awaited.remove(item)
+            if not item[1].done():
+                item[1].set_result(None)
+
+    def close(self) -> None:
+        """No further step; disk work under way is finished."""
+        if not self._closed:
+            self._closed = True
+            self.core.stop("the node stops")
+        if self._timer is not None:
+            self._timer.cancel()
+        self._disk.shutdown(wait=True)
+        self.core.consensus.close()
+
+
+class StreamHandle:
+    """`coordinator.port.SessionHandle`: the core's stream, and a step for whatever it was told."""
+
+    def __init__(self, node: Node, stream: Stream) -> None:
+        self._node = node
+        self._stream = stream
+
+    def receive(self, message: WorkerMessage) -> None:
+        """From the worker."""
+        self._stream.receive(message)
+        self._node.schedule()
+
+    def closed(self) -> None:
+        """The stream ended."""
+        self._stream.closed()
+        self._node.schedule()

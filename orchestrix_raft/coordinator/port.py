@@ -1,0 +1,160 @@
+"""What the API asks of a node.  `node.py` is the asyncio shell that answers; tests bring their own.
+
+Reads are plain calls on the state of this moment; only waiting (for a commit, for an index, for a job
+to end) is awaited.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.job import Attempt, Job, JobState
+from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
+from orchestrix_raft.domain.worker import Session
+from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.port import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Applied on a majority-committed entry.  `result` may itself be a `Rejected`: then nothing changed,
+    for a reason that the state machine gave."""
+
+    index: int
+    result: Result
+
+
+class NotApplied(NamedTuple):
+    """Certainly not applied, now or later."""
+
+    rejected: Rejected
+
+
+class Unknown(NamedTuple):
+    """It may or may not be applied: ask again with the same ids."""
+
+    message: str
+
+
+Outcome = Done | NotApplied | Unknown
+
+
+class Freshness(NamedTuple):
+    """What a read stands on."""
+
+    applied_index: int
+    stale: bool
+
+
+class JobView(NamedTuple):
+    """A job and what is computed for display: `scheduled_ms` is wall time, 0 unless it waits for its time."""
+
+    job: Job
+    args: bytes
+    scheduled_ms: int
+
+
+class Page(NamedTuple):
+    """One page of a listing; an empty cursor ends it."""
+
+    jobs: list[JobView]
+    cursor: bytes
+
+
+class NodeView(NamedTuple):
+    """One member, as this node sees it."""
+
+    node_id: str
+    address: str
+    role: str
+    health: Health | None
+    applied_index: int
+    lag: int
+    owned_jobs: int
+    sessions: int
+    last_heartbeat_ms: int
+    version: str
+
+
+class QueueView(NamedTuple):
+    """Unfinished jobs of a queue, by state."""
+
+    name: str
+    scheduled: int
+    pending: int
+    dispatched: int
+    running: int
+
+
+class ClusterView(NamedTuple):
+    """Everything `status` shows."""
+
+    leader: str
+    term: int
+    commit_index: int
+    applied_index: int
+    nodes: list[NodeView]
+    jobs: dict[JobState, int]
+    queues: list[QueueView]
+    sessions: list[Session]
+    answered_by: str
+    cluster_id: str
+    digest: bytes
+    problems: list[str]
+    stale: bool
+    wall_ms: int
+
+
+class SessionHandle(Protocol):
+    """The node's end of one worker stream."""
+
+    def receive(self, message: WorkerMessage) -> None: ...
+    def closed(self) -> None:
+        """The stream ended; idempotent."""
+        ...
+
+
+class LogPage(NamedTuple):
+    """Lines (number, at_ms, level, message), or the address of the node that has them."""
+
+    lines: list[tuple[int, int, str, str]]
+    owner_address: str
+
+
+class NodePort(Protocol):
+    async def submit(self, command: Command) -> Outcome:
+        """Commit and apply one command through whoever leads.  Waits without a leader, bounded, up to
+        5 s; never hangs."""
+        ...
+
+    async def fresh(self, min_index: int, linearizable: bool) -> Freshness | Rejected:
+        """Wait until reads here are as fresh as asked."""
+        ...
+
+    def freshness(self) -> Freshness: ...
+    def job(self, job_id: bytes) -> JobView | None: ...
+    def attempts(self, job_id: bytes) -> list[Attempt]: ...
+    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
+        """None: no such job."""
+        ...
+
+    async def list_jobs(
+        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
+    ) -> Page | Rejected: ...
+    async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
+        """The job when it is terminal or the time is over."""
+        ...
+
+    def sessions(self) -> list[Session]: ...
+    def status(self) -> ClusterView: ...
+    async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
+    def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:
+        """`deliver` is called on the loop, in order; a Refused is always the last message."""
+        ...
+
+    @property
+    def wall_ms(self) -> int:
+        """The replicated wall clock, for defaults that need a time."""
+        ...

@@ -1,0 +1,307 @@
+"""A node process from its options to its end: data directory, first start, peer link, core, API, signals.
+
+Everything that can be refused is refused before the node takes part in anything, with one line.
+"""
+
+import asyncio
+import gc
+import logging
+import random
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
+from orchestrix_raft.consensus.engine import Engine
+from orchestrix_raft.consensus.options import Options as ConsensusOptions
+from orchestrix_raft.consensus.port import Apply, Consensus, Restore
+from orchestrix_raft.coordinator import forming
+from orchestrix_raft.coordinator.addresses import parse_address
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.hello import NONCE_BYTES, PROTOCOL, Accept, Hello, Reject, judge
+from orchestrix_raft.coordinator.hello import Member as Founder
+from orchestrix_raft.coordinator.link import PeerLink
+from orchestrix_raft.coordinator.messages import PeerMessage
+from orchestrix_raft.coordinator.node import Node
+from orchestrix_raft.coordinator.options import NodeOptions
+from orchestrix_raft.coordinator.port import NodePort
+from orchestrix_raft.coordinator.settings import Clocks, Identity
+from orchestrix_raft.coordinator.tls import peer_tls
+from orchestrix_raft.storage.layout import DataDirectory
+from orchestrix_raft.version import VERSION
+
+log = logging.getLogger(__name__)
+
+GOODBYE_S = 20.0  # for handing over sessions and leadership before the process ends anyway
+
+
+class StartError(Exception):
+    """The node cannot start like this; one line with what to do."""
+
+
+class Api(Protocol):
+    """The server of the API, as the composition root makes it."""
+
+    async def start(self, listen: str) -> int: ...
+    async def stop(self, grace_s: float) -> None: ...
+
+
+class Process:
+    """One node process.  `run` returns when it is over; StartError, StorageError or LinkError otherwise."""
+
+    def __init__(self, options: NodeOptions, make_api: Callable[[NodePort], Api]) -> None:
+        self._options = options
+        self._make_api = make_api
+        self._disk = DataDirectory.open(Path(options.data_dir))
+        self._set_node_id()
+        self._address = str(options.advertised)
+        self._nonce = secrets.token_bytes(NONCE_BYTES)
+        self._forming: forming.Forming | None = None
+        self._formed: asyncio.Future[forming.Formed]
+        self._waiting_for = ""
+        self._node: Node | None = None
+        self._link: PeerLink[PeerMessage]
+        self._targets: frozenset[str] = frozenset()
+
+    def _set_node_id(self) -> None:
+        known, wanted = self._disk.identity.node_id, self._options.node_id
+        if not known:
+            self._disk.set_node_id(wanted or f"node-{self._disk.identity.disk_id[:8]}")
+        elif wanted and wanted != known:
+            raise StartError(
+                f"the data directory {self._options.data_dir} belongs to node {known}, not {wanted}: "
+                "leave out --node-id or use another --data-dir"
+            )
+
+    # ---- the story -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start, serve until a signal or a fault, hand over, end."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.set)
+        try:
+            await self._start_link()
+            try:
+                formed = await self._found_or_restart(stop)
+                if formed is not None:
+                    await self._serve(formed, stop)
+            finally:
+                await self._link.close()
+        finally:
+            self._disk.close()
+
+    async def _start_link(self) -> None:
+        options = self._options
+        offset = options.peer_port_offset
+        self._link = PeerLink(
+            msgspec.msgpack.Decoder(list[PeerMessage]),
+            self._hello,
+            self,
+            lambda address: parse_address(address).above(offset),
+            tls=peer_tls(options.tls) if options.tls else None,
+            limits=options.link_limits(),
+        )
+        await self._link.start(options.listen_address.above(offset))
+
+    async def _found_or_restart(self, stop: asyncio.Event) -> forming.Formed | None:
+        """The cluster this disk belongs to; None when told to stop before there was one."""
+        identity = self._disk.identity
+        me = Founder(identity.node_id, identity.disk_id, self._address)
+        if identity.cluster_id:
+            members = tuple(Founder(m.node_id, m.disk_id, m.address) for m in identity.bootstrap)
+            return forming.Formed(members, identity.cluster_id, founder=bool(members))
+        self._formed = asyncio.get_running_loop().create_future()
+        self._forming = forming.Forming(me, self._options.peers, forming.promised_by(identity))
+        self._link.set_targets(set(self._options.peers) - {self._address})
+        self._form()
+        await _first_of(stop, self._formed)
+        self._forming = None
+        return self._formed.result() if self._formed.done() else None
+
+    def _form(self) -> None:
+        """Do what the first start wants done next, until it waits or is over."""
+        while self._forming is not None and not self._formed.done():
+            match self._forming.result:
+                case forming.Promise(founding=founding):
+                    self._disk.set_bootstrap(founding.stored)
+                    self._forming.promised(founding)
+                    self._link.announce()
+                case forming.Formed() as formed:
+                    self._disk.set_cluster_id(formed.cluster_id)
+                    self._formed.set_result(formed)
+                    self._link.announce()
+                    log.info("cluster %s formed with %d nodes", formed.cluster_id, len(formed.members))
+                case forming.Refused(reason=reason):
+                    self._formed.set_exception(StartError(reason))
+                case forming.Waiting(why=why):
+                    if why != self._waiting_for:
+                        self._waiting_for = why
+                        log.info("first start: %s", why)
+                    return
+
+    async def _serve(self, formed: forming.Formed, stop: asyncio.Event) -> None:
+        node = self._node = self._make_node(formed)
+        api = self._make_api(node)
+        await api.start(str(self._options.listen_address))
+        log.info(
+            "node %s of cluster %s serves at %s",
+            self._disk.identity.node_id,
+            formed.cluster_id,
+            self._address,
+        )
+        self._retarget()
+        for node_id, hello in self._link.connected().items():
+            node.peer_connected(node_id, hello.disk_id)
+        gc.collect()
+        gc.freeze()
+        node.start()
+        try:
+            await _first_of(stop, node.failure)
+            if node.failure.done():
+                raise node.failure.result()
+            log.info("stopping: handing over leadership and sessions")
+            await node.goodbye(GOODBYE_S)
+        finally:
+            await api.stop(1.0)
+            node.close()
+
+    def _make_node(self, formed: forming.Formed) -> Node:
+        disk, options = self._disk, self._options
+        identity = disk.identity
+        journal = disk.open_journal()
+        store = disk.open_state_store()
+        local = disk.open_local_store()
+        bootstrap = (
+            Configuration({m.node_id: Member(Standing.VOTER, m.disk_id) for m in formed.members})
+            if formed.founder
+            else None
+        )
+
+        def make(apply: Apply, restore: Restore) -> Consensus:
+            return Engine(
+                node_id=identity.node_id,
+                disk_id=identity.disk_id,
+                journal=journal,
+                store=store,
+                apply=apply,
+                restore=restore,
+                clock=time.monotonic,
+                rng=random.SystemRandom(),
+                options=ConsensusOptions(
+                    heartbeat_s=options.raft_heartbeat_s,
+                    election_min_s=options.election_min_s,
+                    election_max_s=options.election_max_s,
+                    step_down_s=options.step_down_s,
+                    tail_entries=options.log_tail_entries,
+                    tail_bytes=options.log_tail_bytes,
+                ),
+                bootstrap=bootstrap,
+            )
+
+        core = Core(
+            Identity(identity.node_id, self._address, VERSION, secrets.token_bytes(16)),
+            Clocks(time.monotonic, lambda: time.time_ns() // 1_000_000),
+            options.core_limits(),
+            store,
+            local,
+            make,
+            random.SystemRandom(),
+            self._servers,
+        )
+        core.addresses = {m.node_id: m.address for m in formed.members} | dict(identity.addresses)
+        return Node(core, local, formed.cluster_id, self._send, self._retarget)
+
+    # ---- who is where --------------------------------------------------------------------------------
+
+    def _known_addresses(self) -> dict[str, str]:
+        """Address of each member, as replicated, else as remembered."""
+        node = self._node
+        if node is None:
+            return {}
+        core = node.core
+        known = {node_id: n.address for node_id, n in core.machine.state.nodes.items()}
+        return {
+            node_id: address
+            for node_id in sorted(core.consensus.members)
+            if (address := known.get(node_id) or core.addresses.get(node_id, ""))
+        }
+
+    def _servers(self) -> tuple[str, ...]:
+        """API addresses of all members, this node's first."""
+        others = [a for a in self._known_addresses().values() if a != self._address]
+        return (self._address, *others)
+
+    def _retarget(self) -> None:
+        """Dial the members where they are now, and remember it for the next start."""
+        addresses = self._known_addresses()
+        targets = frozenset(addresses.values()) - {self._address}
+        if targets != self._targets:
+            self._targets = targets
+            self._link.set_targets(targets)
+            self._disk.set_addresses(addresses)
+
+    def _send(self, node_id: str, messages: list[PeerMessage]) -> None:
+        self._link.send(node_id, messages)
+
+    # ---- hooks of the link ---------------------------------------------------------------------------
+
+    def _hello(self) -> Hello:
+        identity = self._disk.identity
+        promised = self._forming.promised_id if self._forming is not None else ""
+        return Hello(
+            PROTOCOL,
+            identity.node_id,
+            identity.disk_id,
+            self._address,
+            self._nonce,
+            VERSION,
+            identity.cluster_id,
+            promised,
+            tuple(sorted(self._options.peers)),
+            tuple(Founder(m.node_id, m.disk_id, m.address) for m in identity.bootstrap)
+            if identity.cluster_id
+            else (),
+        )
+
+    def on_hello(self, hello: Hello) -> Accept | Reject:
+        """See link.Hooks."""
+        verdict = judge(self._hello(), hello)
+        if self._forming is not None:
+            self._forming.saw(hello)
+            asyncio.get_running_loop().call_soon(self._form)
+        return verdict
+
+    def on_connected(self, node_id: str, disk_id: str) -> None:
+        """See link.Hooks."""
+        if self._node is not None:
+            self._node.peer_connected(node_id, disk_id)
+
+    def on_disconnected(self, node_id: str) -> None:
+        """See link.Hooks."""
+        if self._node is not None:
+            self._node.peer_disconnected(node_id)
+
+    def on_gone(self, hello: Hello) -> None:
+        """See link.Hooks."""
+        if self._forming is not None:
+            self._forming.lost(hello.address)
+
+    def on_messages(self, node_id: str, messages: list[PeerMessage]) -> None:
+        """See link.Hooks."""
+        if self._node is not None:
+            self._node.peer_messages(node_id, messages)
+
+
+async def _first_of(stop: asyncio.Event, other: "asyncio.Future[Any]") -> None:
+    """Wait until told to stop or until `other` is done."""
+    stopped = asyncio.ensure_future(stop.wait())
+    waiting: set[asyncio.Future[Any]] = {stopped, other}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()

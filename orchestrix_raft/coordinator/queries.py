@@ -1,0 +1,237 @@
+"""What people and programs ask of a node's state: plain functions over the core, for one moment.
+
+Listings walk in bounded slices and carry a cursor, so that a page never stops the loop for long.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+from orchestrix_raft.consensus.port import Role
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.port import ClusterView, JobView, NodeView, Page, QueueView
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.job import TERMINAL, Attempt, Job, JobState, TimerKind
+from orchestrix_raft.domain.node import Health
+from orchestrix_raft.machine.codec import decode_attempt, decode_job
+from orchestrix_raft.machine.history import ATTEMPTS, FINISHED, FINISHED_BY_TIME
+from orchestrix_raft.machine.state import LIVE_STATES
+
+SLICE = 2_000  # rows looked at before the loop may do something else
+_LIVE, _FINISHED = b"L", b"F"
+
+
+def view(core: Core, job: Job) -> JobView:
+    """A job with what is computed for display."""
+    scheduled = 0
+    if job.state is JobState.SCHEDULED and job.timer is not None:
+        if job.timer.kind == TimerKind.READY_AT_WALL:
+            scheduled = job.timer.due_ms
+        else:
+            state = core.machine.state
+            scheduled = state.wall_ms + max(0, job.timer.due_ms - state.elapsed_ms)
+    return JobView(job, core.args_of(job), scheduled)
+
+
+def attempts(core: Core, job_id: bytes) -> list[Attempt]:
+    """Finished attempts that are kept, oldest first."""
+    rows = core.history.scan(ATTEMPTS, job_id, limits.ATTEMPTS_KEPT)
+    return [decode_attempt(value) for key, value in rows if key.startswith(job_id)]
+
+
+class Listing:
+    """One page in the making: call `slice` until it says that it is done.
+
+    Unfinished jobs come first, newest creation first; then finished ones, latest end first.  A cursor
+    names the last job seen by its place in that order, so it works on every node.
+    """
+
+    def __init__(
+        self, core: Core, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
+    ) -> None:
+        self._core = core
+        self._states = states or frozenset(JobState)
+        self._queue = queue
+        self._type = job_type
+        self._limit = limit
+        self._cursor = cursor
+        self._jobs: list[JobView] = []
+        self._next = b""
+        self._more = False  # the page may be full before the walk has come to its end
+        self._work = self._walk()
+
+    @staticmethod
+    def check(cursor: bytes) -> Rejected | None:
+        """Is this a cursor of ours?"""
+        if cursor and not (cursor[:1] in (_LIVE, _FINISHED) and len(cursor) == 25):
+            return Rejected(Code.INVALID_ARGUMENT, "CURSOR_INVALID", "not a cursor of an earlier listing")
+        return None
+
+    def slice(self) -> bool:
+        """Look at up to SLICE rows; True when the page is complete."""
+        return next(self._work, None) is None
+
+    def page(self) -> Page:
+        """The result; the cursor is empty when the walk came to its end."""
+        return Page(self._jobs, self._next if self._more else b"")
+
+    def _wanted(self, job: Job) -> bool:
+        spec = job.spec
+        return (
+            job.state in self._states
+            and (not self._queue or spec.queue == self._queue)
+            and (not self._type or spec.type == self._type)
+        )
+
+    def _walk(self) -> Iterator[int]:
+        """Yields now and then, so that the loop may breathe."""
+        if self._states - TERMINAL and self._cursor[:1] != _FINISHED:
+            yield from self._walk_live()
+        if self._states & TERMINAL and not self._more:
+            yield from self._walk_finished()
+
+    def _walk_live(self) -> Iterator[int]:
+        below = self._cursor[1:] or b"\xff" * 24
+        heap: list[bytes] = []
+        for seen, job_id in enumerate(list(self._core.machine.state.jobs)):
+            if seen % SLICE == SLICE - 1:
+                yield seen
+            job = self._core.machine.state.jobs.get(job_id)
+            if job is None or not self._wanted(job):
+                continue
+            place = job.created_ms.to_bytes(8, "big") + job_id
+            if place < below:
+                if len(heap) < self._limit:
+                    heapq.heappush(heap, place)
+                else:
+                    heapq.heappushpop(heap, place)
+        for place in sorted(heap, reverse=True):
+            job = self._core.machine.state.jobs.get(place[8:])
+            self._next = _LIVE + place
+            if job is not None and self._wanted(job):  # else it has moved on since it was seen
+                self._jobs.append(view(self._core, job))
+        self._more = len(heap) == self._limit
+
+    def _walk_finished(self) -> Iterator[int]:
+        below = self._cursor[1:] if self._cursor[:1] == _FINISHED else b"\xff" * 24
+        walks = [self._finished_places(state, below) for state in sorted(self._states & TERMINAL)]
+        for seen, place in enumerate(heapq.merge(*walks, reverse=True)):
+            if seen % (SLICE // 10) == SLICE // 10 - 1:
+                yield seen
+            data = self._core.history.get(FINISHED, place[8:])
+            job = None if data is None else decode_job(data)
+            if job is not None and self._wanted(job):
+                self._jobs.append(view(self._core, job))
+                self._next = _FINISHED + place
+                self._more = len(self._jobs) == self._limit
+                if self._more:
+                    return
+
+    def _finished_places(self, state: JobState, below: bytes) -> Iterator[bytes]:
+        """finished_ms + job id of the jobs that ended in `state`, downwards from below `below`."""
+        prefix = bytes([state])
+        edge = below
+        while True:
+            rows = self._core.history.scan(FINISHED_BY_TIME, prefix + edge, 200, reverse=True)
+            places = [key[1:] for key, _ in rows if key[:1] == prefix and key[1:] < edge]
+            yield from places
+            if not places:
+                return
+            edge = places[-1]
+
+
+def _role(core: Core, node_id: str) -> str:
+    consensus = core.consensus
+    if node_id == core.identity.node_id:
+        return consensus.role.name.lower() if node_id in consensus.voters else "learner"
+    if node_id == consensus.leader_id:
+        return "leader"
+    heard = core.beats.of(node_id)
+    quiet = heard is None or core.now - heard.at > core.limits.beats.interval_s * 2
+    if node_id not in core.connected_peers and (core.leading or quiet):
+        return "unreachable"
+    return "follower" if node_id in consensus.voters else "learner"
+
+
+def _nodes(core: Core) -> list[NodeView]:
+    state, consensus, me = core.machine.state, core.consensus, core.identity.node_id
+    now, wall = core.now, core.wall_ms
+    top = consensus.commit_index
+    progress = {p.node_id: p for p in consensus.progress()} if consensus.role is Role.LEADER else {}
+    views = []
+    for node_id in sorted(consensus.members | {me}):
+        known = state.nodes.get(node_id)
+        heard = core.beats.of(node_id)
+        applied = heard.applied_index if heard else 0
+        age = now - heard.at if heard else None
+        if node_id == me:
+            applied, age = consensus.applied_index, 0.0
+        elif node_id in progress and node_id in core.connected_peers:
+            applied = max(applied, min(progress[node_id].match_index, top))
+            age = min(progress[node_id].answered_s, age if age is not None else 1e9)
+        views.append(
+            NodeView(
+                node_id,
+                known.address if known else core.addresses.get(node_id, ""),
+                _role(core, node_id),
+                known.health if known else None,
+                applied,
+                max(0, top - applied) if applied else 0,
+                core.owned_jobs(node_id),
+                len(state.sessions_of(node_id)),
+                0 if age is None else wall - int(age * 1000),
+                known.version if known else "",
+            )
+        )
+    return views
+
+
+def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
+    problems = []
+    if core.consensus.leader_id is None or (core.stale and not core.leading):
+        problems.append(
+            "no leader: writes wait until a majority of the nodes can reach each other"
+            f" ({len(core.connected_peers) + 1} of {len(core.consensus.members)} nodes reachable from here)"
+        )
+    for node in nodes:
+        if node.health in (Health.SUSPECT, Health.DEAD):
+            problems.append(f"node {node.node_id} ({node.address}) is {node.health.word}")
+        elif node.role == "unreachable":
+            problems.append(f"node {node.node_id} ({node.address or 'address unknown'}) does not answer")
+    for node_id, index in sorted(core.digests.divergent.items()):
+        problems.append(f"node {node_id} has another state than this one since log index {index}: stop it")
+    for node_id, offset_ms in core.clock_skews():
+        problems.append(
+            f"the clock of node {node_id or core.identity.node_id} is off by {offset_ms / 1000:.1f} s"
+        )
+    problems.extend(core.disk_problems)
+    waiting = core.machine.state.counts[JobState.PENDING]
+    if waiting and not core.machine.state.sessions:
+        problems.append(f"{waiting} jobs wait and no worker is connected")
+    return problems
+
+
+def status(core: Core, cluster_id: str) -> ClusterView:
+    """Everything `status` shows."""
+    state, consensus = core.machine.state, core.consensus
+    nodes = _nodes(core)
+    queues = [
+        QueueView(name, *(counts[live] for live in LIVE_STATES))
+        for name, counts in sorted(state.queues.items())
+    ]
+    return ClusterView(
+        consensus.leader_id or "",
+        consensus.term,
+        consensus.commit_index,
+        consensus.applied_index,
+        nodes,
+        {job_state: state.counts[job_state] for job_state in JobState},
+        queues,
+        list(state.sessions.values()),
+        core.identity.node_id,
+        cluster_id,
+        state.digest,
+        _problems(core, nodes),
+        core.stale,
+        core.wall_ms,
+    )

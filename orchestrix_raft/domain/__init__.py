@@ -1,0 +1,1 @@
+"""Nouns and rules of the product, as values.  Imports nothing but msgspec and pure standard library."""

@@ -1,0 +1,191 @@
+"""The job: what was asked for (`JobSpec`), where it stands (`Job`), what became of each try (`Attempt`)."""
+
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.retry import DEFAULT_RETRY, RetryPolicy, fault_in_policy
+
+
+class JobState(IntEnum):
+    """Where a job stands.  `waiting` for dependencies is not among them: there are none yet."""
+
+    SCHEDULED = 1  # waits for its time: delay, run_at, retry
+    PENDING = 2  # ready, waits for a worker
+    DISPATCHED = 3  # assigned to a worker
+    RUNNING = 4  # the worker said that the handler started
+    COMPLETED = 5
+    CANCELLED = 6
+    DEAD = 7  # no tries left; kept until retried or purged
+
+    @property
+    def word(self) -> str:
+        """The lower-case word used in JSON, Python and docs."""
+        return self.name.lower()
+
+
+TERMINAL: Final = frozenset({JobState.COMPLETED, JobState.CANCELLED, JobState.DEAD})
+ASSIGNED: Final = frozenset({JobState.DISPATCHED, JobState.RUNNING})
+
+_S = JobState
+LIFE_CYCLE: Final = MappingProxyType(
+    {
+        _S.SCHEDULED: frozenset({_S.PENDING, _S.CANCELLED}),
+        _S.PENDING: frozenset({_S.DISPATCHED, _S.CANCELLED}),
+        _S.DISPATCHED: frozenset({_S.RUNNING, _S.COMPLETED, _S.CANCELLED, _S.DEAD, _S.SCHEDULED, _S.PENDING}),
+        _S.RUNNING: frozenset({_S.COMPLETED, _S.CANCELLED, _S.DEAD, _S.SCHEDULED, _S.PENDING}),
+        _S.COMPLETED: frozenset[JobState](),
+        _S.CANCELLED: frozenset({_S.PENDING}),  # retried by hand
+        _S.DEAD: frozenset({_S.PENDING}),  # retried by hand
+    }
+)
+"""Every legal move.  The machine checks it on each change; the diagram in the docs is made from it."""
+
+
+class AttemptState(IntEnum):
+    """How a try ended."""
+
+    COMPLETED = 1
+    FAILED = 2
+    TIMED_OUT = 3
+    CANCELLED = 4
+    LOST = 5  # its worker died or was fenced
+
+    @property
+    def word(self) -> str:
+        """The lower-case word used in JSON, Python and docs."""
+        return self.name.lower()
+
+
+class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    """What the client asked for; never changes."""
+
+    job_id: bytes  # 16 bytes, made by the client
+    type: str
+    queue: str
+    args: bytes  # JSON text; empty while `Job.args_stored`
+    priority: int = 0  # higher first
+    run_at_ms: int = 0  # wall clock, 0: none
+    delay_ms: int = 0  # elapsed time from the moment of being applied, 0: none
+    timeout_ms: int = 0  # elapsed time from the assignment, 0: none
+    retry: RetryPolicy = DEFAULT_RETRY
+    unique_key: str = ""  # "": none; scope: the job type, until the job is terminal
+    correlation_id: str = ""
+    labels: tuple[str, ...] = ()  # sorted; a worker must have them all
+
+
+class Timer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The one thing an entity waits for.  (due_ms, seq) is a total order: no decision depends on a heap."""
+
+    kind: int  # TimerKind
+    due_ms: int  # on the clock that the kind names
+    seq: int
+
+
+class TimerKind(IntEnum):
+    """What falls due; wall-clock kinds are the ones a person named a time for."""
+
+    READY_AT_ELAPSED = 1  # delay or back-off is over
+    READY_AT_WALL = 2  # run_at has come
+    TIMEOUT = 3  # the attempt's time is over: soft cancel
+    FORCED_END = 4  # the soft cancel's grace is over
+    SESSION_DEADLINE = 5  # nobody resumed the session
+
+
+class Job(msgspec.Struct, array_like=True, gc=False):
+    """A job as the state holds it.  Times are wall milliseconds, 0 where it has not happened."""
+
+    spec: JobSpec
+    state: JobState
+    created_ms: int
+    seq: int  # order of becoming ready (or of creation, before that)
+    attempt: int = 0  # ordinal of the newest assignment
+    failures: int = 0
+    losses: int = 0
+    token: int = 0  # fencing token of the newest assignment
+    session_id: bytes = b""  # holder of the current assignment
+    dispatched_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0
+    timer: Timer | None = None
+    end_reason: str = ""  # set when a soft cancel was sent: "cancelled" or "timed_out" and by whom
+    progress_percent: int = 0
+    progress_message: str = ""
+    result: bytes = b""  # JSON text
+    error: str = ""  # of the newest failed attempt
+    reason: str = ""  # why it is dead or cancelled
+    owner: str = ""  # node whose session holds (or last held) it
+    worker: str = ""  # name of that session's worker
+    args_stored: bool = False  # spec.args is in table `payloads`
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One finished try: the job's history is the list of these (JobHistory)."""
+
+    job_id: bytes
+    attempt: int
+    token: int
+    state: AttemptState
+    worker: str
+    session_id: bytes
+    node_id: str
+    dispatched_ms: int
+    started_ms: int
+    finished_ms: int
+    error: str = ""
+    reason: str = ""
+    reported: bool = False  # ended by its worker's report: the same report sent again is acknowledged
+
+
+def fault_in_spec(spec: JobSpec) -> str:
+    """One line saying what is wrong with `spec`, or "".  The API asks first, the machine last."""
+    if len(spec.job_id) != limits.JOB_ID_BYTES:
+        return f"job id has {len(spec.job_id)} bytes, must have {limits.JOB_ID_BYTES}"
+    if not 0 < len(spec.type) <= limits.TYPE_CHARS:
+        return f"job type must have 1 to {limits.TYPE_CHARS} characters"
+    if not 0 < len(spec.queue) <= limits.QUEUE_CHARS:
+        return f"queue must have 1 to {limits.QUEUE_CHARS} characters"
+    if len(spec.args) > limits.PAYLOAD_BYTES:
+        return f"arguments have {len(spec.args)} bytes, at most {limits.PAYLOAD_BYTES} are allowed"
+    if len(spec.unique_key) > limits.KEY_CHARS or len(spec.correlation_id) > limits.KEY_CHARS:
+        return f"unique_key and correlation_id have at most {limits.KEY_CHARS} characters"
+    if not -limits.PRIORITY_MAX <= spec.priority <= limits.PRIORITY_MAX:
+        return f"priority must be within +-{limits.PRIORITY_MAX}"
+    if spec.delay_ms or spec.run_at_ms or spec.timeout_ms:
+        fault = _fault_in_times(spec)
+        if fault:
+            return fault
+    if spec.labels:
+        fault = fault_in_labels(spec.labels)
+        if fault:
+            return fault
+    return "" if spec.retry == DEFAULT_RETRY else fault_in_policy(spec.retry)
+
+
+def _fault_in_times(spec: JobSpec) -> str:
+    if not 0 <= spec.delay_ms <= limits.DURATION_MS:
+        return f"delay must be within 0..{limits.DURATION_MS} ms"
+    if not 0 <= spec.timeout_ms <= limits.DURATION_MS:
+        return f"timeout must be within 0..{limits.DURATION_MS} ms"
+    if not 0 <= spec.run_at_ms <= limits.WALL_MS_MAX:
+        return f"run_at must be within 0..{limits.WALL_MS_MAX} ms since 1970"
+    if spec.delay_ms and spec.run_at_ms:
+        return "give either delay or run_at, not both"
+    return ""
+
+
+def fault_in_labels(labels: tuple[str, ...]) -> str:
+    """What is wrong with the labels of a job or a worker, or ""."""
+    if len(labels) > limits.LABELS:
+        return f"{len(labels)} labels, at most {limits.LABELS} are allowed"
+    before = ""  # smaller than any label: so this refuses the empty one as well
+    for label in labels:
+        if label <= before:
+            return "labels must be sorted, without repeats, and not empty"
+        if len(label) > limits.LABEL_CHARS:
+            return f"a label has at most {limits.LABEL_CHARS} characters"
+        before = label
+    return ""

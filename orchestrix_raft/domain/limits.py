@@ -1,0 +1,47 @@
+"""Every bound of the system, declared once, with its unit and the reason for it.
+
+Everything that can grow has a number here.  What an operator may change is read through
+`coordinator/options.py`; these are the defaults and the hard walls.
+"""
+
+from typing import Final
+
+JOB_ID_BYTES: Final = 16  # a UUID
+TYPE_CHARS: Final = 200  # names are keys and labels of metrics: keep them short
+QUEUE_CHARS: Final = 100
+KEY_CHARS: Final = 256  # unique keys, correlation ids
+LABELS: Final = 16  # labels of a job or a worker
+LABEL_CHARS: Final = 100
+QUEUES_OF_A_WORKER: Final = 64  # each queue adds a lane to look at when a slot becomes free
+CAPACITY: Final = 10_000  # slots of one worker
+PAYLOAD_BYTES: Final = 1 << 20  # arguments or result of one job
+INLINE_PAYLOAD_BYTES: Final = 4 << 10  # larger arguments of live jobs stay on disk, not in memory
+BATCH_JOBS: Final = 1_000  # jobs of one enqueue command: bounds what one entry makes every node do at once
+BATCH_BYTES: Final = 4 << 20  # bytes of one enqueue command
+ENTRY_BYTES: Final = 6 << 20  # one log entry; a peer link message must hold it
+ENTRY_COMMANDS: Final = 20_000
+TIMERS_PER_ENTRY: Final = 1_000  # due work one entry may do before its commands
+PRIORITY_MAX: Final = 1_000_000
+LIVE_JOBS: Final = 1_000_000  # beyond it enqueueing is refused with a hint
+RETRIES_MAX: Final = 1_000
+MULTIPLIER_PERMILLE_MAX: Final = 100_000  # back-off grows at most a hundredfold per failure
+WALL_MS_MAX: Final = 253_402_300_800_000  # the year 10000: a later run_at is a mistake of unit
+DURATION_MS: Final = 366 * 24 * 3_600_000  # no timeout, delay or back-off is longer than a year
+ERROR_CHARS: Final = 16_000  # message and traceback of a failed attempt, cut at the end
+MESSAGE_CHARS: Final = 1_000  # progress messages, reasons
+ATTEMPTS_KEPT: Final = 100  # history of one job; the oldest go first
+LOSSES_MAX: Final = 5  # assignments lost with their worker before a job counts as poison
+REQUESTS_KEPT: Final = 100_000  # remembered results of client requests
+REQUEST_TTL_MS: Final = 600_000
+REQUEST_ID_BYTES: Final = 64
+SESSIONS: Final = 10_000
+SESSION_ID_BYTES: Final = 16
+NODES: Final = 1_000  # ids of coordinator processes ever seen; each is one small record
+NODE_ID_CHARS: Final = 100
+BOOT_ID_BYTES: Final = 16
+ADDRESS_CHARS: Final = 300
+VERSION_CHARS: Final = 100
+EMPTY_LANES: Final = 1_024  # lanes kept while empty: saves matching them again with the pools
+SESSION_DEADLINE_MS: Final = 30_000  # a detached session is resumed within this time or its jobs are lost
+FORCED_END_MS: Final = 10_000  # from the soft cancel to the end of the attempt
+PAGE: Final = 1_000  # items of one listing

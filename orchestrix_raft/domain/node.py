@@ -1,0 +1,50 @@
+"""A coordinator node as the replicated state knows it."""
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from orchestrix_raft.domain import limits
+
+
+class Health(IntEnum):
+    """What the cluster agreed on about a node; only changes of it are log entries."""
+
+    ALIVE = 1
+    SUSPECT = 2
+    DEAD = 3
+    STOPPED = 4  # said goodbye
+
+    @property
+    def word(self) -> str:
+        """The lower-case word used in JSON, Python and docs."""
+        return self.name.lower()
+
+
+OVER: Final = frozenset({Health.DEAD, Health.STOPPED})
+"""An incarnation in one of these is fenced for good; only a new NodeStarted speaks for the node again."""
+
+
+class Node(msgspec.Struct, array_like=True):
+    """One process of the cluster and its place as an origin of commands."""
+
+    node_id: str
+    address: str  # host:port of its API
+    version: str
+    incarnation: int  # log index of its NodeStarted; an origin's commands carry it
+    boot_id: bytes  # 16 random bytes of the process: the same start announced twice is one start
+    health: Health
+    sequence: int  # of its newest applied command in this incarnation
+    changed_ms: int  # wall, of the last change of health
+
+
+def fault_in_node(node_id: str, boot_id: bytes, address: str, version: str) -> str:
+    """One line saying what is wrong with what a node says of itself, or ""."""
+    if not 0 < len(node_id) <= limits.NODE_ID_CHARS:
+        return f"node id must have 1 to {limits.NODE_ID_CHARS} characters"
+    if len(boot_id) != limits.BOOT_ID_BYTES:
+        return f"boot id has {len(boot_id)} bytes, must have {limits.BOOT_ID_BYTES}"
+    if len(address) > limits.ADDRESS_CHARS or len(version) > limits.VERSION_CHARS:
+        return f"address has at most {limits.ADDRESS_CHARS}, version {limits.VERSION_CHARS} characters"
+    return ""

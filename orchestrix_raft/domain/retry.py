@@ -1,0 +1,52 @@
+"""When a failed attempt is tried again.
+
+The back-off is exponential with a cap and a jitter that is a function of (job, attempt): every replica
+and every rerun computes the same number, and jobs that failed together do not return together.
+"""
+
+import zlib
+
+import msgspec
+
+from orchestrix_raft.domain import limits
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    """How often and how late.  Integers only: replicas must agree to the bit."""
+
+    max_retries: int = 3  # failures after which the job is dead: max_retries + 1
+    delay_ms: int = 10_000  # before the first retry
+    multiplier_permille: int = 2_000  # each further delay is this many thousandths of the one before
+    max_delay_ms: int = 600_000
+    jitter_percent: int = 20  # the delay varies by +- this much
+
+
+DEFAULT_RETRY = RetryPolicy()
+
+
+def backoff_ms(policy: RetryPolicy, job_id: bytes, failures: int) -> int:
+    """Milliseconds to wait after the `failures`-th failure (from 1), jitter included."""
+    delay = policy.delay_ms
+    for _ in range(min(failures - 1, 64)):
+        delay = delay * policy.multiplier_permille // 1_000
+        if delay >= policy.max_delay_ms:
+            break
+    delay = min(delay, policy.max_delay_ms)
+    spread = delay * policy.jitter_percent // 100
+    if spread == 0:
+        return delay
+    draw = zlib.crc32(job_id + failures.to_bytes(4, "big"))
+    return delay - spread + draw % (2 * spread + 1)
+
+
+def fault_in_policy(policy: RetryPolicy) -> str:
+    """One line saying what is wrong with `policy`, or ""."""
+    if not 0 <= policy.max_retries <= limits.RETRIES_MAX:
+        return f"max_retries must be within 0..{limits.RETRIES_MAX}"
+    if not 0 <= policy.delay_ms <= limits.DURATION_MS or not 0 <= policy.max_delay_ms <= limits.DURATION_MS:
+        return f"retry delays must be within 0..{limits.DURATION_MS} ms"
+    if not 1_000 <= policy.multiplier_permille <= limits.MULTIPLIER_PERMILLE_MAX:
+        return f"multiplier_permille must be within 1000..{limits.MULTIPLIER_PERMILLE_MAX}"
+    if not 0 <= policy.jitter_percent <= 100:
+        return "jitter_percent must be within 0..100"
+    return ""

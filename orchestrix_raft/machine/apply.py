@@ -1,0 +1,231 @@
+"""The machine: applies log entries, one at a time, in order, and says what each did.
+
+Promises: it never raises for what a log entry says (refusals are values) and reads nothing outside but the
+history port.  It raises for what concerns this node: a history that does not answer, an entry this version
+does not understand, exhausted memory, a bug in evolve.  After that it must not be used again.
+Used by the coordinator and by the simulator.
+"""
+
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Any, Final
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.job import Job, TimerKind
+from orchestrix_raft.domain.node import OVER
+from orchestrix_raft.machine import attempts, codec, digest, jobs, loading, nodes, requests, sessions
+from orchestrix_raft.machine.commands import (
+    AttachSession,
+    Batch,
+    CloseSession,
+    Command,
+    DetachSession,
+    DrainSession,
+    Entry,
+    NodeHealthChanged,
+    NodeStarted,
+    NodeStopped,
+    ResumeSession,
+)
+from orchestrix_raft.machine.dispatch import dispatch
+from orchestrix_raft.machine.events import Event, TimerSetAside
+from orchestrix_raft.machine.evolve import EVOLVE
+from orchestrix_raft.machine.history import CORE_KEY, LIVE_JOBS, NODES, SESSIONS, SINGLES, History
+from orchestrix_raft.machine.items import ITEMWISE, LOCAL, Trace
+from orchestrix_raft.machine.port import Applied, ChangeLog, Gap, Resolved, Result
+from orchestrix_raft.machine.records import Records
+from orchestrix_raft.machine.state import State
+from orchestrix_raft.machine.timers import Item, TimerHeap
+
+Decide = Callable[[State, Any], tuple[Event, ...] | Rejected]
+
+DECIDE: Final = MappingProxyType[type, Decide](
+    {
+        AttachSession: sessions.decide_attach,
+        ResumeSession: sessions.decide_resume,
+        DetachSession: sessions.decide_detach,
+        DrainSession: sessions.decide_drain,
+        CloseSession: sessions.decide_close,
+        NodeStarted: nodes.decide_started,
+        NodeStopped: nodes.decide_stopped,
+        NodeHealthChanged: nodes.decide_health,
+    }
+)
+"""Commands that are decided as a whole; those with items are in `items.ITEMWISE`."""
+
+DUE: Final = MappingProxyType[int, Callable[[State, bytes], tuple[Event, ...]]](
+    {
+        TimerKind.READY_AT_ELAPSED: jobs.decide_ready,
+        TimerKind.READY_AT_WALL: jobs.decide_ready,
+        TimerKind.TIMEOUT: attempts.decide_timeout,
+        TimerKind.FORCED_END: attempts.decide_forced_end,
+        TimerKind.SESSION_DEADLINE: sessions.decide_expiry,
+    }
+)
+"""What a due timer means."""
+
+
+class Machine:
+    """One replica's state and the way to change it."""
+
+    def __init__(self, history: History, changes: ChangeLog) -> None:
+        """An empty state.  `history` must answer what was put into `changes`."""
+        self._records = Records(history, changes)
+        self.state = State(self._records)
+
+    def apply(self, index: int, term: int, entry: Entry) -> Applied:
+        """Apply the entry at `index`; ValueError if that is not beyond the newest applied one."""
+        state = self.state
+        if index <= state.index:
+            raise ValueError(f"entry {index} after entry {state.index}")
+        batches = [codec.decode_batch(batch) for batch in entry.batches]
+        state.index = index
+        state.term = term
+        state.elapsed_ms = max(state.elapsed_ms, entry.elapsed_ms)
+        state.wall_ms = max(state.wall_ms, entry.wall_ms)
+        trace = Trace()
+        done = Applied(trace.events, [], [], [])
+        requests.expire(state)
+        _run_due(state, trace)
+        dispatch(state, trace.events)
+        for batch in batches:
+            _apply_batch(state, batch, trace, done)
+        state.digest = digest.advance(state.digest, index, state.elapsed_ms, state.wall_ms, trace.events)
+        self._write()
+        return done._replace(faults=tuple(trace.faults)) if trace.faults else done
+
+    def load(self, tables: Callable[[str], Iterator[tuple[bytes, bytes]]]) -> None:
+        """Replace the state by what `tables(name)` holds (all pairs of a table, in any order)."""
+        for _ in self.load_in_steps(tables):
+            pass
+
+    def load_in_steps(self, tables: Callable[[str], Iterator[tuple[bytes, bytes]]]) -> Iterator[int]:
+        """`load` in slices: yields the number of records read so far; the state changes at the end."""
+        state = State(self._records)
+        yield from loading.load(state, tables)
+        self.state = state
+
+    def find_job(self, job_id: bytes) -> Job | None:
+        """A job, live or finished; HistoryUnavailable if the disk cannot say."""
+        return self.state.jobs.get(job_id) or self._records.finished_job(job_id)
+
+    def core_record(self) -> bytes:
+        """Counters, clocks and digest, as they stand, encoded for table SINGLES."""
+        state = self.state
+        return codec.encode_record(
+            codec.Core(
+                state.index,
+                state.term,
+                state.elapsed_ms,
+                state.wall_ms,
+                state.counter,
+                state.generation,
+                state.token_counter,
+                state.digest,
+                tuple(state.counts),
+                tuple(state.totals),
+                state.set_aside,
+            )
+        )
+
+    def _write(self) -> None:
+        """Hand over what the entry changed, each record once."""
+        state = self.state
+        put = state.records.flush().put
+        encode = codec.encode_record
+        for job_id, job in state.touched_jobs.items():
+            put(LIVE_JOBS, job_id, None if job is None else encode(job))
+        for session_id, session in state.touched_sessions.items():
+            put(SESSIONS, session_id, None if session is None else encode(session))
+        for node_id, node in state.touched_nodes.items():
+            put(NODES, node_id.encode(), encode(node))
+        state.touched_jobs.clear()
+        state.touched_sessions.clear()
+        state.touched_nodes.clear()
+        put(SINGLES, CORE_KEY, self.core_record())
+
+
+def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> None:
+    if not batch.node_id:
+        for command in batch.commands:
+            _apply_command(state, command, trace)
+        return
+    origin = (batch.node_id, batch.incarnation)
+    node = state.nodes.get(batch.node_id)
+    if node is None or node.incarnation != batch.incarnation or node.health in OVER:
+        done.fenced.append(origin)
+        return
+    if batch.first > node.sequence + 1:
+        done.gaps.append(Gap(*origin, node.sequence + 1))
+        return
+    for sequence, command in enumerate(batch.commands, batch.first):
+        if sequence <= node.sequence:
+            continue  # applied before: sent again
+        result = _apply_command(state, command, trace)
+        replaced = state.nodes[batch.node_id] is not node
+        if not replaced:
+            node.sequence = sequence
+            state.touched_nodes[batch.node_id] = node
+        done.resolved.append(Resolved(*origin, sequence, result))
+        if replaced or node.health in OVER:  # it has just ended itself
+            if command is not batch.commands[-1]:
+                done.fenced.append(origin)
+            return
+
+
+def _apply_command(state: State, command: Command, trace: Trace) -> Result:
+    itemwise = ITEMWISE.get(type(command))
+    result = _apply_whole(state, command, trace) if itemwise is None else itemwise(state, command, trace)
+    dispatch(state, trace.events)
+    return result
+
+
+def _apply_whole(state: State, command: Command, trace: Trace) -> Result:
+    try:
+        verdict = DECIDE[type(command)](state, command)
+    except LOCAL:
+        raise
+    except Exception as fault:  # a bug becomes a refusal, the same on every node
+        return trace.refusal(fault)
+    if isinstance(verdict, Rejected):
+        return verdict
+    for event in verdict:
+        EVOLVE[type(event)](state, event)
+        trace.events.append(event)
+    if isinstance(command, AttachSession | ResumeSession):
+        return state.sessions[command.session_id].epoch
+    if isinstance(command, NodeStarted):
+        return state.nodes[command.node_id].incarnation
+    return None
+
+
+def _run_due(state: State, trace: Trace) -> None:
+    """Let due timers act: elapsed time first, then wall time, at most TIMERS_PER_ENTRY in all."""
+    budget = limits.TIMERS_PER_ENTRY
+    clocks: tuple[tuple[TimerHeap, int], ...] = (
+        (state.elapsed_timers, state.elapsed_ms),
+        (state.wall_timers, state.wall_ms),
+    )
+    for heap, now_ms in clocks:
+        while budget:
+            item = heap.first(state)
+            if item is None or item[0] > now_ms:
+                break
+            budget -= 1
+            _run_timer(state, item, trace)
+
+
+def _run_timer(state: State, item: Item, trace: Trace) -> None:
+    _, _, kind, key = item
+    verdict: tuple[Event, ...]
+    try:
+        verdict = DUE[kind](state, key)
+    except LOCAL:
+        raise
+    except Exception as fault:  # a bug: the timer is set aside, the same on every node
+        trace.faults.append(fault)
+        verdict = (TimerSetAside(kind, key, type(fault).__name__),)
+    for event in verdict:
+        EVOLVE[type(event)](state, event)
+        trace.events.append(event)

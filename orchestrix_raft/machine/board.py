@@ -1,0 +1,321 @@
+"""The index behind dispatching: which ready jobs and which free slots fit each other.
+
+Ready jobs stand in *lanes*, one per (queue, labels).  Sessions that serve the same (queues, labels) form a
+*pool*.  A pool and a lane are matched once, when the younger of them is made.  Everything here is derived
+from jobs and sessions: it can be rebuilt, holds nothing that is stored, and every choice is made by stored
+counters (job.seq, session.idle_seq), so a rebuilt board chooses as the old one would have.
+
+Lines and heaps use lazy deletion.  Two promises keep that right:
+- a pool's heap holds, for each session that may take a job, an item with its present key;
+- a lane's `offers` hold, for each pool of it with a free slot, one valid item (the one in `offered`) whose
+  key is not greater than the key of the pool's best session.  Assignments only raise that key, so the item
+  is corrected when it comes to the top; `refresh` offers anew when the key fell.
+"""
+
+from collections import deque
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Final
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.job import Job, JobState
+from orchestrix_raft.domain.worker import Session
+
+_PENDING: Final = JobState.PENDING
+_SLACK: Final = 64  # stale items a heap may hold besides as many as it has live ones
+
+LaneKey = tuple[str, tuple[str, ...]]  # queue, labels
+PoolKey = tuple[tuple[str, ...], tuple[str, ...]]  # queues, labels
+ReadyItem = tuple[int, int, bytes]  # -priority, job.seq, job id: their order is that of being taken
+SeatItem = tuple[int, int, bytes]  # load, session.idle_seq, session id: likewise
+
+
+def load_of(session: Session) -> int:
+    """How full a session is: used slots over capacity, in 2^-20."""
+    return (len(session.slots) << 20) // session.capacity
+
+
+class Pool:
+    """Sessions with the same queues and labels."""
+
+    __slots__ = ("key", "lanes", "members", "number", "seats")
+
+    def __init__(self, key: PoolKey, number: int) -> None:
+        self.key = key
+        self.number = number  # only keeps heap items comparable; never decides
+        self.members: dict[bytes, Session] = {}
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.seats: list[SeatItem] = []
+
+    def first(self) -> SeatItem | None:
+        """The session to take the next job: lowest load, then longest idle.  None: no free slot."""
+        seats = self.seats
+        members = self.members
+        while seats:
+            seat = seats[0]
+            session = members.get(seat[2])
+            if session is not None and session.idle_seq == seat[1] and is_open(session):
+                used = len(session.slots)
+                if used < session.capacity and (used << 20) // session.capacity == seat[0]:
+                    return seat
+            heappop(seats)
+        return None
+
+    def seat(self, session: Session) -> None:
+        """Note the present key of a session that may take a job."""
+        if len(self.seats) > 2 * len(self.members) + _SLACK:
+            self.seats = [
+                (load_of(member), member.idle_seq, member.session_id)
+                for member in self.members.values()
+                if is_open(member) and len(member.slots) < member.capacity
+            ]
+            heapify(self.seats)
+        heappush(self.seats, (load_of(session), session.idle_seq, session.session_id))
+
+    def reseat(self, session: Session) -> None:
+        """The session at the head has just taken a job."""
+        used = len(session.slots)
+        if used < session.capacity:
+            seat = ((used << 20) // session.capacity, session.idle_seq, session.session_id)
+            heapreplace(self.seats, seat)
+        else:
+            heappop(self.seats)
+
+
+OfferItem = tuple[int, int, int, Pool]  # load, idle_seq, pool number, pool
+
+
+class Lane:
+    """Ready jobs of one queue that ask for the same labels."""
+
+    __slots__ = ("count", "key", "length", "lines", "offered", "offers", "pools", "ranks")
+
+    def __init__(self, key: LaneKey) -> None:
+        self.key = key
+        self.lines: dict[int, deque[tuple[int, bytes]]] = {}  # -priority -> (job.seq, job id), seq ascending
+        self.ranks: list[int] = []  # heap of the keys of `lines`
+        self.count = 0  # jobs in it that are still ready
+        self.length = 0  # items in all lines, of jobs that are no longer ready, too
+        self.pools: dict[PoolKey, Pool] = {}
+        self.offers: list[OfferItem] = []
+        self.offered: dict[int, OfferItem] = {}  # pool number -> its valid item
+
+    def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
+        """The job to run next: highest priority, then ready longest.  None: the lane is empty."""
+        ranks = self.ranks
+        while ranks:
+            rank = ranks[0]
+            line = self.lines[rank]
+            while line:
+                seq, job_id = line[0]
+                if _is_ready(jobs.get(job_id), seq):
+                    return rank, seq, job_id
+                line.popleft()
+                self.length -= 1
+            del self.lines[heappop(ranks)]
+        return None
+
+    def join(self, job: Job) -> None:
+        """A job became ready: later than all that are in line, so seq ascends by itself."""
+        rank = -job.spec.priority
+        line = self.lines.get(rank)
+        if line is None:
+            line = self.lines[rank] = deque()
+            heappush(self.ranks, rank)
+        line.append((job.seq, job.spec.job_id))
+        self.length += 1
+        self.count += 1
+
+    def take(self, rank: int) -> None:
+        """Remove the job at the head, which `first` has just named."""
+        self.lines[rank].popleft()
+        self.length -= 1
+
+    def leave(self, jobs: dict[bytes, Job]) -> None:
+        """One of its jobs is no longer ready."""
+        self.count -= 1
+        if not self.count:
+            self.lines.clear()
+            self.ranks.clear()
+            self.length = 0
+        elif self.length > 2 * self.count + _SLACK:
+            for rank, line in self.lines.items():
+                self.lines[rank] = deque(item for item in line if _is_ready(jobs.get(item[1]), item[0]))
+            self.length = sum(map(len, self.lines.values()))
+
+    def offer(self, seat: SeatItem, pool: Pool) -> None:
+        """A pool of this lane has a free slot, the best one with this key."""
+        known = self.offered.get(pool.number)
+        if known is not None and (known[0] < seat[0] or (known[0] == seat[0] and known[1] <= seat[1])):
+            return  # seen already, at this key or as an even better one
+        item = self.offered[pool.number] = (seat[0], seat[1], pool.number, pool)
+        if len(self.offers) > 2 * len(self.offered) + _SLACK:
+            self.offers = list(self.offered.values())
+            heapify(self.offers)
+        else:
+            heappush(self.offers, item)
+
+    def best(self) -> tuple[Pool, bytes] | None:
+        """The pool and session to take this lane's next job.  None: no slot is free."""
+        offers = self.offers
+        offered = self.offered
+        while offers:
+            item = offers[0]
+            load, idle_seq, number, pool = item
+            if offered.get(number) is not item:
+                heappop(offers)  # replaced by a better one, or the pool is gone
+                continue
+            seat = pool.first()
+            if seat is None:
+                heappop(offers)
+                del offered[number]
+            elif seat[1] == idle_seq and seat[0] == load:
+                return pool, seat[2]
+            else:
+                item = offered[number] = (seat[0], seat[1], number, pool)
+                heapreplace(offers, item)
+                if offers[0] is item:
+                    return pool, seat[2]
+        return None
+
+
+Candidate = tuple[int, int, bytes, Lane]
+"""A lane and the job at its head.  job.seq is unique, so lanes are never compared."""
+
+
+def is_open(session: Session) -> bool:
+    """Whether a session may take jobs at all: attached and not draining."""
+    return session.node_id != "" and not session.draining
+
+
+class Board:
+    """All lanes and pools, and what changed since the last dispatch."""
+
+    __slots__ = ("_made", "freed", "lanes", "lanes_of", "pools", "pools_of", "woken")
+
+    def __init__(self) -> None:
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.lanes_of: dict[str, dict[LaneKey, Lane]] = {}
+        self.pools: dict[PoolKey, Pool] = {}
+        self.pools_of: dict[str, dict[PoolKey, Pool]] = {}
+        self.woken: dict[LaneKey, Lane] = {}  # lanes that got a job
+        self.freed: dict[bytes, Session] = {}  # sessions that can take more than before
+        self._made = 0
+
+    # ---- jobs
+
+    def join(self, job: Job) -> None:
+        """A job became ready; its seq is larger than that of any job before."""
+        spec = job.spec
+        key = (spec.queue, spec.labels)
+        lane = self.lanes.get(key)
+        if lane is None:
+            lane = self._make_lane(key)
+        lane.join(job)
+        self.woken[key] = lane
+
+    def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
+        """A job is no longer ready; its state has changed already."""
+        lane = self.lanes[(job.spec.queue, job.spec.labels)]
+        lane.leave(jobs)
+        if not lane.count and len(self.lanes) > limits.EMPTY_LANES:
+            self._drop_lane(lane)
+
+    def _make_lane(self, key: LaneKey) -> Lane:
+        lane = self.lanes[key] = Lane(key)
+        self.lanes_of.setdefault(key[0], {})[key] = lane
+        for pool in self.pools_of.get(key[0], {}).values():
+            _match(lane, pool)
+        return lane
+
+    def _drop_lane(self, lane: Lane) -> None:
+        del self.lanes[lane.key]
+        self.woken.pop(lane.key, None)
+        siblings = self.lanes_of[lane.key[0]]
+        del siblings[lane.key]
+        if not siblings:
+            del self.lanes_of[lane.key[0]]
+        for pool in lane.pools.values():
+            del pool.lanes[lane.key]
+
+    # ---- sessions
+
+    def seat(self, session: Session) -> None:
+        """A session is here for the first time."""
+        key = (session.queues, session.labels)
+        pool = self.pools.get(key)
+        if pool is None:
+            pool = self._make_pool(key)
+        pool.members[session.session_id] = session
+        self.freed[session.session_id] = session
+
+    def unseat(self, session: Session) -> None:
+        """A session has ended."""
+        self.freed.pop(session.session_id, None)
+        pool = self.pools[(session.queues, session.labels)]
+        del pool.members[session.session_id]
+        if not pool.members:
+            self._drop_pool(pool)
+
+    def _make_pool(self, key: PoolKey) -> Pool:
+        self._made += 1
+        pool = self.pools[key] = Pool(key, self._made)
+        for queue in key[0]:
+            self.pools_of.setdefault(queue, {})[key] = pool
+            for lane in self.lanes_of.get(queue, {}).values():
+                _match(lane, pool)
+        return pool
+
+    def _drop_pool(self, pool: Pool) -> None:
+        del self.pools[pool.key]
+        for queue in pool.key[0]:
+            siblings = self.pools_of[queue]
+            del siblings[pool.key]
+            if not siblings:
+                del self.pools_of[queue]
+        for lane in pool.lanes.values():
+            del lane.pools[pool.key]
+            lane.offered.pop(pool.number, None)
+
+    # ---- both
+
+    def refresh(self) -> None:
+        """Enter what changed: offer the slots that became free to the lanes they serve."""
+        touched: dict[PoolKey, Pool] = {}
+        for session in self.freed.values():
+            if is_open(session) and len(session.slots) < session.capacity:
+                key = (session.queues, session.labels)
+                pool = touched[key] = self.pools[key]
+                pool.seat(session)
+        self.freed.clear()
+        for pool in touched.values():
+            seat = pool.first()
+            if seat is not None:
+                for lane in pool.lanes.values():
+                    lane.offer(seat, pool)
+                    if lane.count:
+                        self.woken[lane.key] = lane
+
+    def candidates(self, jobs: dict[bytes, Job]) -> list[Candidate]:
+        """A heap of the lanes in which an assignment may be possible now, by the job at their head."""
+        found: list[Candidate] = []
+        for lane in self.woken.values():
+            item = lane.first(jobs)
+            if item is not None:
+                found.append((item[0], item[1], item[2], lane))
+        self.woken.clear()
+        heapify(found)
+        return found
+
+
+def _match(lane: Lane, pool: Pool) -> None:
+    if any(label not in pool.key[1] for label in lane.key[1]):
+        return
+    lane.pools[pool.key] = pool
+    pool.lanes[lane.key] = lane
+    seat = pool.first()
+    if seat is not None:
+        lane.offer(seat, pool)
+
+
+def _is_ready(job: Job | None, seq: int) -> bool:
+    return job is not None and job.state is _PENDING and job.seq == seq

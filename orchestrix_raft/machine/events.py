@@ -1,0 +1,228 @@
+"""What happened, in the past tense: the only thing that changes the state, and the feed users follow.
+
+`evolve` applies an event and cannot refuse it.  Effects outside (a push to a worker, an answer to a
+caller) follow committed events and never precede them.  Tags are never renumbered or retyped.
+"""
+
+import msgspec
+
+from orchestrix_raft.domain.job import AttemptState, JobSpec, JobState, Timer
+from orchestrix_raft.domain.node import Health
+
+
+class _Closed(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class JobEnqueued(_Closed, frozen=True, tag=1):
+    """A job exists: PENDING, or SCHEDULED with its timer."""
+
+    spec: JobSpec
+    state: JobState
+    seq: int
+    timer: Timer | None
+
+
+class JobReady(_Closed, frozen=True, tag=2):
+    """A delay, back-off or run_at is over."""
+
+    job_id: bytes
+    seq: int
+
+
+class JobAssigned(_Closed, frozen=True, tag=3):
+    """A slot of a session is taken by a job; the session's node pushes it to the worker."""
+
+    job_id: bytes
+    session_id: bytes
+    node_id: str
+    attempt: int
+    token: int
+    timer: Timer | None  # the attempt's timeout
+
+
+class JobStarted(_Closed, frozen=True, tag=4):
+    """The owner reported a handler that runs."""
+
+    job_id: bytes
+    token: int
+    started_ms: int
+
+
+class JobProgressed(_Closed, frozen=True, tag=5):
+    """The newest progress of a handler."""
+
+    job_id: bytes
+    token: int
+    percent: int
+    message: str
+
+
+class JobCompleted(_Closed, frozen=True, tag=6):
+    """The attempt and the job are over, with a result."""
+
+    job_id: bytes
+    token: int
+    result: bytes
+    started_ms: int
+    finished_ms: int
+
+
+class AttemptEnded(_Closed, frozen=True, tag=7):
+    """A try ended without success; what follows is in `next_state`.
+
+    SCHEDULED: back-off with `timer`; PENDING: ready at once with `seq` (a lost assignment); DEAD and
+    CANCELLED are final and carry `reason`.
+    """
+
+    job_id: bytes
+    token: int
+    state: AttemptState
+    error: str
+    started_ms: int
+    finished_ms: int
+    next_state: JobState
+    seq: int
+    timer: Timer | None
+    reason: str
+    reported: bool = False  # by its worker: this frees the slot, too
+
+
+class JobReleased(_Closed, frozen=True, tag=8):
+    """Given back unfinished: ready again, nothing counted."""
+
+    job_id: bytes
+    token: int
+    seq: int
+
+
+class StopRequested(_Closed, frozen=True, tag=9):
+    """The running attempt is asked to end (soft); the timer forces it."""
+
+    job_id: bytes
+    token: int
+    session_id: bytes
+    why: str  # "cancelled" or "timed_out"
+    reason: str
+    timer: Timer
+
+
+class JobCancelled(_Closed, frozen=True, tag=10):
+    """A job that was not running is cancelled."""
+
+    job_id: bytes
+    reason: str
+
+
+class JobRetried(_Closed, frozen=True, tag=11):
+    """By hand: ready again, failures and losses forgotten.  From disk when it was finished."""
+
+    job_id: bytes
+    seq: int
+
+
+class SlotFreed(_Closed, frozen=True, tag=12):
+    """The worker reported the end of a handler whose attempt was over before."""
+
+    session_id: bytes
+    token: int
+
+
+class StaleToken(_Closed, frozen=True, tag=13):
+    """A report for an assignment that is no longer valid was refused."""
+
+    session_id: bytes
+    job_id: bytes
+    token: int
+
+
+class SessionAttached(_Closed, frozen=True, tag=14):
+    """A worker process is here."""
+
+    session_id: bytes
+    node_id: str
+    name: str
+    queues: tuple[str, ...]
+    capacity: int
+    labels: tuple[str, ...]
+    idle_seq: int
+
+
+class SessionDetached(_Closed, frozen=True, tag=15):
+    """Its stream or its node is gone; the timer is its deadline."""
+
+    session_id: bytes
+    node_id: str
+    timer: Timer
+
+
+class SessionResumed(_Closed, frozen=True, tag=16):
+    """It is attached again with all it runs: the owner of those jobs changes with this event."""
+
+    session_id: bytes
+    node_id: str
+    epoch: int
+
+
+class SessionDraining(_Closed, frozen=True, tag=17):
+    """It takes nothing new."""
+
+    session_id: bytes
+
+
+class SessionEnded(_Closed, frozen=True, tag=18):
+    """Closed by itself or expired; AttemptEnded (LOST) or JobReleased events of its jobs come before it."""
+
+    session_id: bytes
+    expired: bool
+
+
+class NodeJoined(_Closed, frozen=True, tag=19):
+    """A coordinator process began; its incarnation is this entry's index."""
+
+    node_id: str
+    boot_id: bytes
+    address: str
+    version: str
+    incarnation: int
+
+
+class NodeHealthSet(_Closed, frozen=True, tag=20):
+    """The cluster's verdict on a node changed."""
+
+    node_id: str
+    incarnation: int
+    health: Health
+
+
+class TimerSetAside(_Closed, frozen=True, tag=21):
+    """Deciding a due timer failed; it is not tried again.  A bug, visible."""
+
+    kind: int
+    key: bytes
+    detail: str
+
+
+Event = (
+    JobEnqueued
+    | JobReady
+    | JobAssigned
+    | JobStarted
+    | JobProgressed
+    | JobCompleted
+    | AttemptEnded
+    | JobReleased
+    | StopRequested
+    | JobCancelled
+    | JobRetried
+    | SlotFreed
+    | StaleToken
+    | SessionAttached
+    | SessionDetached
+    | SessionResumed
+    | SessionDraining
+    | SessionEnded
+    | NodeJoined
+    | NodeHealthSet
+    | TimerSetAside
+)

@@ -1,0 +1,227 @@
+"""What must hold of the state after every entry, as code.
+
+`check` runs after every step in tests and in the simulation, and when a snapshot is loaded.  It costs a
+walk over the live state.  A broken rule raises `Broken`: the state is not to be trusted.
+"""
+
+from collections import Counter
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, TimerKind
+from orchestrix_raft.machine import codec
+from orchestrix_raft.machine.apply import Machine
+from orchestrix_raft.machine.board import Lane, LaneKey, Pool, ReadyItem, is_open, load_of
+from orchestrix_raft.machine.history import LIVE_JOBS, NODES, SESSIONS
+from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, stop_of
+from orchestrix_raft.machine.loading import Tables
+from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
+from orchestrix_raft.machine.timers import Item, heap_of
+
+
+class Broken(Exception):
+    """An invariant does not hold; the message says which and where."""
+
+
+def check(machine: Machine) -> None:
+    """Raise Broken unless entities and indexes agree and no rule of the product is violated."""
+    state = machine.state
+    for job_id, job in state.jobs.items():
+        _check_job(state, job_id, job)
+    _check_slots(state)
+    _check_sessions(state)
+    _check_counts(state)
+    _check_unique(state)
+    _check_counters(state)
+    _check_timers(state)
+    _check_board(state)
+    _check_bounds(state)
+
+
+def check_stored(machine: Machine, tables: Tables) -> None:
+    """Raise Broken unless what was written is what is in memory, record by record."""
+    state = machine.state
+    for table, entities in (
+        (LIVE_JOBS, state.jobs),
+        (SESSIONS, state.sessions),
+        (NODES, {node_id.encode(): node for node_id, node in state.nodes.items()}),
+    ):
+        stored = dict(tables(table))
+        _must(stored.keys() == entities.keys(), f"table {table} holds other keys than the state")
+        for key, entity in entities.items():
+            _must(stored[key] == codec.encode_record(entity), f"table {table}: {key.hex()} is outdated")
+
+
+def _must(holds: bool, what: str) -> None:
+    if not holds:
+        raise Broken(what)
+
+
+def _check_job(state: State, job_id: bytes, job: Job) -> None:
+    name = f"job {job_id.hex()}"
+    _must(job.spec.job_id == job_id, f"{name} is filed under another id")
+    _must(job.state not in TERMINAL, f"{name} is {job.state.word} but among the live ones")
+    kind = None if job.timer is None else job.timer.kind
+    why, _ = stop_of(job)
+    if job.state is JobState.SCHEDULED:
+        waits = kind in (TimerKind.READY_AT_ELAPSED, TimerKind.READY_AT_WALL)
+        _must(waits or state.set_aside > 0, f"{name} is scheduled and waits for nothing")
+    elif job.state is JobState.PENDING:
+        _must(kind is None, f"{name} is pending and has a timer")
+    elif why:
+        _must(why in (CANCELLED_WHY, TIMED_OUT_WHY), f"{name} was told to stop for {why!r}")
+        _must(kind == TimerKind.FORCED_END or state.set_aside > 0, f"{name}: its stop is not enforced")
+    elif job.spec.timeout_ms:
+        _must(kind == TimerKind.TIMEOUT or state.set_aside > 0, f"{name} has a time-out but no timer")
+    else:
+        _must(kind is None, f"{name} runs without a time-out and has a timer")
+    if job.state in ASSIGNED:
+        session = state.sessions.get(job.session_id)
+        _must(session is not None, f"{name} is assigned to a session that is gone")
+        if session is not None:
+            _must(session.slots.get(job.token) == job_id, f"{name}: its slot is not taken")
+            _must(session.node_id in ("", job.owner), f"{name} is owned by {job.owner!r}")
+    else:
+        _must(not job.session_id and not why, f"{name} is {job.state.word} and still held")
+    _must(0 <= job.losses < limits.LOSSES_MAX, f"{name} has {job.losses} losses")
+    _must(0 <= job.failures <= job.spec.retry.max_retries, f"{name} has {job.failures} failures")
+    _must(not job.args_stored or not job.spec.args, f"{name} holds arguments that are stored")
+
+
+def _check_slots(state: State) -> None:
+    seen: set[int] = set()
+    running: Counter[bytes] = Counter()
+    for session in state.sessions.values():
+        _must(len(session.slots) <= session.capacity, f"session {session.session_id.hex()} is overfull")
+        for token, job_id in session.slots.items():
+            _must(token not in seen, f"token {token} was given twice")
+            seen.add(token)
+            job = state.jobs.get(job_id)
+            if job is not None and job.token == token and job.state in ASSIGNED:
+                running[job_id] += 1
+    _must(all(count == 1 for count in running.values()), "a job has two valid tokens")
+    assigned = sum(1 for job in state.jobs.values() if job.state in ASSIGNED)
+    _must(assigned == len(running), f"{assigned} jobs are assigned, {len(running)} slots run them")
+
+
+def _check_sessions(state: State) -> None:
+    for session_id, session in state.sessions.items():
+        name = f"session {session_id.hex()}"
+        attached = session_id in state.node_sessions.get(session.node_id, {})
+        _must(session.session_id == session_id, f"{name} is filed under another id")
+        _must(attached == (session.node_id != ""), f"{name} is not indexed at its node")
+        deadline = session.timer is not None and session.timer.kind == TimerKind.SESSION_DEADLINE
+        _must(deadline == (not session.node_id) or state.set_aside > 0, f"{name}: deadline and node disagree")
+        pool = state.board.pools.get((session.queues, session.labels))
+        _must(pool is not None and pool.members.get(session_id) is session, f"{name} is in no pool")
+    indexed = sum(len(found) for found in state.node_sessions.values())
+    attached_count = sum(1 for session in state.sessions.values() if session.node_id)
+    _must(indexed == attached_count, f"{indexed} sessions indexed at nodes, {attached_count} attached")
+
+
+def _check_counts(state: State) -> None:
+    queues: dict[str, list[int]] = {}
+    for job in state.jobs.values():
+        queue = queues.setdefault(job.spec.queue, [0] * STATES)
+        queue[job.state] += 1
+        queue[0] += 1
+    _must(queues == state.queues, f"queues hold {queues}, the state says {state.queues}")
+    for live in LIVE_STATES:
+        found = sum(queue[live] for queue in queues.values())
+        _must(state.counts[live] == found, f"{found} jobs are {live.word}, counted {state.counts[live]}")
+    for final in sorted(TERMINAL):
+        _must(0 <= state.counts[final] <= state.totals[final], f"count of {final.word} is impossible")
+
+
+def _check_unique(state: State) -> None:
+    keys = {(j.spec.type, j.spec.unique_key): i for i, j in state.jobs.items() if j.spec.unique_key}
+    holders = sum(1 for job in state.jobs.values() if job.spec.unique_key)
+    _must(holders == len(keys), "two live jobs share a unique key")
+    _must(keys == state.unique, "the index of unique keys differs from the jobs")
+
+
+def _check_counters(state: State) -> None:
+    used = [job.seq for job in state.jobs.values()]
+    used += [session.idle_seq for session in state.sessions.values()]
+    used += [job.timer.seq for job in state.jobs.values() if job.timer is not None]
+    used += [session.timer.seq for session in state.sessions.values() if session.timer is not None]
+    used += [seq for seq, _, _ in state.requests]
+    _must(len(used) == len(set(used)), "two things share one place in line")
+    _must(not used or 0 < min(used) <= max(used) <= state.counter, "a place in line beyond the counter")
+
+
+def _check_timers(state: State) -> None:
+    due: dict[bool, set[Item]] = {True: set(), False: set()}  # by: on the wall clock
+    for job_id, job in state.jobs.items():
+        if job.timer is not None:
+            timer = job.timer
+            on_wall = heap_of(state, timer.kind) is state.wall_timers
+            due[on_wall].add((timer.due_ms, timer.seq, timer.kind, job_id))
+    for session_id, session in state.sessions.items():
+        if session.timer is not None:
+            due[False].add((session.timer.due_ms, session.timer.seq, session.timer.kind, session_id))
+    for on_wall, heap in ((True, state.wall_timers), (False, state.elapsed_timers)):
+        _must(due[on_wall] <= set(heap.items), "a timer is in no heap")
+        _must(heap.live == len(due[on_wall]), f"{len(due[on_wall])} timers are set, counted {heap.live}")
+
+
+def _check_board(state: State) -> None:
+    board = state.board
+    _must(not board.woken and not board.freed, "something was not dispatched")
+    ready: Counter[LaneKey] = Counter()
+    lined = {key: _lined(lane) for key, lane in board.lanes.items()}
+    for job in state.jobs.values():
+        if job.state is JobState.PENDING:
+            key = (job.spec.queue, job.spec.labels)
+            ready[key] += 1
+            item = (-job.spec.priority, job.seq, job.spec.job_id)
+            _must(item in lined.get(key, ()), f"job {job.spec.job_id.hex()} is not in its lane")
+    for key, lane in board.lanes.items():
+        _must(lane.count == ready[key], f"lane {key} counts {lane.count} jobs, {ready[key]} are ready")
+        _must(board.lanes_of[key[0]][key] is lane, f"lane {key} is not indexed by its queue")
+        for pool in board.pools.values():
+            _check_match(lane, pool)
+        numbers = {pool.number for pool in lane.pools.values()}
+        _must(lane.offered.keys() <= numbers, f"lane {key} holds offers of pools that are gone")
+    _must(sum(map(len, board.lanes_of.values())) == len(board.lanes), "the index of lanes is too large")
+    for pool in board.pools.values():
+        _must(bool(pool.members), f"pool {pool.key} is empty")
+
+
+def _lined(lane: Lane) -> set[ReadyItem]:
+    _must(lane.lines.keys() == set(lane.ranks), f"lane {lane.key}: ranks differ from lines")
+    _must(lane.length == sum(map(len, lane.lines.values())), f"lane {lane.key} is miscounted")
+    for line in lane.lines.values():
+        _must(sorted(line) == list(line), f"lane {lane.key} is out of order")
+    return {(rank, seq, job_id) for rank, line in lane.lines.items() for seq, job_id in line}
+
+
+def _check_match(lane: Lane, pool: Pool) -> None:
+    serves = lane.key[0] in pool.key[0] and all(label in pool.key[1] for label in lane.key[1])
+    matched = lane.pools.get(pool.key) is pool and pool.lanes.get(lane.key) is lane
+    _must(serves == matched, f"lane {lane.key} and pool {pool.key}: serves {serves}, matched {matched}")
+    if not serves:
+        return
+    free = [
+        (load_of(s), s.idle_seq, s.session_id)
+        for s in pool.members.values()
+        if is_open(s) and len(s.slots) < s.capacity
+    ]
+    if not free:
+        return
+    _must(not lane.count, f"lane {lane.key} waits although pool {pool.key} has a free slot")
+    best = min(free)
+    _must(set(free) <= set(pool.seats), f"pool {pool.key} has lost a seat")
+    offer = lane.offered.get(pool.number)
+    _must(offer is not None and offer[:2] <= best[:2], f"lane {lane.key} does not see pool {pool.key}")
+    _must(any(item is offer for item in lane.offers), f"lane {lane.key} lost the offer of {pool.key}")
+
+
+def _check_bounds(state: State) -> None:
+    _must(len(state.jobs) <= limits.LIVE_JOBS, "too many live jobs")
+    _must(len(state.sessions) <= limits.SESSIONS, "too many sessions")
+    _must(len(state.nodes) <= limits.NODES, "too many nodes")
+    _must(len(state.requests) <= limits.REQUESTS_KEPT, "too many remembered requests")
+    empty = sum(1 for lane in state.board.lanes.values() if not lane.count)
+    _must(empty <= limits.EMPTY_LANES, f"{empty} empty lanes")
+    for heap in (state.elapsed_timers, state.wall_timers):
+        _must(len(heap.items) <= 2 * heap.live + 200, "a timer heap is full of stale items")

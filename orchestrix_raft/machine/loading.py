@@ -1,0 +1,107 @@
+"""Rebuilding the state from the stored tables: entities as they are, indexes anew.
+
+The rebuilt state has another layout of heaps and dicts than the one that was stored, and must decide
+exactly as that would have.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from orchestrix_raft.domain.job import Job, JobState
+from orchestrix_raft.domain.worker import Session
+from orchestrix_raft.machine import codec
+from orchestrix_raft.machine.history import CORE_KEY, LIVE_JOBS, NODES, REQUESTS, SESSIONS, SINGLES
+from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
+from orchestrix_raft.machine.timers import index_timer
+
+SLICE: Final = 1_000  # records between two breaks
+
+Tables = Callable[[str], Iterator[tuple[bytes, bytes]]]
+
+
+class StoredStateDamaged(Exception):
+    """The tables contradict each other."""
+
+
+def load(state: State, tables: Tables) -> Iterator[int]:
+    """Fill an empty state; yields now and then so that a node can do other things.
+
+    msgspec.ValidationError or DecodeError: a record this version does not understand.
+    StoredStateDamaged: records that cannot belong together.
+    """
+    count = 0
+    for key, value in tables(SINGLES):
+        if key == CORE_KEY:
+            _load_core(state, codec.decode_core(value))
+    for key, value in tables(NODES):
+        state.nodes[key.decode()] = codec.decode_node(value)
+    for key, value in tables(SESSIONS):
+        _load_session(state, key, codec.decode_session(value))
+        count += 1
+        if count % SLICE == 0:
+            yield count
+    for key, value in tables(LIVE_JOBS):
+        _load_job(state, key, codec.decode_job(value))
+        count += 1
+        if count % SLICE == 0:
+            yield count
+    kept = [(r.seq, r.expires_ms, key) for key, r in _requests(tables)]
+    state.requests.extend(sorted(kept))
+    _check_counts(state)
+    ready = [job for job in state.jobs.values() if job.state is JobState.PENDING]
+    ready.sort(key=lambda job: job.seq)
+    for job in ready:
+        state.board.join(job)
+    state.board.refresh()
+    state.board.woken.clear()  # nothing can be assigned: the stored state was dispatched to the end
+    yield count
+
+
+def _load_core(state: State, core: codec.Core) -> None:
+    if len(core.counts) != STATES or len(core.totals) != STATES:
+        raise StoredStateDamaged(f"counts of {len(core.counts)} job states, expected {STATES}")
+    state.index = core.index
+    state.term = core.term
+    state.elapsed_ms = core.elapsed_ms
+    state.wall_ms = core.wall_ms
+    state.counter = core.counter
+    state.generation = core.generation
+    state.token_counter = core.token_counter
+    state.digest = core.digest
+    state.counts[:] = core.counts
+    state.totals[:] = core.totals
+    state.set_aside = core.set_aside
+
+
+def _load_session(state: State, key: bytes, session: Session) -> None:
+    state.sessions[key] = session
+    if session.node_id:
+        state.node_sessions.setdefault(session.node_id, {})[key] = session
+    if session.timer is not None:
+        index_timer(state, key, session.timer)
+    state.board.seat(session)
+
+
+def _load_job(state: State, key: bytes, job: Job) -> None:
+    state.jobs[key] = job
+    spec = job.spec
+    queue = state.queues.setdefault(spec.queue, [0] * STATES)
+    queue[job.state] += 1
+    queue[0] += 1
+    if spec.unique_key:
+        state.unique[(spec.type, spec.unique_key)] = key
+    if job.timer is not None:
+        index_timer(state, key, job.timer)
+
+
+def _requests(tables: Tables) -> Iterator[tuple[bytes, codec.Remembered]]:
+    for key, value in tables(REQUESTS):
+        yield key, codec.decode_remembered(value)
+
+
+def _check_counts(state: State) -> None:
+    for live in LIVE_STATES:
+        found = sum(queue[live] for queue in state.queues.values())
+        if found != state.counts[live]:
+            told = state.counts[live]
+            raise StoredStateDamaged(f"{found} jobs are {live.word}, the core record says {told}")

@@ -1,0 +1,91 @@
+"""Coordinator nodes: their incarnations, their health, and their place as origins of numbered commands."""
+
+from typing import Final
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.node import OVER, Health, Node, fault_in_node
+from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted, NodeStopped
+from orchestrix_raft.machine.events import Event, NodeHealthSet, NodeJoined
+from orchestrix_raft.machine.sessions import detachments
+from orchestrix_raft.machine.state import State
+
+_UNKNOWN: Final = Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", "no node of this id has ever started")
+_INCARNATION_OVER: Final = Rejected(
+    Code.FAILED_PRECONDITION, "INCARNATION_OVER", "the node has started anew, or is dead or stopped"
+)
+
+# ---- decide
+
+
+def decide_started(state: State, command: NodeStarted) -> tuple[Event, ...] | Rejected:
+    """A process begins.  Announced twice it is one start, unless it was declared over in between: then it
+    needs a new incarnation to be heard again."""
+    fault = fault_in_node(command.node_id, command.boot_id, command.address, command.version)
+    if fault:
+        return Rejected(Code.INVALID_ARGUMENT, "INVALID_NODE", fault)
+    node = state.nodes.get(command.node_id)
+    if node is None:
+        if len(state.nodes) >= limits.NODES:
+            return Rejected(
+                Code.RESOURCE_EXHAUSTED, "NODES_LIMIT", f"{limits.NODES} nodes have been seen already"
+            )
+    elif node.boot_id == command.boot_id and node.health not in OVER:
+        return ()
+    joined = NodeJoined(command.node_id, command.boot_id, command.address, command.version, state.index)
+    return (*detachments(state, state.sessions_of(command.node_id)), joined)
+
+
+def decide_stopped(state: State, command: NodeStopped) -> tuple[Event, ...] | Rejected:
+    """It says goodbye."""
+    return _decide_health(state, command.node_id, command.incarnation, Health.STOPPED)
+
+
+def decide_health(state: State, command: NodeHealthChanged) -> tuple[Event, ...] | Rejected:
+    """The leader's verdict."""
+    return _decide_health(state, command.node_id, command.incarnation, command.health)
+
+
+def _decide_health(
+    state: State, node_id: str, incarnation: int, health: Health
+) -> tuple[Event, ...] | Rejected:
+    node = state.nodes.get(node_id)
+    if node is None:
+        return _UNKNOWN
+    if node.incarnation != incarnation:
+        return _INCARNATION_OVER
+    if node.health is health:
+        return ()
+    if node.health in OVER:
+        return _INCARNATION_OVER
+    changed = NodeHealthSet(node_id, incarnation, health)
+    if health not in OVER:
+        return (changed,)
+    return (*detachments(state, state.sessions_of(node_id)), changed)
+
+
+# ---- evolve
+
+
+def evolve_joined(state: State, event: NodeJoined) -> None:
+    """A new incarnation: its commands count from 1."""
+    node = Node(
+        event.node_id,
+        event.address,
+        event.version,
+        event.incarnation,
+        event.boot_id,
+        Health.ALIVE,
+        0,
+        state.wall_ms,
+    )
+    state.nodes[event.node_id] = node
+    state.touched_nodes[event.node_id] = node
+
+
+def evolve_health(state: State, event: NodeHealthSet) -> None:
+    """The cluster agreed on it."""
+    node = state.nodes[event.node_id]
+    node.health = event.health
+    node.changed_ms = state.wall_ms
+    state.touched_nodes[event.node_id] = node

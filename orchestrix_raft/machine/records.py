@@ -1,0 +1,107 @@
+"""What the machine reads from and writes to its tables while it applies one entry.
+
+Writes of the running entry are seen at once and handed to the change log together at its end, so a
+command sees what the one before it in the same entry did, whatever the node keeps behind the ports.
+"""
+
+from typing import Final
+
+from orchestrix_raft.domain.job import Attempt, Job, JobState
+from orchestrix_raft.machine import codec
+from orchestrix_raft.machine.history import (
+    ATTEMPTS,
+    FINISHED,
+    FINISHED_BY_TIME,
+    PAYLOADS,
+    REQUESTS,
+    History,
+)
+from orchestrix_raft.machine.port import ChangeLog
+
+_ABSENT: Final = b"not written in this entry"  # compared by identity
+
+
+class HistoryUnavailable(Exception):
+    """This node's disk did not answer, or not with what was written.  Another node's may have: so the
+    node must stop instead of turning this into a refusal."""
+
+
+class Records:
+    """The history with the running entry's writes on top."""
+
+    __slots__ = ("_changes", "_fresh", "_history")
+
+    def __init__(self, history: History, changes: ChangeLog) -> None:
+        self._history = history
+        self._changes = changes
+        self._fresh: dict[str, dict[bytes, bytes | None]] = {
+            table: {} for table in (FINISHED, FINISHED_BY_TIME, ATTEMPTS, PAYLOADS, REQUESTS)
+        }
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """The value as of now; HistoryUnavailable if the disk cannot say."""
+        value = self._fresh[table].get(key, _ABSENT)
+        if value is not _ABSENT:
+            return value
+        try:
+            return self._history.get(table, key)
+        except Exception as error:  # whatever the adapter raises concerns this node alone
+            raise HistoryUnavailable(f"cannot read table {table}") from error
+
+    def put(self, table: str, key: bytes, value: bytes | None) -> None:
+        """Visible at once, stored at the end of the entry; None deletes."""
+        self._fresh[table][key] = value
+
+    def flush(self) -> ChangeLog:
+        """Hand this entry's writes over; answers the change log for the caller's own."""
+        put = self._changes.put
+        for table, fresh in self._fresh.items():
+            if fresh:
+                for key, value in fresh.items():
+                    put(table, key, value)
+                fresh.clear()
+        return self._changes
+
+    def is_finished(self, job_id: bytes) -> bool:
+        """Whether a job of this id has ended and is still kept."""
+        return self.get(FINISHED, job_id) is not None
+
+    def finished_job(self, job_id: bytes) -> Job | None:
+        """The record of an ended job."""
+        value = self.get(FINISHED, job_id)
+        if value is None:
+            return None
+        try:
+            return codec.decode_job(value)
+        except Exception as error:  # a damaged record: this node's trouble, see HistoryUnavailable
+            raise HistoryUnavailable("cannot decode a finished job") from error
+
+    def attempt(self, job_id: bytes, attempt: int) -> Attempt | None:
+        """The record of an ended attempt."""
+        value = self.get(ATTEMPTS, attempt_key(job_id, attempt))
+        if value is None:
+            return None
+        try:
+            return codec.decode_attempt(value)
+        except Exception as error:  # as above
+            raise HistoryUnavailable("cannot decode an attempt") from error
+
+    def remembered(self, request_id: bytes) -> codec.Remembered | None:
+        """The record of a client's request."""
+        value = self.get(REQUESTS, request_id)
+        if value is None:
+            return None
+        try:
+            return codec.decode_remembered(value)
+        except Exception as error:  # as above
+            raise HistoryUnavailable("cannot decode a remembered request") from error
+
+
+def attempt_key(job_id: bytes, attempt: int) -> bytes:
+    """Key in table ATTEMPTS: the attempts of a job lie together, in order."""
+    return job_id + attempt.to_bytes(4, "big")
+
+
+def finished_key(state: JobState, finished_ms: int, job_id: bytes) -> bytes:
+    """Key in table FINISHED_BY_TIME: by state, then by time."""
+    return state.to_bytes(1, "big") + finished_ms.to_bytes(8, "big") + job_id

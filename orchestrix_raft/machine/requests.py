@@ -1,0 +1,48 @@
+"""Results of clients' requests, remembered so that a repeated request gets its own answer.
+
+Like the sequence of an origin this is bookkeeping of exactly-once, not something that happens to a job:
+there is no event for it.  First in, first out, by elapsed time and by number.
+"""
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.machine.codec import Remembered, encode_record
+from orchestrix_raft.machine.commands import JobsResult
+from orchestrix_raft.machine.history import REQUESTS
+from orchestrix_raft.machine.state import State
+
+
+def recall(state: State, request_id: bytes) -> JobsResult | None:
+    """The result of this very request, if it was applied within the last REQUEST_TTL_MS."""
+    if not request_id:
+        return None
+    kept = state.records.remembered(request_id)
+    if kept is None or kept.expires_ms <= state.elapsed_ms:
+        return None
+    return JobsResult(kept.words)
+
+
+def remember(state: State, request_id: bytes, result: JobsResult) -> None:
+    """Keep a result; an empty id asks for no memory."""
+    if not request_id:
+        return
+    state.counter += 1
+    kept = Remembered(state.counter, state.elapsed_ms + limits.REQUEST_TTL_MS, result.words)
+    state.records.put(REQUESTS, request_id, encode_record(kept))
+    state.requests.append((kept.seq, kept.expires_ms, request_id))
+    if len(state.requests) > limits.REQUESTS_KEPT:
+        _forget_oldest(state)
+
+
+def expire(state: State) -> None:
+    """Forget what is too old; a bounded number per entry."""
+    for _ in range(limits.TIMERS_PER_ENTRY):
+        if not state.requests or state.requests[0][1] > state.elapsed_ms:
+            return
+        _forget_oldest(state)
+
+
+def _forget_oldest(state: State) -> None:
+    seq, _, request_id = state.requests.popleft()
+    kept = state.records.remembered(request_id)
+    if kept is not None and kept.seq == seq:  # else the id was used again since
+        state.records.put(REQUESTS, request_id, None)

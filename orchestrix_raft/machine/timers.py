@@ -1,0 +1,80 @@
+"""What waits for a time: one heap per clock, over the one timer that each job and session may have.
+
+The entities hold the truth; the heaps are indexes with lazy deletion and can be rebuilt from them.  Timers
+fall due in the order (due_ms, seq), which no layout of a heap influences.
+"""
+
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Final
+
+from orchestrix_raft.domain.job import Job, Timer, TimerKind
+from orchestrix_raft.domain.worker import Session
+
+if TYPE_CHECKING:
+    from orchestrix_raft.machine.state import State
+
+_WALL: Final = TimerKind.READY_AT_WALL
+_SLACK: Final = 64  # stale items a heap may hold besides as many as it has live ones
+
+Item = tuple[int, int, int, bytes]
+"""(due_ms, seq, kind, job id or session id)"""
+
+
+class TimerHeap:
+    """The timers on one clock."""
+
+    __slots__ = ("items", "live")
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.live = 0  # items whose timer is still set
+
+    def first(self, state: "State") -> Item | None:
+        """The earliest timer that is still set; drops stale ones before it."""
+        items = self.items
+        while items:
+            item = items[0]
+            if is_set(state, item):
+                return item
+            heappop(items)
+        return None
+
+
+def is_set(state: "State", item: Item) -> bool:
+    """Whether the entity still waits for exactly this timer."""
+    entity = entity_of(state, item[2], item[3])
+    return entity is not None and entity.timer is not None and entity.timer.seq == item[1]
+
+
+def entity_of(state: "State", kind: int, key: bytes) -> Job | Session | None:
+    """Whose timer it is."""
+    if kind == TimerKind.SESSION_DEADLINE:
+        return state.sessions.get(key)
+    return state.jobs.get(key)
+
+
+def heap_of(state: "State", kind: int) -> TimerHeap:
+    """The heap of the clock that a kind of timer follows."""
+    return state.wall_timers if kind == _WALL else state.elapsed_timers
+
+
+def set_timer(state: "State", entity: Job | Session, key: bytes, timer: Timer | None) -> None:
+    """Replace what the entity waits for; None: nothing any more."""
+    old = entity.timer
+    if old is not None:
+        heap = heap_of(state, old.kind)
+        heap.live -= 1
+        entity.timer = None
+        if len(heap.items) > 2 * heap.live + _SLACK:
+            heap.items = [item for item in heap.items if is_set(state, item)]
+            heapify(heap.items)
+    if timer is not None:
+        entity.timer = timer
+        index_timer(state, key, timer)
+
+
+def index_timer(state: "State", key: bytes, timer: Timer) -> None:
+    """Put an entity's timer into its heap."""
+    heap = heap_of(state, timer.kind)
+    heappush(heap.items, (timer.due_ms, timer.seq, timer.kind, key))
+    heap.live += 1

@@ -1,0 +1,251 @@
+"""What must hold, looked at after every entry and at the end.
+
+A *shadow* machine applies every committed entry once and never stops; every node must agree with it
+at every index, however often it crashed, was rebuilt from a checkpoint or took over a snapshot.
+"""
+
+import hashlib
+from collections import Counter
+
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.domain.job import TERMINAL, AttemptState, JobState
+from orchestrix_raft.domain.node import Health
+from orchestrix_raft.machine.apply import Machine
+from orchestrix_raft.machine.codec import decode_batch, decode_entry, encode_record
+from orchestrix_raft.machine.commands import Entry
+from orchestrix_raft.machine.events import (
+    AttemptEnded,
+    Event,
+    JobAssigned,
+    JobCompleted,
+    JobEnqueued,
+    JobRetried,
+    SessionEnded,
+    StaleToken,
+)
+from orchestrix_raft.machine.invariants import check
+from orchestrix_raft.machine.memory import MemoryStore
+from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.workers import SimWorker
+from orchestrix_raft.simulation.world import World
+
+CHECK_EVERY = 16  # entries between two looks at the whole state
+CALM_S = 45.0  # a worker left alone for this long must not lose its session
+
+
+def fingerprint(machine: Machine) -> bytes:
+    """A hash of everything the state holds: equal for two machines that will decide alike."""
+    mark = hashlib.blake2b(machine.core_record(), digest_size=16)
+    state = machine.state
+    for entities in (state.jobs, state.sessions):
+        for _, entity in sorted(entities.items()):
+            mark.update(encode_record(entity))
+    for _, node in sorted(state.nodes.items()):
+        mark.update(encode_record(node))
+    return mark.digest()
+
+
+class Violation(Exception):
+    """A promise is broken.  The message says which; the seed says how."""
+
+
+class Checker:
+    """Sees every application on every node."""
+
+    def __init__(self, world: World, workers: list[SimWorker], gentle: bool = False) -> None:
+        """`gentle`: nothing happens that could cost an attempt."""
+        self.world = world
+        self._gentle = gentle
+        self.workers = workers
+        history = MemoryStore()
+        self.shadow = Machine(history, history)
+        self.events: Counter[type] = Counter()
+        self.losses = 0
+        self.entries = 0
+        self.repeats = 0  # commands in the log a second time
+        self.leaders: dict[int, str] = {}
+        self.hindered_at = 0.0  # the newest fault that can cost a session
+        self._committed: dict[int, bytes] = {}
+        self._digests: dict[int, bytes] = {}
+        self._newest_token: dict[bytes, int] = {}
+        self._completed: set[bytes] = set()
+
+    def violation(self, what: str) -> None:
+        """Stop the run."""
+        raise Violation(f"seed {self.world.seed} at {self.world.now:.3f} s: {what}")
+
+    # ---- at every application ------------------------------------------------------------------------
+
+    def applied(self, node: SimNode, index: int, term: int, data: bytes) -> None:
+        """A node has just applied an entry."""
+        mark = hashlib.blake2b(data, digest_size=12, key=term.to_bytes(8, "big")).digest()
+        known = self._committed.get(index)
+        if known is None:
+            if self._committed and index <= self.shadow.state.index:
+                self.violation(f"{node.name} applied {index}, which nobody applied before a later entry")
+            self._committed[index] = mark
+            self._advance(index, term, data)
+        elif known != mark:
+            self.violation(f"{node.name} applied another entry at {index} than was committed")
+        core = node.core
+        if core is not None and core.machine.state.digest != self._digests[index]:
+            self.violation(f"{node.name} has another state at {index} (start {node.starts})")
+        due = index % CHECK_EVERY == 0 and index == self.shadow.state.index
+        if core is not None and due and fingerprint(core.machine) != fingerprint(self.shadow):
+            self.violation(f"{node.name} differs from the machine that never stopped at {index}")
+
+    def _advance(self, index: int, term: int, data: bytes) -> None:
+        self.entries += 1
+        self._count_repeats(decode_entry(data))
+        result = self.shadow.apply(index, term, decode_entry(data))
+        self._digests[index] = self.shadow.state.digest
+        if result.faults:
+            self.violation(f"an unexpected exception in decide: {result.faults}")
+        for event in result.events:
+            self.events[type(event)] += 1
+            self._event(event)
+        if index % CHECK_EVERY == 0:
+            check(self.shadow)
+
+    def _count_repeats(self, entry: Entry) -> None:
+        """Commands that are in the log again: harmless, but without faults there should be none."""
+        for raw in entry.batches:
+            batch = decode_batch(raw)
+            node = self.shadow.state.nodes.get(batch.node_id)
+            if node is not None and node.incarnation == batch.incarnation and batch.first <= node.sequence:
+                self.repeats += node.sequence + 1 - batch.first
+
+    def _event(self, event: Event) -> None:
+        match event:
+            case JobEnqueued():
+                if event.spec.job_id in self._newest_token:
+                    self.violation(f"job {event.spec.job_id.hex()} was enqueued twice")
+                self._newest_token[event.spec.job_id] = 0
+            case JobAssigned():
+                if event.token <= self._newest_token[event.job_id]:
+                    self.violation(f"job {event.job_id.hex()} got token {event.token} after a newer one")
+                self._newest_token[event.job_id] = event.token
+            case JobCompleted():
+                if event.token != self._newest_token[event.job_id]:
+                    self.violation(f"job {event.job_id.hex()} completed by an old token")
+                if event.job_id in self._completed:
+                    self.violation(f"job {event.job_id.hex()} was completed twice")
+                self._completed.add(event.job_id)
+            case JobRetried():
+                self._completed.discard(event.job_id)
+            case AttemptEnded():
+                self.losses += event.state is AttemptState.LOST
+                if self._gentle and event.state is AttemptState.LOST:
+                    self.violation(f"an attempt of job {event.job_id.hex()} was lost for no reason")
+            case SessionEnded():
+                self._session_ended(event)
+            case _:
+                pass
+
+    def _session_ended(self, event: SessionEnded) -> None:
+        if not event.expired:
+            return
+        for worker in self.workers:
+            if worker.alive and worker.session_id == event.session_id:
+                if worker.running:
+                    self.violation(f"{worker.name} still runs handlers of a session that has just expired")
+                calm = self.world.now - max(worker.troubled_at, self.hindered_at)
+                if calm > CALM_S:
+                    self.violation(
+                        f"{worker.name} lost its session although nothing hindered it for {calm:.0f} s"
+                    )
+
+    def leading(self, node: SimNode) -> None:
+        """Election safety: one leader a term."""
+        if node.core is not None and node.leads:
+            term = node.core.consensus.term
+            if self.leaders.setdefault(term, node.name) != node.name:
+                self.violation(f"{node.name} and {self.leaders[term]} both lead term {term}")
+
+    # ---- at the end ----------------------------------------------------------------------------------
+
+    def settled(self, nodes: list[SimNode], clients: list[SimClient]) -> str:
+        """What is still missing before the world is at rest; "" when it is."""
+        if sum(node.leads for node in nodes) != 1:
+            return "no single leader"
+        positions = {node.core.consensus.applied_index if node.core else -1 for node in nodes}
+        if len(positions) != 1:
+            return f"nodes applied up to {sorted(positions)}"
+        if not all(client.idle for client in clients):
+            return "a client waits for an answer"
+        alive = list(self.shadow.state.jobs.values())
+        if alive:
+            return f"{len(alive)} jobs are not finished, e.g. {alive[0]}"
+        return self._left_over(nodes)
+
+    def _left_over(self, nodes: list[SimNode]) -> str:
+        """Whatever would pile up in the course of years."""
+        by_name = {node.name: node.core for node in nodes}
+        for session in self.shadow.state.sessions.values():
+            owner = by_name.get(session.node_id)
+            if owner is not None and not owner.hub.holds(session.session_id):
+                return f"session {session.name} is attached to {session.node_id}, which has no stream of it"
+            if owner is None or session.slots:
+                return f"session {session} is detached or holds slots"
+        for node in nodes:
+            core = node.core
+            if core is None or core.proposer.backlog or core.reads.waiting or len(core.watches):
+                return f"something waits at {node.name}"
+            health = self.shadow.state.nodes[node.name].health
+            if health is not Health.ALIVE:
+                return f"{node.name} runs and counts as {health.word}"
+        return ""
+
+    def final(self, nodes: list[SimNode], clients: list[SimClient]) -> None:
+        """Nothing acknowledged is lost, nothing is done twice, everybody agrees."""
+        check(self.shadow)
+        if self._calm and self.repeats:
+            self.violation(
+                f"{self.repeats} commands were sent again, {self.events[StaleToken]} tokens were stale"
+            )
+        if self._gentle and any(node.farewells for node in nodes):
+            self.violation("a node left in good order and was not told that it may go")
+        for node in nodes:
+            core = node.core
+            if core is None:
+                self.violation(f"{node.name} is down at the end")
+                return
+            check(core.machine)
+            if core.machine.state.digest != self.shadow.state.digest:
+                self.violation(f"{node.name} ends with another digest")
+            if core.digests.divergent:
+                self.violation(f"{node.name} believes that others diverged: {core.digests.divergent}")
+            for client in clients:
+                self._promises_kept(core, client)
+        self._executions_accounted()
+
+    def _promises_kept(self, core: Core, client: SimClient) -> None:
+        """What a client was told is what this node holds."""
+        for job_id in client.acknowledged:
+            job = core.job(job_id)
+            if job is None:
+                self.violation(f"{core.identity.node_id} lost the acknowledged job {job_id.hex()}")
+            elif job.state not in TERMINAL:
+                self.violation(f"job {job_id.hex()} ended in state {job.state.word}")
+        for job_id in client.refused:
+            if core.job(job_id) is not None:
+                self.violation(f"job {job_id.hex()} exists although its call was answered with NotApplied")
+        for job_id, word in client.cancelled.items():
+            job = core.job(job_id)
+            if word != "cancelled" or job_id in client.retried:
+                continue
+            if job is None or job.state is not JobState.CANCELLED:
+                self.violation(f"job {job_id.hex()} was cancelled and is not")
+
+    def _executions_accounted(self) -> None:
+        """Every acknowledged report is in the state, every run of a handler had a token of its own."""
+        tokens: dict[int, bytes] = {}
+        for worker in self.workers:
+            for run in worker.executions:
+                if tokens.setdefault(run.token, run.job_id) != run.job_id:
+                    self.violation(f"token {run.token} was given to two jobs")
+        counts = Counter(run.token for worker in self.workers for run in worker.executions)
+        for token, times in counts.items():
+            if times > 1:
+                self.violation(f"the handler of token {token} ran {times} times")

@@ -1,0 +1,218 @@
+"""Simulated clients: they enqueue, cancel, retry, read and wait, and remember what they were told.
+
+A call that was not answered well is made again with the same ids, at any node.
+"""
+
+from collections.abc import Callable
+
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome
+from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.job import TERMINAL, JobSpec
+from orchestrix_raft.domain.retry import RetryPolicy
+from orchestrix_raft.machine.commands import CancelJobs, Command, Enqueue, RetryJobs
+from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.world import START_WALL_MS, World
+
+PATIENCE_S = 9.0  # then a client asks another node
+
+
+class SimClient:
+    """One client process; it never dies, its nodes do."""
+
+    def __init__(
+        self, world: World, name: str, nodes: list[SimNode], violation: Callable[[str], None]
+    ) -> None:
+        self.world = world
+        self.name = name
+        self.asked: dict[bytes, JobSpec] = {}
+        self.acknowledged: dict[bytes, int] = {}  # job id -> index
+        self.cancelled: dict[bytes, str] = {}  # job id -> what the cluster said
+        self.retried: set[bytes] = set()
+        self.refused: set[bytes] = set()  # job ids of calls that were certainly not applied, and given up
+        self.calls = 0
+        self.reads = 0
+        self.waits = 0
+        self._nodes = nodes
+        self._violation = violation
+        self._open = 0
+        self._again: set[bytes] = set()  # job ids used in more than one call
+
+    @property
+    def idle(self) -> bool:
+        """Every call was answered."""
+        return self._open == 0
+
+    # ---- what it does --------------------------------------------------------------------------------
+
+    def enqueue(self, count: int) -> None:
+        """Some new jobs in one call; now and then with an id used before."""
+        rng = self.world.rng
+        specs = []
+        for _ in range(count):
+            if self.asked and rng.random() < 0.05:
+                specs.append(rng.choice(list(self.asked.values())))
+                self._again.add(specs[-1].job_id)
+                continue
+            spec = self._spec()
+            self.asked[spec.job_id] = spec
+            specs.append(spec)
+        jobs = tuple(specs)
+        self._call(Enqueue(jobs), lambda done: self._enqueued(jobs, done))
+
+    def _spec(self) -> JobSpec:
+        rng = self.world.rng
+        stamp = START_WALL_MS + int(self.world.now * 1000)
+        delayed = rng.random()
+        return JobSpec(
+            stamp.to_bytes(6, "big") + rng.randbytes(10),
+            "work",
+            "mail" if rng.random() < 0.3 else "default",
+            b'{"n": 1}' if rng.random() < 0.97 else b'{"x": "' + b"y" * 6_000 + b'"}',
+            priority=rng.choice((0, 0, 0, 5, -5)),
+            delay_ms=rng.randint(1, 8_000) if delayed < 0.1 else 0,
+            run_at_ms=stamp + rng.randint(0, 8_000) if 0.1 <= delayed < 0.15 else 0,
+            timeout_ms=rng.choice((0, 0, 0, 500, 4_000)),
+            retry=RetryPolicy(max_retries=rng.randint(0, 3), delay_ms=rng.randint(0, 2_000)),
+        )
+
+    def _enqueued(self, jobs: tuple[JobSpec, ...], done: Done) -> None:
+        rejected = getattr(done.result, "rejected", None)
+        if rejected is None:
+            self._violation(f"enqueue answered {done.result!r}")
+            return
+        for position, spec in enumerate(jobs):
+            if position not in rejected:
+                self.acknowledged.setdefault(spec.job_id, done.index)
+
+    def cancel(self) -> None:
+        """Cancel one of its own jobs."""
+        if not self.acknowledged:
+            return
+        job_id = self.world.rng.choice(list(self.acknowledged))
+        command = CancelJobs(self.world.rng.randbytes(16), (job_id,), "changed my mind")
+
+        def done(answer: Done) -> None:
+            words = getattr(answer.result, "words", None)
+            if words is None or words[0] == "not_found":
+                self._violation(f"cancel of an acknowledged job answered {answer.result!r}")
+            else:
+                self.cancelled.setdefault(job_id, words[0])
+
+        self._call(command, done)
+
+    def retry(self) -> None:
+        """Run one of its own jobs again, whatever became of it."""
+        if not self.acknowledged:
+            return
+        job_id = self.world.rng.choice(list(self.acknowledged))
+        self.retried.add(job_id)
+
+        def done(answer: Done) -> None:
+            words = getattr(answer.result, "words", None)
+            if words is None or words[0] == "not_found":
+                self._violation(f"retry of an acknowledged job answered {answer.result!r}")
+
+        self._call(RetryJobs(self.world.rng.randbytes(16), (job_id,)), done)
+
+    def read(self) -> None:
+        """A read of an acknowledged job must find it: a linearizable one, or one at the index of the
+        acknowledgement.  It is answered or given up in time."""
+        node = self._node()
+        core = None if node is None else node.core
+        if node is None or core is None or not self.acknowledged:
+            return
+        job_id = self.world.rng.choice(list(self.acknowledged))
+        asked_at, late = self.world.now, core.limits.read_wait_s + 1.0
+
+        def fresh(ok: bool) -> None:
+            if node.core is not core:
+                return
+            if self.world.now - asked_at > late + node.stood_still_since(asked_at):
+                self._violation(f"a read at {node.name} took {self.world.now - asked_at:.1f} s")
+            if ok:
+                self.reads += 1
+                if core.job(job_id) is None:
+                    self._violation(f"stale read at {node.name}: acknowledged job {job_id.hex()} not found")
+
+        if self.world.chance(0.5):
+            node.act(lambda: core.reads.linearizable(core.now, fresh))
+        else:
+            node.act(lambda: core.reads.at(self.acknowledged[job_id], core.now, fresh))
+        node.poke()
+
+    def wait(self) -> None:
+        """Wait at some node until a job has ended."""
+        node = self._node()
+        core = None if node is None else node.core
+        if node is None or core is None or not self.acknowledged:
+            return
+        job_id = self.world.rng.choice(list(self.acknowledged))
+
+        def look() -> None:
+            job = core.job(job_id)
+            if job is not None and job.state not in TERMINAL:
+                self.waits += 1
+                core.watches.add(job_id, lambda: None)
+
+        node.act(look)
+
+    # ---- calls ---------------------------------------------------------------------------------------
+
+    def _node(self) -> SimNode | None:
+        up = [node for node in self._nodes if node.up]
+        return self.world.rng.choice(up) if up else None
+
+    def _call(self, command: Command, done: Callable[[Done], None]) -> None:
+        self._open += 1
+        self._try(command, done, [False], [False])
+
+    def _gives_up(self, command: Command) -> bool:
+        """After its only try was certainly not applied: then none of its jobs may ever appear."""
+        if not isinstance(command, Enqueue) or self.world.chance(0.3):
+            return False
+        ids = {spec.job_id for spec in command.jobs}
+        if ids & self._again or not ids <= self.asked.keys():
+            return False
+        for job_id in ids:
+            del self.asked[job_id]
+        self.refused |= ids
+        return True
+
+    def _try(
+        self, command: Command, done: Callable[[Done], None], answered: list[bool], tried: list[bool]
+    ) -> None:
+        if answered[0]:
+            return
+        node = self._node()
+        core: Core | None = None if node is None else node.core
+        if node is None or core is None:
+            self.world.after(0.2, lambda: self._try(command, done, answered, tried))
+            return
+        self.calls += 1
+        first, tried[0] = not tried[0], True
+        over = [False]
+
+        def finished(outcome: Outcome) -> None:
+            if over[0] or answered[0] or node.core is not core:
+                return
+            over[0] = True
+            if isinstance(outcome, Done) and not isinstance(outcome.result, Rejected):
+                answered[0] = True
+                self._open -= 1
+                done(outcome)
+            elif isinstance(outcome, NotApplied) and first and self._gives_up(command):
+                answered[0] = True
+                self._open -= 1
+            else:
+                delay = self.world.rng.uniform(0.05, 0.5)
+                self.world.after(delay, lambda: self._try(command, done, answered, tried))
+
+        def lost_patience() -> None:
+            if not over[0] and not answered[0]:
+                over[0] = True
+                self._try(command, done, answered, tried)
+
+        node.act(lambda: core.submit(command, finished))
+        node.poke()
+        self.world.after(PATIENCE_S, lost_patience)

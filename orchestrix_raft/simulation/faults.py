@@ -1,0 +1,182 @@
+"""What goes wrong, how often: named mixes of faults, each at a rate per virtual second."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from orchestrix_raft.simulation.network import Network
+from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.workers import SimWorker
+from orchestrix_raft.simulation.world import World
+
+
+class Mix(NamedTuple):
+    """Rates per second of virtual time."""
+
+    crash: float = 0.0  # one node process, most often the leader; power or process only
+    crash_all: float = 0.0
+    fuse: float = 0.0  # death in the middle of a durable step
+    partition: float = 0.0
+    one_way: float = 0.0  # one direction stalls, the connection stays
+    flap: float = 0.0  # a connection breaks
+    pause: float = 0.0  # a process stands still
+    worker_crash: float = 0.0
+    clock_jump: float = 0.0
+    slow: float = 0.0  # chance that a message takes long
+    cut_worker: float = 0.0  # a worker machine cannot reach some nodes
+    leave: float = 0.0  # a node process ends in good order and is started again
+    worker_leave: float = 0.0  # a worker drains and says goodbye
+
+
+MIXES = {
+    "calm": Mix(),
+    "rolling": Mix(leave=0.1),
+    "crash": Mix(crash=0.12, fuse=0.05, worker_crash=0.03),
+    "power": Mix(crash=0.05, crash_all=0.03, fuse=0.1, worker_crash=0.05),
+    "partition": Mix(partition=0.12, one_way=0.05, cut_worker=0.05, slow=0.02, worker_crash=0.08),
+    "flap": Mix(flap=0.8, one_way=0.1, crash=0.03, slow=0.05, worker_leave=0.05),
+    "workers": Mix(worker_crash=0.15, cut_worker=0.1, flap=0.2, worker_leave=0.15),
+    "clocks": Mix(clock_jump=0.2, pause=0.1, crash=0.05),
+    "full": Mix(0.06, 0.01, 0.04, 0.06, 0.05, 0.3, 0.05, 0.03, 0.05, 0.03, 0.03, 0.02, 0.05),
+}
+
+GENTLE = ("calm", "rolling")
+"""Mixes under which no attempt may be lost."""
+
+
+class Faults:
+    """Injects a mix into a world until it is told to stop."""
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        nodes: list[SimNode],
+        workers: list[SimWorker],
+        mix: Mix,
+        hindered: Callable[[], None],
+    ) -> None:
+        self.world = world
+        self.network = network
+        self.nodes = nodes
+        self.workers = workers
+        self.injected: dict[str, int] = {}
+        self._mix = mix
+        self._hindered = hindered
+        self._active = True
+        network.slow = mix.slow
+        for name in Mix._fields:
+            rate = getattr(mix, name)
+            if name != "slow" and rate:
+                world.after(1.0 + world.some(rate), self._repeat(name, rate))
+
+    def stop(self) -> None:
+        """No more, and repair everything."""
+        self._active = False
+        self.network.heal()
+        for node in self.nodes:
+            node.paused_until = 0.0
+            node.disk.fuse = None
+            node.clock.wall_offset_ms = 0
+            node.start()
+        for worker in self.workers:
+            worker.start()
+            for delay in (10.0, 20.0):  # one that is just leaving
+                self.world.after(delay, worker.start)
+        self._hindered()
+
+    def _repeat(self, name: str, rate: float) -> Callable[[], None]:
+        def again() -> None:
+            if self._active:
+                self.injected[name] = self.injected.get(name, 0) + 1
+                self._hindered()
+                getattr(self, f"_{name}")()
+                self.world.after(self.world.some(rate), again)
+
+        return again
+
+    # ---- one of each ---------------------------------------------------------------------------------
+
+    def _victim(self) -> SimNode:
+        leaders = [node for node in self.nodes if node.leads]
+        if leaders and self.world.chance(0.6):
+            return leaders[0]
+        return self.world.rng.choice(self.nodes)
+
+    def _down_time(self) -> float:
+        rng = self.world.rng
+        return rng.choice((0.05, 0.5, 2.0, 8.0)) * rng.uniform(0.5, 1.5)
+
+    def _long_down_time(self) -> float:
+        return self.world.rng.uniform(15.0, 40.0) if self.world.chance(0.2) else self._down_time()
+
+    def _crash(self) -> None:
+        node = self._victim()
+        if node.up:
+            node.crash(power=self.world.chance(0.5))
+            self.world.after(self._long_down_time(), node.start)
+
+    def _crash_all(self) -> None:
+        for node in self.nodes:
+            node.crash(power=True)
+            self.world.after(self._down_time(), node.start)
+
+    def _fuse(self) -> None:
+        node = self._victim()
+        if node.up and node.disk.fuse is None:
+            node.disk.torn = self.world.chance(0.5)
+            node.disk.fuse = self.world.rng.randint(0, 12)
+
+    def _partition(self) -> None:
+        rng = self.world.rng
+        everyone = [n.name for n in self.nodes] + [w.name for w in self.workers]
+        side = {self._victim().name, *(name for name in everyone if rng.random() < 0.3)}
+        rest = [name for name in everyone if name not in side]
+        self.world.tell(f"partition: {sorted(side)} from {rest}")
+        heal = self.network.cut(sorted(side), rest)
+        self.world.after(rng.choice((0.5, 3.0, 10.0, 25.0)) * rng.uniform(0.5, 1.5), heal)
+
+    def _cut_worker(self) -> None:
+        rng = self.world.rng
+        worker = rng.choice(self.workers)
+        count = rng.randint(1, len(self.nodes))
+        unreachable = [node.name for node in rng.sample(self.nodes, count)]
+        heal = self.network.cut([worker.name], unreachable)
+        duration = rng.choice((1.0, 8.0, 35.0)) * rng.uniform(0.5, 1.5)
+        worker.troubled_at = self.world.now + duration
+        self.world.after(duration, heal)
+
+    def _one_way(self) -> None:
+        rng = self.world.rng
+        if len(self.nodes) < 2:
+            return
+        a, b = rng.sample(self.nodes, 2)
+        self.network.stall(a.name, b.name, self.world.now + rng.uniform(0.2, 5.0))
+
+    def _flap(self) -> None:
+        pipes = self.network.all_pipes()
+        if pipes:
+            self.world.rng.choice(pipes).close()
+
+    def _pause(self) -> None:
+        rng = self.world.rng
+        self._victim().stand_still(rng.choice((0.2, 1.0, 4.0, 12.0, 40.0)) * rng.uniform(0.5, 1.5))
+
+    def _leave(self) -> None:
+        node = self._victim()
+        if all(other.up for other in self.nodes):
+            node.leave()
+            self.world.after(6.0 + self._down_time(), node.start)
+
+    def _worker_leave(self) -> None:
+        worker = self.world.rng.choice(self.workers)
+        worker.leave()
+        self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
+
+    def _worker_crash(self) -> None:
+        worker = self.world.rng.choice(self.workers)
+        worker.crash()
+        self.world.after(self.world.rng.uniform(0.1, 10.0), worker.start)
+
+    def _clock_jump(self) -> None:
+        node = self.world.rng.choice(self.nodes)
+        node.clock.wall_offset_ms += self.world.rng.randint(-240_000, 240_000)

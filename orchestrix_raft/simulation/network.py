@@ -1,0 +1,143 @@
+"""Connections between named ends, with what real ones do: delay, stall, break, one direction only.
+
+A connection delivers in order or breaks; breaking loses what is under way, and the two ends notice at
+different times.  Nodes and workers use the same kind.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from orchestrix_raft.simulation.world import World
+
+
+class End(Protocol):
+    """Whoever holds one end of a connection."""
+
+    def received(self, pipe: "Pipe", payload: Any) -> None: ...
+    def broken(self, pipe: "Pipe") -> None: ...
+
+
+class Pipe:
+    """One connection between ends `a` and `b` (names), alive until it breaks."""
+
+    def __init__(self, network: "Network", names: tuple[str, str], ends: tuple[End, End]) -> None:
+        self.names = names
+        self.alive = True
+        self._network = network
+        self._ends = ends
+        self._queues: tuple[deque[tuple[float, Any]], deque[tuple[float, Any]]] = (deque(), deque())
+        self._last = [0.0, 0.0]
+        self._pumping = [False, False]
+        self._noticed = [False, False]
+
+    def send(self, name: str, payload: Any) -> None:
+        """From the end called `name` to the other; lost if the connection is already broken."""
+        if not self.alive:
+            return
+        side = 0 if name == self.names[0] else 1
+        at = max(self._network.world.now + self._network.delay(), self._last[side])
+        self._last[side] = at
+        self._queues[side].append((at, payload))
+        if not self._pumping[side]:
+            self._pumping[side] = True
+            self._network.world.after(at - self._network.world.now, lambda: self._pump(side))
+
+    def _pump(self, side: int) -> None:
+        self._pumping[side] = False
+        world, queue = self._network.world, self._queues[side]
+        source, target = self.names[side], self.names[1 - side]
+        while queue and self.alive:
+            at = max(queue[0][0], self._network.stalled_until(source, target))
+            if at > world.now:
+                self._pumping[side] = True
+                world.after(at - world.now, lambda: self._pump(side))
+                return
+            _, payload = queue.popleft()
+            self._ends[1 - side].received(self, payload)
+
+    def close(self, by: str | None = None) -> None:
+        """Break it; each end notices by itself, the one that closed it does not need to."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._network.forget(self)
+        for side in (0, 1):
+            self._queues[side].clear()
+            if self.names[side] != by:
+                delay = self._network.world.rng.uniform(0.0, 0.2)
+                self._network.world.after(delay, lambda side=side: self._notice(side))  # type: ignore[misc]
+
+    def _notice(self, side: int) -> None:
+        if not self._noticed[side]:
+            self._noticed[side] = True
+            self._ends[side].broken(self)
+
+
+class Network:
+    """Who can reach whom, how fast, and which connections are there."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._cut: set[tuple[str, str]] = set()
+        self._stalled: dict[tuple[str, str], float] = {}
+        self._pipes: dict[Pipe, None] = {}
+        self.slow = 0.0  # chance that a message takes long
+
+    def delay(self) -> float:
+        """How long the next message takes, in seconds."""
+        rng = self.world.rng
+        if self.slow and rng.random() < self.slow:
+            return rng.uniform(0.01, 0.4)
+        return rng.uniform(0.0002, 0.002)
+
+    def reachable(self, a: str, b: str) -> bool:
+        """May a connection between them be opened?"""
+        return (a, b) not in self._cut
+
+    def connect(self, names: tuple[str, str], ends: tuple[End, End]) -> Pipe | None:
+        """A new connection, unless the two are cut off from each other."""
+        if not self.reachable(*names):
+            return None
+        pipe = Pipe(self, names, ends)
+        self._pipes[pipe] = None
+        return pipe
+
+    def forget(self, pipe: Pipe) -> None:
+        """It is broken."""
+        self._pipes.pop(pipe, None)
+
+    def pipes_of(self, name: str) -> list[Pipe]:
+        """Live connections of one end."""
+        return [pipe for pipe in self._pipes if name in pipe.names]
+
+    def all_pipes(self) -> list[Pipe]:
+        """Every live connection, oldest first."""
+        return list(self._pipes)
+
+    def cut(self, side: list[str], rest: list[str]) -> Callable[[], None]:
+        """No connection between the two groups; the answer heals it."""
+        pairs = [pair for a in side for b in rest for pair in ((a, b), (b, a))]
+        self._cut.update(pairs)
+        for pipe in list(self._pipes):
+            if pipe.names in self._cut:
+                pipe.close()
+
+        def heal() -> None:
+            self._cut.difference_update(pairs)
+
+        return heal
+
+    def stall(self, source: str, target: str, until: float) -> None:
+        """What `source` sends to `target` arrives no earlier (one direction, the connection stays)."""
+        self._stalled[(source, target)] = until
+
+    def stalled_until(self, source: str, target: str) -> float:
+        """When the direction moves again."""
+        return self._stalled.get((source, target), 0.0)
+
+    def heal(self) -> None:
+        """Everybody reaches everybody."""
+        self._cut.clear()
+        self._stalled.clear()
+        self.slow = 0.0

@@ -1,0 +1,362 @@
+"""Simulated node processes: a real core and engine on a simulated disk, stepped by the world."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from orchestrix_raft.consensus.configuration import Configuration
+from orchestrix_raft.consensus.engine import Engine
+from orchestrix_raft.consensus.options import Options
+from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
+from orchestrix_raft.coordinator.checkpoints import CheckpointWork
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
+from orchestrix_raft.coordinator.streams import Stream
+from orchestrix_raft.domain.session import CoordinatorMessage, Hello
+from orchestrix_raft.simulation.network import Network, Pipe
+from orchestrix_raft.simulation.world import START_WALL_MS, World
+from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
+from orchestrix_raft.storage.port import StateStore
+
+
+class NodeClock:
+    """A machine's two clocks: they start anywhere, run a little fast or slow, and the wall clock jumps."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._rate = world.rng.uniform(0.9998, 1.0002)
+        self._start = world.rng.uniform(0.0, 1e6)
+        self.wall_offset_ms = world.rng.randint(-300, 300)
+
+    def monotonic(self) -> float:
+        """Seconds since this machine's arbitrary beginning."""
+        return self._start + self._world.now * self._rate
+
+    def wall_ms(self) -> int:
+        """What this machine believes the time to be."""
+        return START_WALL_MS + int(self._world.now * 1000) + self.wall_offset_ms
+
+    def until(self, monotonic: float) -> float:
+        """World seconds from now to a reading of this clock."""
+        return max(0.0, (monotonic - self.monotonic()) / self._rate)
+
+
+Observer = Callable[["SimNode", int, int, bytes], None]
+"""(node, index, term, data) after a node applied an entry."""
+
+
+class SimNode:
+    """One machine that runs, at times, one node process."""
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        name: str,
+        peers: list[str],
+        bootstrap: Configuration,
+        limits: CoreLimits,
+        options: Options,
+        observe: Observer,
+    ) -> None:
+        self.world = world
+        self.network = network
+        self.name = name
+        self.peers = [peer for peer in peers if peer != name]
+        self.limits = limits
+        self.options = options
+        self.clock = NodeClock(world)
+        self.disk = MemoryDisk(disk_id=bootstrap.members[name].disk_id)
+        self.core: Core | None = None
+        self.store: StateStore | None = None
+        self.starts = 0
+        self.paused_until = 0.0
+        self.cluster: dict[str, SimNode] = {}
+        self.snapshots = 0  # installed by processes that have ended
+        self.farewells = 0  # asked for, and still without an answer when the process ended
+        self._pauses: list[tuple[float, float]] = []
+        self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
+        self._bootstrap = bootstrap
+        self._observe = observe
+        self._pipes: dict[str, Pipe] = {}
+        self._streams: dict[Pipe, Stream | None] = {}
+        self._scheduled = False
+        self._wake = 0.0
+
+    # ---- life ----------------------------------------------------------------------------------------
+
+    @property
+    def up(self) -> bool:
+        """A process runs here."""
+        return self.core is not None
+
+    def start(self) -> None:
+        """Power on."""
+        if self.core is not None:
+            return
+        self.starts += 1
+        rng = random.Random(self.world.rng.getrandbits(64))
+        journal = self.disk.open_journal()
+        store = self.store = self.disk.open_state_store()
+
+        def make(apply: Apply, restore: Restore) -> Consensus:
+            def observed(index: int, term: int, data: bytes) -> None:
+                apply(index, term, data)
+                self._observe(self, index, term, data)
+
+            return Engine(
+                node_id=self.name,
+                disk_id=self.disk.identity.disk_id,
+                journal=journal,
+                store=store,
+                apply=observed,
+                restore=restore,
+                clock=self.clock.monotonic,
+                rng=rng,
+                options=self.options,
+                bootstrap=self._bootstrap,
+            )
+
+        self.core = Core(
+            Identity(self.name, f"{self.name}:7400", "sim", rng.randbytes(16)),
+            Clocks(self.clock.monotonic, self.clock.wall_ms),
+            self.limits,
+            store,
+            self.disk.open_local_store(),
+            make,
+            rng,
+            lambda: (self.name, *self.peers),
+        )
+        self.world.tell(f"{self.name} starts ({self.starts}), applied {self.core.consensus.applied_index}")
+        for peer in self.peers:
+            if self.name > peer:
+                self._dial_later(peer)
+            else:
+                self.cluster[peer]._dial_later(self.name)
+        self.poke()
+
+    def crash(self, power: bool = True) -> None:
+        """The process ends here and now; with `power`, unsynced writes go too."""
+        if self.core is None:
+            return
+        self.world.tell(f"{self.name} crashes, applied {self.core.consensus.applied_index}")
+        self.snapshots += self.core.checkpoints.generation
+        self.core = None
+        if power:
+            self.disk.crash()
+        else:
+            self.disk.kill()
+        self._pipes.clear()
+        self._streams.clear()
+        self._inbox.clear()
+        self._scheduled = False
+        for pipe in self.network.pipes_of(self.name):
+            pipe.close(by=self.name)
+
+    def leave(self) -> None:
+        """SIGTERM: hand over leadership and sessions, commit the farewell, end."""
+        core = self.core
+        if core is None:
+            return
+        self.world.tell(f"{self.name} leaves")
+        core.hub.redirect_all()
+        core.consensus.transfer(None)
+        self.poke()
+        self.farewells += 1
+
+        def said() -> None:
+            self.farewells -= 1
+            self.world.after(0.0, lambda: self._end(core))
+
+        self.world.after(1.0, lambda: core.say_goodbye(said) if self.core is core else None)
+        self.world.after(6.0, lambda: self._end(core))
+
+    def _end(self, core: Core) -> None:
+        if self.core is core:
+            self.crash(power=False)
+
+    # ---- stepping ------------------------------------------------------------------------------------
+
+    def act(self, action: Callable[[], Any]) -> None:
+        """Let something happen to the process: now, or once it no longer stands still."""
+        if self.paused_until <= self.world.now and not self._inbox:
+            self.guarded(action)
+            return
+        if not self._inbox:
+            core = self.core
+            self.world.after(self.paused_until - self.world.now, lambda: self._catch_up(core))
+        self._inbox.append(action)
+
+    def stand_still(self, duration: float) -> None:
+        """SIGSTOP, and SIGCONT later."""
+        self.world.tell(f"{self.name} stands still for {duration:.1f} s")
+        self.paused_until = max(self.paused_until, self.world.now + duration)
+        self._pauses.append((self.world.now, duration))
+
+    def stood_still_since(self, start: float) -> float:
+        """For how long, since a moment, this machine's processes did nothing."""
+        return sum(duration for at, duration in self._pauses if at + duration >= start)
+
+    def _catch_up(self, core: Core | None) -> None:
+        if self.core is not core:
+            return
+        if self.paused_until > self.world.now:
+            self.world.after(self.paused_until - self.world.now, lambda: self._catch_up(core))
+            return
+        inbox, self._inbox = self._inbox, deque()
+        for action in inbox:
+            if self.core is core:
+                self.guarded(action)
+        self.poke()
+
+    def poke(self) -> None:
+        """Something happened: step soon, once."""
+        if not self._scheduled and self.core is not None:
+            self._scheduled = True
+            core = self.core
+            delay = max(self.world.rng.uniform(0.0, 0.0005), self.paused_until - self.world.now)
+            self.world.after(delay, lambda: self._step(core))
+
+    def guarded(self, action: Callable[[], Any]) -> None:
+        """Run a piece of the process; it may die in the middle of it."""
+        try:
+            action()
+        except DiskGone:
+            self.crash(power=True)
+            self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
+
+    def _step(self, core: Core) -> None:
+        if self.core is not core:
+            return
+        self._scheduled = False
+        if self.paused_until > self.world.now:
+            self.poke()
+            return
+        self.guarded(self._step_now)
+
+    def _step_now(self) -> None:
+        core = self.core
+        if core is None:
+            return
+        more = core.step()
+        for peer, message in core.outbox:
+            pipe = self._pipes.get(peer)
+            if pipe is not None:
+                pipe.send(self.name, message)
+        core.outbox.clear()
+        for work in core.disk_work:
+            self._checkpoint_later(core, work)
+        core.disk_work.clear()
+        if more:
+            self.poke()
+        else:
+            self._wake_later(core)
+
+    def _wake_later(self, core: Core) -> None:
+        at = self.world.now + self.clock.until(core.wake_at) + 0.0001
+        if self._wake <= self.world.now or at < self._wake:
+            self._wake = at
+            self.world.after(at - self.world.now, self.poke)
+
+    def _checkpoint_later(self, core: Core, work: CheckpointWork) -> None:
+        def write() -> None:
+            if self.core is core:
+                self.act(lambda: self._checkpoint(core, work))
+
+        self.world.after(self.world.rng.uniform(0.001, 0.5), write)
+
+    def _checkpoint(self, core: Core, work: CheckpointWork) -> None:
+        core.checkpoints.write(work)
+        core.checkpoint_done(work)
+        self.poke()
+
+    # ---- connections between nodes -------------------------------------------------------------------
+
+    def _dial_later(self, peer: str) -> None:
+        self.world.after(self.world.rng.uniform(0.01, 0.3), lambda: self._dial(peer))
+
+    def _dial(self, peer: str) -> None:
+        other = self.cluster[peer]
+        if self.core is None or peer in self._pipes:
+            return
+        if other.core is None:
+            self._dial_later(peer)
+            return
+        pipe = self.network.connect((self.name, peer), (self, other))
+        if pipe is None:
+            self._dial_later(peer)
+            return
+        self.joined(peer, pipe)
+        other.joined(self.name, pipe)
+
+    def joined(self, peer: str, pipe: Pipe) -> None:
+        """A connection to a peer is up."""
+        self._pipes[peer] = pipe
+        core = self.core
+        if core is not None:
+            disk_id = self._bootstrap.members[peer].disk_id
+            self.act(lambda: core.connected(peer, disk_id))
+            self.poke()
+
+    # ---- End -----------------------------------------------------------------------------------------
+
+    def received(self, pipe: Pipe, payload: Any) -> None:
+        """From a peer or a worker."""
+        self.act(lambda: self._received(pipe, payload))
+        self.poke()
+
+    def _received(self, pipe: Pipe, payload: Any) -> None:
+        core = self.core
+        if core is None:
+            return
+        if pipe in self._streams:
+            stream = self._streams[pipe]
+            if stream is not None:
+                stream.receive(payload)
+        elif isinstance(payload, Hello):
+            self.open_stream(pipe, payload)
+        else:
+            core.receive(pipe.names[0] if pipe.names[1] == self.name else pipe.names[1], payload)
+
+    def broken(self, pipe: Pipe) -> None:
+        """A connection ended."""
+        self.act(lambda: self._broken(pipe))
+
+    def _broken(self, pipe: Pipe) -> None:
+        core = self.core
+        if core is None:
+            return
+        if pipe in self._streams:
+            stream = self._streams.pop(pipe)
+            if stream is not None:
+                stream.closed()
+            self.poke()
+            return
+        peer = pipe.names[0] if pipe.names[1] == self.name else pipe.names[1]
+        if self._pipes.get(peer) is pipe:
+            del self._pipes[peer]
+            core.disconnected(peer)
+            self.poke()
+            if self.name > peer:
+                self._dial_later(peer)
+
+    # ---- workers -------------------------------------------------------------------------------------
+
+    def open_stream(self, pipe: Pipe, hello: Hello) -> None:
+        """A worker's Hello arrived on a new connection."""
+        core = self.core
+        if core is None:
+            return
+
+        def deliver(message: CoordinatorMessage) -> None:
+            pipe.send(self.name, message)
+
+        self._streams[pipe] = None
+        self._streams[pipe] = core.open_session(hello, deliver)
+        self.poke()
+
+    @property
+    def leads(self) -> bool:
+        """This process believes that it leads."""
+        return self.core is not None and self.core.role is Role.LEADER

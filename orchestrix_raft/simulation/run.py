@@ -1,0 +1,148 @@
+"""One seed, from power-on to the verdict."""
+
+from typing import NamedTuple
+
+from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
+from orchestrix_raft.consensus.options import Options
+from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.settings import CoreLimits
+from orchestrix_raft.duties.health import VerdictAfter
+from orchestrix_raft.simulation.checks import Checker, Violation
+from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.faults import GENTLE, MIXES, Faults
+from orchestrix_raft.simulation.network import Network
+from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.workers import SimWorker
+from orchestrix_raft.simulation.world import World
+
+FAULTS_UNTIL_S = 50.0
+AT_LEAST_S = 60.0
+AT_MOST_S = 300.0  # by then everything must have come to rest
+JOBS = 220
+
+
+class Totals(NamedTuple):
+    """What a run went through."""
+
+    seeds: int
+    virtual_s: int
+    jobs: int
+    entries: int
+    elections: int
+    faults: int
+    executions: int
+    losses: int
+    reads: int
+    restarts: int
+    snapshots: int
+
+    def plus(self, other: "Totals") -> "Totals":
+        """The sum of two."""
+        return Totals(*(int(a + b) for a, b in zip(self, other, strict=True)))
+
+
+NOTHING = Totals(*(0 for _ in Totals._fields))
+
+
+class Run:
+    """A world with a cluster, its clients and its workers."""
+
+    def __init__(self, seed: int, mix: str, story: bool = False) -> None:
+        self.world = World(seed)
+        if story:
+            self.world.story = []
+        rng = self.world.rng
+        self.network = Network(self.world)
+        names = [f"n{i + 1}" for i in range(rng.choice((1, 3, 3, 3, 5)) if mix != "calm" else 3)]
+        bootstrap = Configuration(
+            members={name: Member(Standing.VOTER, f"{i:016x}") for i, name in enumerate(names)}
+        )
+        beat_s = rng.choice((1.0, 3.0, 10.0))
+        verdict = VerdictAfter(suspect_ms=int(beat_s * 2_000), dead_ms=int(beat_s * 3_000))
+        limits = CoreLimits(
+            checkpoint_s=rng.choice((0.5, 2.0, 5.0)), beats=BeatLimits(beat_s, verdict=verdict)
+        )
+        tail, chunk = rng.choice((20, 200, 10_000)), rng.choice((2_000, 262_144))
+        options = Options(tail_entries=tail, chunk_bytes=chunk)
+        self.nodes: list[SimNode] = []
+        self.workers: list[SimWorker] = []
+        self.checker = Checker(self.world, self.workers, gentle=mix in GENTLE)
+        for name in names:
+            node = SimNode(
+                self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied
+            )
+            node.cluster = {n.name: n for n in self.nodes}
+            self.nodes.append(node)
+        for node in self.nodes:
+            node.cluster = {n.name: n for n in self.nodes}
+        self.workers.extend(
+            SimWorker(self.world, self.network, f"w{i + 1}", self.nodes, rng.randint(1, 8)) for i in range(3)
+        )
+        self.clients = [
+            SimClient(self.world, f"c{i + 1}", self.nodes, self.checker.violation) for i in range(2)
+        ]
+        for node in self.nodes:
+            node.start()
+        for worker in self.workers:
+            self.world.after(rng.uniform(0.0, 2.0), worker.start)
+        self.faults = Faults(self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered)
+        self._jobs_left = JOBS
+        for client in self.clients:
+            self._client_loop(client)
+        self._watch()
+
+    def _hindered(self) -> None:
+        self.checker.hindered_at = self.world.now
+
+    def _client_loop(self, client: SimClient) -> None:
+        rng = self.world.rng
+
+        def act() -> None:
+            kind = rng.random()
+            if kind < 0.5 and self._jobs_left > 0:
+                count = min(self._jobs_left, rng.choice((1, 1, 1, 5, 12)))
+                self._jobs_left -= count
+                client.enqueue(count)
+            elif kind < 0.6:
+                client.cancel()
+            elif kind < 0.63:
+                client.retry()
+            elif kind < 0.7:
+                client.wait()
+            elif kind < 0.95:
+                client.read()
+            if self._jobs_left > 0 or self.world.now < FAULTS_UNTIL_S:
+                self.world.after(rng.uniform(0.05, 0.8), act)
+
+        self.world.after(rng.uniform(0.5, 2.0), act)
+
+    def _watch(self) -> None:
+        for node in self.nodes:
+            self.checker.leading(node)
+        self.world.after(0.05, self._watch)
+
+    def go(self) -> Totals:
+        """Run to the end; Violation if a promise is broken."""
+        self.world.run_until(FAULTS_UNTIL_S)
+        self.faults.stop()
+        self.world.run_until(AT_LEAST_S)
+        missing = self.checker.settled(self.nodes, self.clients)
+        while missing:
+            if self.world.now > AT_MOST_S:
+                raise Violation(f"seed {self.world.seed}: not at rest after {AT_MOST_S:.0f} s: {missing}")
+            self.world.run_until(self.world.now + 1.0)
+            missing = self.checker.settled(self.nodes, self.clients)
+        self.checker.final(self.nodes, self.clients)
+        return Totals(
+            1,
+            int(self.world.now),
+            sum(len(client.asked) for client in self.clients),
+            self.checker.entries,
+            len(self.checker.leaders),
+            sum(self.faults.injected.values()),
+            sum(len(worker.executions) for worker in self.workers),
+            self.checker.losses,
+            sum(client.reads for client in self.clients),
+            sum(node.starts - 1 for node in self.nodes),
+            sum(n.snapshots + (n.core.checkpoints.generation if n.core else 0) for n in self.nodes),
+        )

@@ -1,0 +1,311 @@
+"""Simulated worker processes: they speak the worker protocol by its document, not by the SDK's code.
+
+A worker keeps results until they are acknowledged, resumes its session elsewhere when a connection
+breaks, drops assignments it knows, fences itself without answered heartbeats, goes where it is told, and
+now and then says goodbye or dies.
+"""
+
+from typing import Any, NamedTuple
+
+from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, StartedMark
+from orchestrix_raft.domain.session import (
+    Assignment,
+    Assignments,
+    Drain,
+    Farewell,
+    Goodbye,
+    HandlerLine,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    Observation,
+    Redirect,
+    Refused,
+    ReportAck,
+    ReportMessage,
+    Stop,
+    StopJob,
+    Welcome,
+    WorkerMessage,
+)
+from orchestrix_raft.simulation.network import Network, Pipe
+from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.world import START_WALL_MS, World
+
+HEARTBEAT_S = 10.0
+FENCE_S = 25.0
+LOOK_S = 0.5  # how often it looks whether it must fence itself
+
+
+class Execution(NamedTuple):
+    """One run of a handler."""
+
+    job_id: bytes
+    token: int
+    attempt: int
+    worker: str
+    started: float
+
+
+class Running:
+    """A handler at work."""
+
+    def __init__(self, assignment: Assignment, started: float) -> None:
+        self.assignment = assignment
+        self.started = started
+        self.stopped = ""
+
+
+class SimWorker:
+    """One worker machine; a process on it has a session id of its own."""
+
+    def __init__(
+        self, world: World, network: Network, name: str, nodes: list[SimNode], capacity: int
+    ) -> None:
+        self.world = world
+        self.network = network
+        self.name = name
+        self.capacity = capacity
+        self.queues = ("default", "mail") if name == "w1" or world.chance(0.5) else ("default",)
+        self.executions: list[Execution] = []
+        self.acknowledged: set[int] = set()
+        self.alive = False
+        self.troubled_at = 0.0  # when it was last hindered: a loss soon after is no surprise
+        self._nodes = nodes
+        self._life = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.session_id = self.world.rng.randbytes(16)
+        self._epoch = 0
+        self._pipe: Pipe | None = None
+        self._welcome = False
+        self._running: dict[int, Running] = {}
+        self._results: dict[int, Outcome] = {}
+        self._reporting = False
+        self._beat = 0
+        self._sent: dict[int, float] = {}
+        self._answered_at = self.world.now  # when the last answered heartbeat was sent
+        self._leaving = False
+        self._avoid = ""  # the node that asked it to go elsewhere
+
+    @property
+    def busy(self) -> bool:
+        """Handlers run, or results wait to be acknowledged."""
+        return bool(self._running or self._results)
+
+    @property
+    def running(self) -> int:
+        """Handlers at work."""
+        return len(self._running)
+
+    # ---- life ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """A fresh process."""
+        if self.alive:
+            return
+        self.alive = True
+        self._life += 1
+        self._reset()
+        self._connect()
+        self._later(HEARTBEAT_S, self._heartbeat)
+        self._later(LOOK_S, self._look_at_lease)
+
+    def leave(self) -> None:
+        """SIGTERM: nothing new, finish what runs, not for too long; say goodbye."""
+        if self.alive and not self._leaving:
+            self.world.tell(f"{self.name} leaves")
+            self._leaving = True
+            self._say(Drain())
+            self._later(self.world.rng.uniform(0.1, 5.0), self._goodbye)
+
+    def _goodbye(self) -> None:
+        """What still runs is given back by the goodbye itself."""
+        if self._welcome:
+            self.world.tell(f"{self.name} says goodbye with {len(self._running)} handlers running")
+            self._running.clear()
+            self._say(Goodbye())
+        self._later(2.0, self._goodbye)
+
+    def _say(self, message: WorkerMessage) -> None:
+        if self._pipe is not None and self._welcome:
+            self._pipe.send(self.name, message)
+
+    def crash(self) -> None:
+        """SIGKILL: handlers end without a trace."""
+        if self.alive:
+            self.world.tell(f"{self.name} dies with {len(self._running)} handlers running")
+            self.alive = False
+            self._life += 1
+            if self._pipe is not None:
+                self._pipe.close(by=self.name)
+
+    def _later(self, delay: float, action: Any) -> None:
+        life = self._life
+        self.world.after(delay, lambda: action() if self._life == life else None)
+
+    # ---- the connection ------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        if self._pipe is not None:
+            return
+        elsewhere = [node for node in self._nodes if node.name != self._avoid]
+        node = self.world.rng.choice(elsewhere or self._nodes)
+        self._avoid = ""
+        pipe = self.network.connect((self.name, node.name), (self, node)) if node.up else None
+        if pipe is None:
+            self._later(self.world.rng.uniform(0.05, 0.5), self._connect)
+            return
+        self._pipe = pipe
+        self._welcome = False
+        held = [(r.assignment.job_id, token) for token, r in self._running.items()]
+        held += [(outcome.job_id, token) for token, outcome in self._results.items()]
+        pipe.send(
+            self.name,
+            Hello(self.session_id, self.name, self.queues, self.capacity, (), self._epoch, tuple(held)),
+        )
+        self._later(3.0, lambda: self._give_up(pipe))
+
+    def _give_up(self, pipe: Pipe) -> None:
+        if self._pipe is pipe and not self._welcome:
+            pipe.close(by=self.name)
+            self.broken(pipe)
+
+    def broken(self, pipe: Pipe) -> None:
+        """The connection ended: go on with another node."""
+        if self._pipe is pipe:
+            self._pipe = None
+            self._welcome = False
+            if self.alive:
+                self._later(self.world.rng.uniform(0.01, 0.2), self._connect)
+
+    def received(self, pipe: Pipe, payload: Any) -> None:
+        """From the node."""
+        if pipe is not self._pipe or not self.alive:
+            return
+        match payload:
+            case Welcome():
+                self._epoch = payload.epoch
+                self._welcome = True
+                if self._leaving:
+                    self._say(Drain())
+                self._report()
+            case Assignments():
+                for assignment in payload.jobs:
+                    self._run(assignment)
+            case ReportAck():
+                for token in payload.tokens + payload.stale:
+                    self._results.pop(token, None)
+                self.acknowledged.update(payload.tokens)
+            case Stop():
+                for stop in payload.jobs:
+                    self._stop(stop)
+            case HeartbeatAck():
+                self._answered_at = max(self._answered_at, self._sent.pop(payload.number, 0.0))
+            case Refused():
+                self._refused(pipe, payload)
+            case Redirect():
+                self._avoid = pipe.names[1]
+                pipe.close(by=self.name)
+                self.broken(pipe)
+            case Farewell():
+                self.world.tell(f"{self.name} is gone")
+                self.alive = False
+                self._life += 1
+                pipe.close(by=self.name)
+            case _:
+                raise AssertionError(f"unexpected {payload!r}")
+
+    def _refused(self, pipe: Pipe, refused: Refused) -> None:
+        self.world.tell(f"{self.name} refused: {refused.reason}")
+        pipe.close(by=self.name)
+        if refused.reason == "SESSION_UNKNOWN":
+            self._begin_again()
+        self._pipe = None
+        self._later(self.world.rng.uniform(0.05, 0.3), self._connect)
+
+    def _begin_again(self) -> None:
+        """Everything of the old session is lost: end its handlers, be somebody new."""
+        self.troubled_at = self.world.now
+        self._life += 1
+        executions, acknowledged = self.executions, self.acknowledged
+        self._reset()
+        self.executions, self.acknowledged = executions, acknowledged
+        self._later(HEARTBEAT_S, self._heartbeat)
+        self._later(LOOK_S, self._look_at_lease)
+
+    def _heartbeat(self) -> None:
+        self._later(HEARTBEAT_S, self._heartbeat)
+        self._beat += 1
+        self._sent[self._beat] = self.world.now
+        self._say(Heartbeat(self._beat))
+
+    def _look_at_lease(self) -> None:
+        self._later(LOOK_S, self._look_at_lease)
+        if self.world.now - self._answered_at > FENCE_S:
+            self.world.tell(f"{self.name} fences itself")
+            if self._pipe is not None:
+                self._pipe.close(by=self.name)
+            self._begin_again()
+            self._connect()
+
+    # ---- handlers ------------------------------------------------------------------------------------
+
+    def _run(self, assignment: Assignment) -> None:
+        token = assignment.token
+        if token in self._running or token in self._results:
+            return
+        if len(self._running) >= self.capacity:
+            raise AssertionError(f"{self.name} was given more than its capacity")
+        self._running[token] = Running(assignment, self.world.now)
+        self.executions.append(
+            Execution(assignment.job_id, token, assignment.attempt, self.name, self.world.now)
+        )
+        rng = self.world.rng
+        duration = rng.uniform(0.001, 0.05) if rng.random() < 0.7 else rng.uniform(0.5, 15.0)
+        self._later(duration, lambda: self._finish(token))
+        if duration > 0.5:
+            self._later(rng.uniform(0.1, 0.5), lambda: self._observe(token, duration))
+
+    def _observe(self, token: int, pause: float) -> None:
+        """Say that it runs, how far it is, and a line."""
+        running = self._running.get(token)
+        if running is None:
+            return
+        job_id = running.assignment.job_id
+        at_ms = START_WALL_MS + int(self.world.now * 1000)
+        started = StartedMark(job_id, token, START_WALL_MS + int(running.started * 1000))
+        line = HandlerLine(job_id, token, at_ms, "info", "still at it")
+        self._say(Observation((started,), (ProgressMark(job_id, token, 50, "half way"),), (line,)))
+        self._later(pause / 2, lambda: self._observe(token, pause))
+
+    def _finish(self, token: int) -> None:
+        running = self._running.pop(token, None)
+        if running is None:
+            return
+        job_id = running.assignment.job_id
+        started = START_WALL_MS + int(running.started * 1000)
+        finished = START_WALL_MS + int(self.world.now * 1000)
+        if running.stopped:
+            outcome: Outcome = Failed(job_id, token, "told to stop", started, finished, cancelled=True)
+        elif self.world.chance(0.1):
+            outcome = Failed(job_id, token, "boom", started, finished)
+        else:
+            outcome = Completed(job_id, token, b'"ok"', started, finished)
+        self._results[token] = outcome
+        if not self._reporting:
+            self._reporting = True
+            self._later(0.001, self._report)
+
+    def _report(self) -> None:
+        self._reporting = False
+        if self._pipe is not None and self._welcome and self._results:
+            self._pipe.send(self.name, ReportMessage(tuple(self._results.values())))
+
+    def _stop(self, stop: StopJob) -> None:
+        running = self._running.get(stop.token)
+        if running is not None and not running.stopped:
+            running.stopped = stop.reason
+            if self.world.chance(0.9):  # the others hang on until they are done
+                self._later(self.world.rng.uniform(0.0, 0.5), lambda: self._finish(stop.token))

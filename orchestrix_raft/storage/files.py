@@ -1,0 +1,71 @@
+"""File system steps whose order matters for what a power loss may leave.  For `storage` only."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrix_raft.storage.port import DiskFull, StorageError
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""System errors that mean that the write did not fit (EFBIG: a limit on the size of one file)."""
+
+TEMPORARY = ".tmp"
+"""Ending of a file that was being written when the process died; worth nothing."""
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors into ours, with the file's name."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        if error.errno in NO_ROOM:
+            raise DiskFull(f"{where}: no room on this disk; free some space") from error
+        raise StorageError(f"{where}: {error.strerror or error}") from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make creations, renames and removals in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_temporary(path: Path, content: bytes) -> Path:
+    """Write and sync what is to replace the file `path`; the first half of `replace_file`.
+    OSError: nothing is left behind."""
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """The second half of `replace_file`.  OSError: whether the new content will survive a crash is not
+    known."""
+    os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file in one durable step: afterwards it holds `content`; after a crash or an OSError it
+    holds the old or the new content, never a mixture."""
+    put_in_place(write_temporary(path, content), path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all in it; nothing to do if it is gone already."""
+    if path.exists():
+        shutil.rmtree(path)

@@ -1,0 +1,178 @@
+"""The data directory of a node: one lock, one format, one identity, three stores.
+
+    LOCK        held while a process uses the directory; holds its process id
+    FORMAT      what this directory is, and the version of its layout
+    identity    JSON with a CRC-32: node, disk, cluster, founding members, addresses
+    raft/       journal        state/   replicated state        local/   job logs
+
+A directory that is not recognised is refused with one line, never guessed at: a journal opened by mistake
+under another identity would break promises that other nodes rely on.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from orchestrix_raft.storage.disk import Disk, Identity
+from orchestrix_raft.storage.files import TEMPORARY, file_errors, replace_file
+from orchestrix_raft.storage.journal import LmdbJournal
+from orchestrix_raft.storage.local import LmdbLocalStore
+from orchestrix_raft.storage.port import Damaged, StorageError
+from orchestrix_raft.storage.state import LmdbStateStore
+
+SCHEMA = 1
+"""Version of the layout; raised when an older program would misread the directory."""
+
+_LOCK = "LOCK"
+_FORMAT = "FORMAT"
+_IDENTITY = "identity"
+_FORMAT_LINE = re.compile(rb"orchestrix-raft data directory, schema (\d{1,9})\n")
+_HARMLESS = frozenset({_LOCK, "lost+found", _FORMAT + TEMPORARY})
+"""What an empty directory may contain: our lock, what a file system puts there, an attempt cut short."""
+
+
+class _Closeable(Protocol):
+    def close(self) -> None: ...
+
+
+class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The identity as stored."""
+
+    crc32: int  # of the bytes of `identity`
+    identity: msgspec.Raw
+
+
+class DataDirectory(Disk):
+    """A locked data directory; use `open`."""
+
+    def __init__(self, path: Path, lock: int, identity: Identity) -> None:
+        self._path = path
+        self._lock = lock
+        self._identity = identity
+        self._stores: list[_Closeable] = []
+
+    @classmethod
+    def open(cls, path: Path) -> "DataDirectory":
+        """Lock the directory, creating and formatting it when it is missing or empty.
+
+        StorageError, one line for a person: not a directory, not writable, in use by another process,
+        written by a newer version, something else's directory.  Damaged: the identity cannot be read.
+        """
+        with file_errors(path):
+            if path.exists() and not path.is_dir():
+                raise StorageError(f"{path}: not a directory")
+            path.mkdir(parents=True, exist_ok=True)
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise StorageError(f"{path}: not writable by this user")
+            _refuse_strange(path)
+            lock = _take_lock(path)
+        try:
+            with file_errors(path):
+                return cls(path, lock, _recognise(path))
+        except BaseException:  # raised again; the lock must not outlive the attempt
+            os.close(lock)
+            raise
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def open_journal(self) -> LmdbJournal:
+        journal = LmdbJournal(self._path / "raft")
+        self._stores.append(journal)
+        return journal
+
+    def open_state_store(self) -> LmdbStateStore:
+        store = LmdbStateStore(self._path / "state")
+        self._stores.append(store)
+        return store
+
+    def open_local_store(self) -> LmdbLocalStore:
+        store = LmdbLocalStore(self._path / "local")
+        self._stores.append(store)
+        return store
+
+    def close(self) -> None:
+        while self._stores:
+            self._stores.pop().close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _save_identity(self, identity: Identity) -> None:
+        with file_errors(self._path):
+            _write_identity(self._path, identity)
+
+
+def _refuse_strange(path: Path) -> None:
+    """StorageError for a directory that holds somebody else's files; asked before the first of ours."""
+    if (path / _FORMAT).exists():
+        return
+    strange = sorted(entry.name for entry in path.iterdir() if entry.name not in _HARMLESS)
+    if strange:
+        raise StorageError(f"{path}: neither empty nor a data directory (it holds {strange[0]!r})")
+
+
+def _take_lock(path: Path) -> int:
+    """The descriptor that holds the lock; the system releases it with the process, however that ends."""
+    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+    except BlockingIOError:
+        holder = os.read(lock, 32).decode(errors="replace").strip()
+        os.close(lock)
+        by = f" (process {holder})" if holder.isdigit() else ""
+        raise StorageError(f"{path}: in use by another node{by}") from None
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _recognise(path: Path) -> Identity:
+    """The identity of a directory of ours; of a new one, after formatting it."""
+    marker = path / _FORMAT
+    if not marker.exists():
+        replace_file(marker, b"orchestrix-raft data directory, schema %d\n" % SCHEMA)
+    match = _FORMAT_LINE.fullmatch(marker.read_bytes()[:100])
+    if match is None:
+        raise Damaged(f"{marker}: cannot be read; the directory was not written by this program")
+    schema = int(match[1])
+    if schema > SCHEMA:
+        raise StorageError(
+            f"{path}: schema {schema} was written by a newer version; this one reads up to {SCHEMA}"
+        )
+    if (path / _IDENTITY).exists():
+        return _read_identity(path)
+    if any((path / store).exists() for store in ("raft", "state")):
+        raise Damaged(f"{path / _IDENTITY}: missing, although the directory holds data")
+    identity = Identity(disk_id=secrets.token_hex(8))
+    _write_identity(path, identity)
+    return identity
+
+
+def _read_identity(path: Path) -> Identity:
+    file = path / _IDENTITY
+    try:
+        sealed = msgspec.json.decode(file.read_bytes(), type=_Sealed)
+        if zlib.crc32(sealed.identity) != sealed.crc32:
+            raise Damaged(f"{file}: damaged (checksum); restore the file or remove the node from its cluster")
+        return msgspec.json.decode(sealed.identity, type=Identity)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Damaged(
+            f"{file}: damaged ({error}); restore the file or remove the node from its cluster"
+        ) from None
+
+
+def _write_identity(path: Path, identity: Identity) -> None:
+    record = msgspec.json.encode(identity)
+    sealed = _Sealed(zlib.crc32(record), msgspec.Raw(record))
+    replace_file(path / _IDENTITY, msgspec.json.encode(sealed) + b"\n")

@@ -1,0 +1,169 @@
+"""Job logs of this node on LMDB, outside Raft.
+
+Written without sync: a killed process loses nothing, a power loss may scramble the file.  Losing it loses
+no job, so a file that was not closed in order and does not verify is thrown away, and `discarded` says so.
+Tables: `lines` (job id + line number -> line), `jobs` (job id -> counters), `ages` (time of the last
+line + job id), the index by which jobs expire.
+"""
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import lmdb
+import msgspec
+
+from orchestrix_raft.storage.environment import lmdb_errors, open_environment
+from orchestrix_raft.storage.files import file_errors, remove_tree, sync_directory
+from orchestrix_raft.storage.limits import JOB_LOG_BYTES_MAX, MAP_BYTES, VERIFIED_BYTES_MAX
+from orchestrix_raft.storage.port import Damaged, LogLine
+
+CLOSED_MARKER = "CLOSED"
+"""File that stands in the directory while the store is closed and synced."""
+
+_COUNTERS = struct.Struct(">IIQQ")
+_NUMBER = struct.Struct(">I")
+_TIME = struct.Struct(">Q")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(LogLine).decode
+
+
+class _Counters(NamedTuple):
+    """What is known of one job's log."""
+
+    lines: int
+    dropped: int
+    size: int  # encoded bytes of the lines kept
+    last_ms: int
+
+
+_NO_LINES = _Counters(0, 0, 0, 0)
+
+
+class LmdbLocalStore:
+    """LocalStore; see the port for what it promises."""
+
+    def __init__(self, path: Path, *, map_bytes: int = MAP_BYTES) -> None:
+        """Open or create the store in directory `path` (its parent exists)."""
+        self._path = path
+        self._marker = path / CLOSED_MARKER
+        self.discarded = ""
+        """Why the lines of earlier runs are gone; empty: they are not."""
+        self._env = self._open(map_bytes)
+
+    def _open(self, map_bytes: int) -> lmdb.Environment:
+        with file_errors(self._path):
+            closed = self._marker.exists()
+            if closed:
+                self._marker.unlink()
+                sync_directory(self._path)
+        try:
+            return self._environment(map_bytes, VERIFIED_BYTES_MAX if closed else MAP_BYTES)
+        except Damaged as error:
+            self.discarded = str(error)
+            with file_errors(self._path):
+                remove_tree(self._path)
+            return self._environment(map_bytes, 0)
+
+    def _environment(self, map_bytes: int, verified_bytes_max: int) -> lmdb.Environment:
+        env = open_environment(
+            self._path,
+            tables_max=3,
+            map_bytes=map_bytes,
+            synced=False,
+            verified_bytes_max=verified_bytes_max,
+        )
+        try:
+            with lmdb_errors(self._path):
+                self._lines, self._jobs, self._ages = (
+                    env.open_db(name) for name in (b"lines", b"jobs", b"ages")
+                )
+        except BaseException:  # raised again; left open it could never be opened again
+            env.close()
+            raise
+        return env
+
+    def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
+        with lmdb_errors(self._path), self._env.begin(write=True) as txn:
+            for job_id, added in lines.items():
+                if not added:
+                    continue
+                known = txn.get(job_id, db=self._jobs)
+                before = _NO_LINES if known is None else _Counters(*_COUNTERS.unpack(known))
+                after = self._append(txn, job_id, before, added, now_ms)
+                txn.put(job_id, _COUNTERS.pack(*after), db=self._jobs)
+                if before.last_ms != now_ms or known is None:
+                    txn.delete(_TIME.pack(before.last_ms) + job_id, db=self._ages)
+                    txn.put(_TIME.pack(now_ms) + job_id, b"", db=self._ages)
+
+    def _append(
+        self,
+        txn: "lmdb.Transaction[bytes]",
+        job_id: bytes,
+        before: _Counters,
+        added: list[LogLine],
+        now_ms: int,
+    ) -> _Counters:
+        """Keep lines until the first that does not fit; count that one and all after it."""
+        number, size = before.lines, before.size
+        records = []
+        for line in () if before.dropped else added:
+            record = _encode(line)
+            if size + len(record) > JOB_LOG_BYTES_MAX:
+                break
+            number += 1
+            size += len(record)
+            records.append((job_id + _NUMBER.pack(number), record))
+        if records:
+            txn.cursor(self._lines).putmulti(records)
+        return _Counters(number, before.dropped + len(added) - len(records), size, now_ms)
+
+    def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
+        found: list[tuple[int, LogLine]] = []
+        with lmdb_errors(self._path), self._env.begin(db=self._lines) as txn, txn.cursor() as cursor:
+            placed = cursor.set_range(job_id + _NUMBER.pack(max(after, 0) + 1))
+            while placed and len(found) < limit and cursor.key()[: -_NUMBER.size] == job_id:
+                found.append((int.from_bytes(cursor.key()[-_NUMBER.size :]), self._parse(cursor.value())))
+                placed = cursor.next()
+        return found
+
+    def _parse(self, record: bytes) -> LogLine:
+        try:
+            return _decode(record)
+        except msgspec.DecodeError as error:
+            raise Damaged(f"{self._path}: a job log line cannot be read ({error})") from error
+
+    def dropped(self, job_id: bytes) -> int:
+        with lmdb_errors(self._path), self._env.begin(db=self._jobs) as txn:
+            known = txn.get(job_id)
+        return 0 if known is None else _Counters(*_COUNTERS.unpack(known)).dropped
+
+    def expire_lines(self, before_ms: int, limit: int) -> int:
+        with lmdb_errors(self._path), self._env.begin(write=True) as txn:
+            end = _TIME.pack(max(before_ms, 0))
+            with txn.cursor(self._ages) as cursor:
+                aged = [
+                    key
+                    for key, _ in zip(cursor.iternext(values=False), range(limit), strict=False)
+                    if key < end
+                ]
+            for key in aged:
+                txn.delete(key, db=self._ages)
+                self._forget(txn, key[_TIME.size :])
+        return len(aged)
+
+    def _forget(self, txn: "lmdb.Transaction[bytes]", job_id: bytes) -> None:
+        txn.delete(job_id, db=self._jobs)
+        with txn.cursor(self._lines) as cursor:
+            found = cursor.set_range(job_id)
+            while found and cursor.key()[: -_NUMBER.size] == job_id:
+                found = cursor.delete()
+
+    def close(self) -> None:
+        with lmdb_errors(self._path):
+            self._env.sync(True)
+        self._env.close()
+        with file_errors(self._path):
+            self._marker.touch()

@@ -1,0 +1,433 @@
+"""A disk in memory for the simulator, with the faults real disks have.
+
+It promises what the LMDB adapters promise, under the same contract suite: what was flushed survives
+`crash`, the rest is gone, a transaction is stored wholly or not at all.  It is deterministic and fast,
+because a simulated cluster runs at hundreds of times real time.  For `simulation` and tests.
+"""
+
+import hashlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from orchestrix_raft.storage.checks import check_key, check_position, check_stream, check_table
+from orchestrix_raft.storage.copies import Copies, Copy, SharedReader
+from orchestrix_raft.storage.disk import Disk, Identity
+from orchestrix_raft.storage.limits import JOB_LOG_BYTES_MAX
+from orchestrix_raft.storage.mirror import FIRST_BASE, JournalMirror
+from orchestrix_raft.storage.port import (
+    Changes,
+    Damaged,
+    DiskFull,
+    Entry,
+    LogLine,
+    Position,
+    SnapshotRef,
+    StorageError,
+)
+
+_Table = dict[bytes, bytes]
+
+
+class DiskGone(BaseException):
+    """The simulated process died in the middle of a durable step.
+
+    Not an Exception: code that handles errors must not take the end of its own process for one.
+    """
+
+
+class _Life:
+    """One process's use of the disk, from the first opening to `kill` or `crash`."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+
+
+class _JobLog:
+    """The lines of one job."""
+
+    __slots__ = ("dropped", "last_ms", "lines", "size")
+
+    def __init__(self) -> None:
+        self.lines: list[LogLine] = []
+        self.size = 0
+        self.dropped = 0
+        self.last_ms = 0
+
+
+class MemoryDisk(Disk):
+    """What survives, and the faults.
+
+    A *durable step* is one synced transaction or one change of the identity.  `steps` counts those
+    begun.  Faults, set and cleared freely between steps:
+
+    - `full`: every step raises DiskFull and stores nothing.
+    - `fail_next_flush`: the next step raises StorageError and stores nothing, once.
+    - `fuse = n`: n more steps succeed, at the one after them the process dies (DiskGone), and every
+      later step raises DiskGone too, until `kill` or `crash` ends that life.  `torn` says whether that
+      last step is lost (True) or stored without the process hearing of it (False).
+    """
+
+    def __init__(self, disk_id: str = "0000000000000000") -> None:
+        self.full = False
+        self.fail_next_flush = False
+        self.fuse: int | None = None
+        self.torn = True
+        self.steps = 0
+        self._identity = self._stored_identity = Identity(disk_id)
+        self._entries: list[Entry] = []
+        self._term = 0
+        self._voted_for: str | None = None
+        self._tables: dict[str, _Table] = {}
+        self._position: Position | None = None
+        self._logs: dict[bytes, _JobLog] = {}
+        self._life = _Life()
+        self._gone = False
+
+    def open_journal(self) -> "MemoryJournal":
+        self._open("journal")
+        return MemoryJournal(self, self._life)
+
+    def open_state_store(self) -> "MemoryStateStore":
+        self._open("state store")
+        return MemoryStateStore(self, self._life)
+
+    def open_local_store(self) -> "MemoryLocalStore":
+        self._open("local store")
+        return MemoryLocalStore(self, self._life)
+
+    def close(self) -> None:
+        """An orderly end: like `kill`, because nothing unflushed is ever written by closing."""
+        self.kill()
+
+    def kill(self) -> None:
+        """The process dies: its buffers are gone, and its stores can do nothing any more.  A burnt
+        fuse is removed; `full` stays."""
+        self._life = _Life()
+        self._gone = False
+        self.fuse = None
+        self.fail_next_flush = False
+        self._identity = self._stored_identity
+
+    def crash(self) -> None:
+        """The power fails: as `kill`, and what was written without sync is gone too."""
+        self.kill()
+        self._logs = {}
+
+    @property
+    def gone(self) -> bool:
+        """The fuse burnt: the process that used the disk is dead."""
+        return self._gone
+
+    def _open(self, store: str) -> None:
+        if self._gone:
+            raise DiskGone("the process on this disk died; kill() or crash() begins the next one")
+        if store in self._life.open:
+            raise StorageError(f"the {store} of this disk is open already")
+        self._life.open.add(store)
+
+    def _step(self, life: _Life) -> bool:
+        """Begin a durable step; True: store it, then call `_die`."""
+        if life is not self._life or self._gone:
+            raise DiskGone("this process was killed")
+        self.steps += 1
+        if self.full:
+            raise DiskFull("the disk is full")
+        if self.fail_next_flush:
+            self.fail_next_flush = False
+            raise StorageError("input/output error")
+        if self.fuse is None:
+            return False
+        if self.fuse > 0:
+            self.fuse -= 1
+            return False
+        if self.torn:
+            self._die()
+        return True
+
+    def _die(self) -> None:
+        self._gone = True
+        raise DiskGone("the fuse burnt in the middle of a durable step")
+
+    def _save_identity(self, identity: Identity) -> None:
+        dies = self._step(self._life)
+        self._stored_identity = identity
+        if dies:
+            self._die()
+
+
+class MemoryJournal(JournalMirror):
+    """The twin of LmdbJournal."""
+
+    def __init__(self, disk: MemoryDisk, life: _Life) -> None:
+        self._disk = disk
+        self._life = life
+        if not disk._entries:
+            dies = disk._step(life)
+            disk._entries.append(FIRST_BASE)
+            if dies:
+                disk._die()
+        super().__init__(disk._entries.copy(), disk._term, disk._voted_for)
+
+    def _store(self, added: list[Entry]) -> None:
+        disk = self._disk
+        dies = disk._step(self._life)
+        stored = disk._entries
+        if self._kept < self._first:
+            stored[:] = added
+        else:
+            if self._kept < self._stored_last:
+                del stored[self._kept + 1 - self._stored_first :]
+            stored += added
+            if self._first > self._stored_first:
+                del stored[: self._first - self._stored_first]
+        disk._term = self._term
+        disk._voted_for = self._voted_for
+        if dies:
+            disk._die()
+
+    def close(self) -> None:
+        super().close()
+        self._life.open.discard("journal")
+
+
+class _Frozen(msgspec.Struct, array_like=True, frozen=True):
+    """A checkpoint as one value: the stream of the twin's snapshots."""
+
+    position: Position
+    tables: list[tuple[str, list[tuple[bytes, bytes]]]]
+
+
+class _MemoryCopy:
+    """A finished copy, and the copying itself: it is ready at the second question."""
+
+    __slots__ = ("_ref", "_stream")
+
+    def __init__(self, tables: Mapping[str, _Table], position: Position) -> None:
+        frozen = _Frozen(position, [(name, sorted(rows.items())) for name, rows in sorted(tables.items())])
+        self._stream = msgspec.msgpack.encode(frozen)
+        self._ref = SnapshotRef(
+            position.index,
+            position.term,
+            len(self._stream),
+            hashlib.sha256(self._stream).digest(),
+            position.configuration_index,
+            position.configuration,
+        )
+
+    @property
+    def ref(self) -> SnapshotRef:
+        return self._ref
+
+    def read(self, offset: int, limit: int) -> bytes:
+        return self._stream[offset : offset + limit]
+
+    def remove(self) -> None:
+        self._stream = b""
+
+    def result(self) -> Copy:
+        return self
+
+    def cancel(self) -> None:
+        self._stream = b""
+
+
+class MemoryStateStore:
+    """The twin of LmdbStateStore."""
+
+    def __init__(self, disk: MemoryDisk, life: _Life) -> None:
+        self._disk = disk
+        self._life = life
+        self._ordered: dict[str, list[bytes]] = {}
+        self._writes = 0
+        self._copies = Copies(self._start_copy)
+        self._incoming: MemorySnapshotWriter | None = None
+
+    def position(self) -> Position | None:
+        return self._disk._position
+
+    def load(self, table: str) -> Iterator[tuple[bytes, bytes]]:
+        rows = self._disk._tables.get(table, {})
+        return iter([(key, rows[key]) for key in self._keys(table)])
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        rows = self._disk._tables.get(table)
+        return None if rows is None else rows.get(key)
+
+    def scan(
+        self, table: str, start: bytes, limit: int, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        keys = self._keys(table)
+        if reverse:
+            stop = bisect_right(keys, start)
+            found = keys[max(stop - limit, 0) : stop]
+            found.reverse()
+        else:
+            begin = bisect_left(keys, start)
+            found = keys[begin : begin + limit]
+        rows = self._disk._tables.get(table, {})
+        return [(key, rows[key]) for key in found]
+
+    def write(self, changes: Iterable[Changes], position: Position) -> None:
+        batches = list(changes)
+        for batch in batches:
+            for table, rows in batch.items():
+                check_table(table)
+                for key in rows:
+                    check_key(key)
+        stored = self._disk._position
+        if stored is not None and position.index < stored.index:
+            return  # an installed snapshot has overtaken these changes
+        dies = self._disk._step(self._life)
+        for batch in batches:
+            for table, rows in batch.items():
+                self._apply(table, rows)
+        self._disk._position = position
+        self._writes += 1
+        if dies:
+            self._disk._die()
+
+    def _apply(self, table: str, rows: Mapping[bytes, bytes | None]) -> None:
+        stored = self._disk._tables.setdefault(table, {})
+        before = len(stored)
+        removed = False
+        for key, value in rows.items():
+            if value is None:
+                removed = stored.pop(key, None) is not None or removed
+            else:
+                stored[key] = value
+        if removed or len(stored) != before:
+            self._ordered.pop(table, None)
+
+    def _keys(self, table: str) -> list[bytes]:
+        """The table's keys in order, sorted again only after keys came or went."""
+        keys = self._ordered.get(table)
+        if keys is None:
+            keys = self._ordered[table] = sorted(self._disk._tables.get(table, ()))
+        return keys
+
+    def snapshot(self) -> SharedReader | None:
+        position = self.position()
+        return None if position is None else self._copies.reader(position.index, self._writes)
+
+    def _start_copy(self) -> _MemoryCopy:
+        position = self._disk._position
+        assert position is not None  # snapshot() asks for a copy only once there is a checkpoint
+        return _MemoryCopy(self._disk._tables, position)
+
+    def receive(self, ref: SnapshotRef) -> "MemorySnapshotWriter":
+        if self._incoming is not None:
+            self._incoming.abort()
+        self._incoming = MemorySnapshotWriter(self, ref)
+        return self._incoming
+
+    def _install(self, frozen: _Frozen) -> None:
+        """Make a received checkpoint the state, in one durable step."""
+        dies = self._disk._step(self._life)
+        self._copies.cancel()
+        self._disk._tables = {name: dict(rows) for name, rows in frozen.tables}
+        self._disk._position = frozen.position
+        self._ordered = {}
+        self._writes += 1
+        if dies:
+            self._disk._die()
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(k) + len(v) for rows in self._disk._tables.values() for k, v in rows.items())
+
+    def close(self) -> None:
+        self._copies.cancel()
+        self._life.open.discard("state store")
+
+
+class MemorySnapshotWriter:
+    """The twin of the LMDB store's snapshot writer."""
+
+    def __init__(self, store: MemoryStateStore, ref: SnapshotRef) -> None:
+        self._store = store
+        self._ref = ref
+        self._stream = bytearray()
+        self._open = True
+
+    def write(self, offset: int, data: bytes) -> None:
+        self._check_open()
+        if offset != len(self._stream):
+            raise ValueError(f"snapshot bytes at {offset}, expected {len(self._stream)}")
+        if offset + len(data) > self._ref.size:
+            raise Damaged(f"snapshot {self._ref.index} is longer than the {self._ref.size} bytes announced")
+        self._stream += data
+
+    def commit(self) -> None:
+        self._check_open()
+        self._open = False
+        check_stream(self._ref, len(self._stream), hashlib.sha256(self._stream).digest())
+        try:
+            frozen = msgspec.msgpack.decode(self._stream, type=_Frozen)
+        except msgspec.DecodeError as error:
+            raise Damaged(f"snapshot {self._ref.index} cannot be read: {error}") from error
+        check_position(self._ref, frozen.position)
+        self._store._install(frozen)
+
+    def abort(self) -> None:
+        self._open = False
+        self._stream.clear()
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StorageError(f"the transfer of snapshot {self._ref.index} has ended")
+
+
+class MemoryLocalStore:
+    """The twin of LmdbLocalStore."""
+
+    def __init__(self, disk: MemoryDisk, life: _Life) -> None:
+        self._disk = disk
+        self._life = life
+
+    def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
+        self._writable()
+        for job_id, added in lines.items():
+            if not added:
+                continue
+            log = self._disk._logs.setdefault(job_id, _JobLog())
+            log.last_ms = now_ms
+            for position, line in enumerate(added):
+                size = len(msgspec.msgpack.encode(line))
+                if log.dropped or log.size + size > JOB_LOG_BYTES_MAX:
+                    log.dropped += len(added) - position
+                    break
+                log.lines.append(line)
+                log.size += size
+
+    def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
+        log = self._disk._logs.get(job_id)
+        if log is None:
+            return []
+        first = max(after, 0)
+        return list(enumerate(log.lines[first : first + limit], first + 1))
+
+    def dropped(self, job_id: bytes) -> int:
+        log = self._disk._logs.get(job_id)
+        return 0 if log is None else log.dropped
+
+    def expire_lines(self, before_ms: int, limit: int) -> int:
+        self._writable()
+        logs = self._disk._logs
+        aged = sorted((log.last_ms, job_id) for job_id, log in logs.items() if log.last_ms < before_ms)
+        for _, job_id in aged[:limit]:
+            del logs[job_id]
+        return len(aged[:limit])
+
+    def close(self) -> None:
+        self._life.open.discard("local store")
+
+    def _writable(self) -> None:
+        """Writes here are not synced, so they are no durable steps; a full disk stops them too."""
+        if self._life is not self._disk._life or self._disk._gone:
+            raise DiskGone("this process was killed")
+        if self._disk.full:
+            raise DiskFull("the disk is full")

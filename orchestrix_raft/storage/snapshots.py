@@ -1,0 +1,207 @@
+"""Copies of a checkpoint as files: made beside the store while it moves on, or received from a peer.
+
+A copy is a compact LMDB file written through a pipe, so that one pass gives the file, its size and its
+SHA-256, and closing the pipe ends a copy that is no longer wanted.  For `storage` only.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import lmdb
+
+from orchestrix_raft.storage.checks import check_position, check_stream
+from orchestrix_raft.storage.copies import Copy
+from orchestrix_raft.storage.environment import DATA_FILE, lmdb_errors, open_copy, translated
+from orchestrix_raft.storage.files import file_errors, remove_tree, sync_directory
+from orchestrix_raft.storage.limits import TABLES_MAX
+from orchestrix_raft.storage.port import Damaged, Position, SnapshotRef, StorageError
+from orchestrix_raft.storage.records import META_TABLE, POSITION_KEY, decode_position
+
+_CHUNK_BYTES = 1 << 20
+_SYNC_BYTES = 8 << 20
+"""A received file is synced every so many bytes, so that no single sync stalls the node for long."""
+
+
+def position_in(path: Path) -> Position | None:
+    """Where the checkpoint in directory `path` stands.  Damaged if it is no checkpoint."""
+    env = open_copy(path, tables_max=TABLES_MAX)
+    try:
+        with lmdb_errors(path), env.begin() as txn:
+            try:
+                meta = env.open_db(META_TABLE, txn=txn, create=False)
+            except (lmdb.NotFoundError, lmdb.ReadonlyError):
+                return None
+            record = txn.get(POSITION_KEY, db=meta)
+    finally:
+        env.close()
+    return None if record is None else decode_position(record, path / DATA_FILE)
+
+
+class FileCopy:
+    """A finished copy in a directory of its own."""
+
+    def __init__(self, path: Path, ref: SnapshotRef) -> None:
+        self._path = path
+        self._ref = ref
+        self._descriptor = os.open(path / DATA_FILE, os.O_RDONLY)
+
+    @property
+    def ref(self) -> SnapshotRef:
+        return self._ref
+
+    def read(self, offset: int, limit: int) -> bytes:
+        with file_errors(self._path):
+            return os.pread(self._descriptor, limit, offset)
+
+    def remove(self) -> None:
+        with file_errors(self._path):
+            os.close(self._descriptor)
+            remove_tree(self._path)
+
+
+class FileCopying:
+    """A copy under way: one thread walks the pages into a pipe, another hashes and stores them."""
+
+    def __init__(self, env: lmdb.Environment, path: Path) -> None:
+        """Copy the newest checkpoint of `env` into directory `path`, which must not exist."""
+        self._path = path
+        self._env = env
+        self._copy: FileCopy | None = None
+        self._failures: dict[str, StorageError] = {}
+        self._cancelled = threading.Event()
+        with file_errors(path):
+            path.mkdir()
+            self._source, self._sink = os.pipe()
+        self._threads = [
+            threading.Thread(
+                target=self._guarded, args=(step,), name=f"snapshot-{step.__name__}", daemon=True
+            )
+            for step in (self._send, self._store)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def result(self) -> Copy | None:
+        if any(thread.is_alive() for thread in self._threads):
+            return None
+        if self._copy is not None:
+            return self._copy
+        with file_errors(self._path):
+            remove_tree(self._path)
+        # When storing fails, sending fails of the closed pipe: the first is the reason.
+        reason = self._failures.get("_store") or self._failures.get("_send")
+        raise reason or StorageError(f"{self._path}: the copy of the checkpoint ended half-way")
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        for thread in self._threads:
+            thread.join()
+        if self._copy is not None:
+            self._copy.remove()
+        with file_errors(self._path):
+            remove_tree(self._path)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except StorageError as error:
+            self._failures[step.__name__] = error
+
+    def _send(self) -> None:
+        try:
+            self._env.copyfd(self._sink, compact=True)
+        except lmdb.Error as error:
+            raise translated(error, Path(self._env.path())) from error
+        finally:
+            os.close(self._sink)
+
+    def _store(self) -> None:
+        try:
+            with file_errors(self._path / DATA_FILE):
+                digest, size = self._drain()
+        finally:
+            os.close(self._source)
+        self._threads[0].join()
+        if self._failures or self._cancelled.is_set():
+            return
+        position = position_in(self._path)
+        if position is None:
+            raise Damaged(f"{self._path / DATA_FILE}: a copy of the checkpoint came out without a position")
+        ref = SnapshotRef(
+            position.index, position.term, size, digest, position.configuration_index, position.configuration
+        )
+        with file_errors(self._path):
+            self._copy = FileCopy(self._path, ref)
+
+    def _drain(self) -> tuple[bytes, int]:
+        """The pipe into the file until it ends or the copy is cancelled; SHA-256 and size."""
+        digest, size = hashlib.sha256(), 0
+        with (self._path / DATA_FILE).open("wb", buffering=0) as file:
+            while not self._cancelled.is_set() and (chunk := os.read(self._source, _CHUNK_BYTES)):
+                digest.update(chunk)
+                size += len(chunk)
+                view = memoryview(chunk)
+                while view:
+                    view = view[file.write(view) :]
+        return digest.digest(), size
+
+
+class IncomingFile:
+    """A snapshot being received into a directory of its own, beside the state in use."""
+
+    def __init__(self, path: Path, ref: SnapshotRef, install: Callable[[Path, SnapshotRef], None]) -> None:
+        """`install(path, ref)` makes the complete, verified, durable directory the state."""
+        self._path = path
+        self._ref = ref
+        self._install = install
+        self._digest = hashlib.sha256()
+        self._size = self._unsynced = 0
+        self._open = True
+        with file_errors(path):
+            remove_tree(path)
+            path.mkdir()
+            self._file = (path / DATA_FILE).open("wb", buffering=0)
+
+    def write(self, offset: int, data: bytes) -> None:
+        self._check_open()
+        if offset != self._size:
+            raise ValueError(f"snapshot bytes at {offset}, expected {self._size}")
+        if offset + len(data) > self._ref.size:
+            raise Damaged(f"snapshot {self._ref.index} is longer than the {self._ref.size} bytes announced")
+        with file_errors(self._path / DATA_FILE):
+            view = memoryview(data)
+            while view:
+                view = view[self._file.write(view) :]
+            self._unsynced += len(data)
+            if self._unsynced >= _SYNC_BYTES:
+                os.fsync(self._file.fileno())
+                self._unsynced = 0
+        self._digest.update(data)
+        self._size += len(data)
+
+    def commit(self) -> None:
+        self._check_open()
+        try:
+            check_stream(self._ref, self._size, self._digest.digest())
+            with file_errors(self._path):
+                os.fsync(self._file.fileno())
+                sync_directory(self._path)
+            check_position(self._ref, position_in(self._path))
+            self._install(self._path, self._ref)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        with file_errors(self._path):
+            self._file.close()
+            remove_tree(self._path)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StorageError(f"the transfer of snapshot {self._ref.index} has ended")

@@ -1,0 +1,148 @@
+"""jobs.proto: jobs, attempts, log lines, and the batches of Enqueue."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.job import Attempt, AttemptState, Job, JobSpec, JobState
+from orchestrix_raft.domain.retry import DEFAULT_RETRY
+from orchestrix_raft.wire.common import retry_policy
+from orchestrix_raft.wire.v1 import jobs_pb2 as pb
+
+NewJob = pb.NewJob
+EnqueueRequest = pb.EnqueueRequest
+EnqueueResponse = pb.EnqueueResponse
+GetJobRequest = pb.GetJobRequest
+GetJobResponse = pb.GetJobResponse
+WaitJobRequest = pb.WaitJobRequest
+ListJobsRequest = pb.ListJobsRequest
+ListJobsResponse = pb.ListJobsResponse
+GetHistoryRequest = pb.GetHistoryRequest
+GetHistoryResponse = pb.GetHistoryResponse
+GetLogsRequest = pb.GetLogsRequest
+GetLogsResponse = pb.GetLogsResponse
+CancelJobsRequest = pb.CancelJobsRequest
+RetryJobsRequest = pb.RetryJobsRequest
+JobsResponse = pb.JobsResponse
+JobMessage = pb.Job
+AttemptMessage = pb.Attempt
+LogLineMessage = pb.LogLine
+
+LISTED_PAYLOAD_BYTES: Final = 1 << 10  # a page of 1,000 jobs stays within a few MiB
+LISTED_ERROR_CHARS: Final = 1_000
+_STATES: Final = {s: f"JOB_STATE_{s.name}" for s in JobState}
+_ATTEMPT_STATES: Final = {s: f"ATTEMPT_STATE_{s.name}" for s in AttemptState}
+
+
+def job_specs(request: pb.EnqueueRequest) -> list[JobSpec]:
+    """What was asked for, in order, defaults filled in and labels sorted; nothing is checked."""
+    return [
+        JobSpec(
+            m.job_id,
+            m.type,
+            m.queue or "default",
+            m.args or b"{}",
+            m.priority,
+            m.run_at_ms,
+            m.delay_ms,
+            m.timeout_ms,
+            retry_policy(m.retry) if m.HasField("retry") else DEFAULT_RETRY,
+            m.unique_key,
+            m.correlation_id,
+            tuple(sorted(set(labels))) if (labels := m.labels) else (),
+        )
+        for m in request.jobs
+    ]
+
+
+def enqueue_response(
+    index: int, existing: Mapping[int, bytes], rejected: Mapping[int, Rejected], batch_id: int
+) -> pb.EnqueueResponse:
+    """The answer to one batch; both mappings are by position in the request."""
+    response = pb.EnqueueResponse(applied_index=index, batch_id=batch_id)
+    for position, job_id in existing.items():
+        response.existing.add(position=position, job_id=job_id)
+    for position, why in rejected.items():
+        response.rejected.add(position=position, code=why.code, reason=why.reason, message=why.message)
+    return response
+
+
+def enqueue_failure(batch_id: int, code: int, reason: str, message: str) -> pb.EnqueueResponse:
+    """The answer to a batch of a stream that was not applied as a whole, or whose outcome is unknown."""
+    error = pb.StreamError(code=code, reason=reason, message=message)
+    return pb.EnqueueResponse(batch_id=batch_id, error=error)
+
+
+def job_message(job: Job, args: bytes, scheduled_ms: int) -> pb.Job:
+    """A job in full."""
+    spec = job.spec
+    return pb.Job(
+        job_id=spec.job_id,
+        type=spec.type,
+        queue=spec.queue,
+        args=args,
+        priority=spec.priority,
+        state=_STATES[job.state],
+        attempt=job.attempt,
+        failures=job.failures,
+        losses=job.losses,
+        max_retries=spec.retry.max_retries,
+        result=job.result,
+        error=job.error,
+        reason=job.reason,
+        progress_percent=job.progress_percent,
+        progress_message=job.progress_message,
+        owner=job.owner,
+        worker=job.worker,
+        fencing_token=job.token,
+        created_ms=job.created_ms,
+        scheduled_ms=scheduled_ms,
+        dispatched_ms=job.dispatched_ms,
+        started_ms=job.started_ms,
+        finished_ms=job.finished_ms,
+        timeout_ms=spec.timeout_ms,
+        unique_key=spec.unique_key,
+        correlation_id=spec.correlation_id,
+        labels=spec.labels,
+    )
+
+
+def listed_job_message(job: Job, args: bytes, scheduled_ms: int) -> pb.Job:
+    """A job as one of many: long arguments, results and errors are cut, and `abridged` says so."""
+    message = job_message(job, b"", scheduled_ms)
+    if len(args) <= LISTED_PAYLOAD_BYTES:
+        message.args = args
+    else:
+        message.abridged = True
+    if len(job.result) > LISTED_PAYLOAD_BYTES:
+        message.result, message.abridged = b"", True
+    if len(job.error) > LISTED_ERROR_CHARS:
+        message.error, message.abridged = job.error[:LISTED_ERROR_CHARS], True
+    return message
+
+
+def attempt_messages(attempts: Iterable[Attempt]) -> list[pb.Attempt]:
+    """Finished attempts, in the order given."""
+    return [
+        pb.Attempt(
+            attempt=a.attempt,
+            fencing_token=a.token,
+            state=_ATTEMPT_STATES[a.state],
+            worker=a.worker,
+            node=a.node_id,
+            dispatched_ms=a.dispatched_ms,
+            started_ms=a.started_ms,
+            finished_ms=a.finished_ms,
+            error=a.error,
+            reason=a.reason,
+        )
+        for a in attempts
+    ]
+
+
+def logs_response(lines: Iterable[tuple[int, int, str, str]], owner_address: str) -> pb.GetLogsResponse:
+    """Lines as (number, at_ms, level, message)."""
+    response = pb.GetLogsResponse(owner_address=owner_address)
+    for number, at_ms, level, message in lines:
+        response.lines.add(number=number, at_ms=at_ms, level=level, message=message)
+    return response

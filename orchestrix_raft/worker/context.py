@@ -1,0 +1,126 @@
+"""What a handler gets and may raise."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.domain.session import Assignment
+from orchestrix_raft.wire.errors import OrchestrixError
+
+
+class Retry(OrchestrixError):
+    """Raised by a handler: try again, after `delay` seconds or (None) as the job's retry policy says.
+
+    It counts as a failure: when no tries are left, the job is dead.
+    """
+
+    def __init__(
+        self, message: str = "the handler asked for another try", *, delay: float | None = None
+    ) -> None:
+        super().__init__(message, "RETRY")
+        if delay is not None and not delay >= 0:
+            raise ValueError(f"delay is {delay}: it must be 0 seconds or more")
+        self.delay = delay
+
+
+class Discard(OrchestrixError):
+    """Raised by a handler: no further try, the job is dead with this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, "DISCARD")
+
+
+class JobCancelled(OrchestrixError):
+    """Raised by `JobContext.raise_if_cancelled`: the handler was asked to end."""
+
+
+class Line(NamedTuple):
+    """One logged line, for the one who ships it."""
+
+    at_ms: int
+    level: str
+    message: str
+
+
+class Sink(Protocol):
+    """Where a context's log lines and progress go; called from the handler's thread."""
+
+    def line(self, job: Assignment, line: Line) -> None: ...
+    def progress(self, job: Assignment, percent: int, message: str) -> None: ...
+
+
+class JobContext:
+    """One attempt at one job, as its handler sees it.  Safe to use from the handler's thread or task."""
+
+    __slots__ = ("_job", "_now_ms", "_sink", "cancel_reason", "started_ms")
+
+    def __init__(self, job: Assignment, sink: Sink, now_ms: Callable[[], int]) -> None:
+        self._job = job
+        self._sink = sink
+        self._now_ms = now_ms
+        self.started_ms = now_ms()
+        self.cancel_reason = ""
+        """Why the handler should end: cancelled, timed_out, lease_lost, draining; "" while it should not."""
+
+    @property
+    def job_id(self) -> str:
+        """The job's id, as the client knows it."""
+        return format_job_id(self._job.job_id)
+
+    @property
+    def type(self) -> str:
+        """The job's type."""
+        return self._job.type
+
+    @property
+    def queue(self) -> str:
+        """The queue it came from."""
+        return self._job.queue
+
+    @property
+    def attempt(self) -> int:
+        """Ordinal of this assignment, from 1; counts attempts that were lost, too."""
+        return self._job.attempt
+
+    @property
+    def max_retries(self) -> int:
+        """Retries after failures that the job's policy allows."""
+        return self._job.max_retries
+
+    @property
+    def correlation_id(self) -> str:
+        """What the client gave; "" if nothing."""
+        return self._job.correlation_id
+
+    @property
+    def fencing_token(self) -> int:
+        """Grows with every assignment of the cluster: a resource that remembers the highest one it has seen
+        can refuse an attempt that was given up meanwhile."""
+        return self._job.token
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the attempt is timed out (this machine's clock, UTC); None: never."""
+        if not self._job.timeout_ms:
+            return None
+        end_ms = self.started_ms + self._job.timeout_ms
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=end_ms)
+
+    @property
+    def cancelled(self) -> bool:
+        """The handler should end soon: ten seconds later the attempt is over, whatever the handler does."""
+        return self.cancel_reason != ""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `JobCancelled` if the handler should end."""
+        if self.cancel_reason:
+            raise JobCancelled(f"the job was asked to stop: {self.cancel_reason}", self.cancel_reason.upper())
+
+    def log(self, message: object, level: str = "info") -> None:
+        """Keep a line with the job; `client.logs` shows it.  Shipped a few times a second, best effort."""
+        self._sink.line(self._job, Line(self._now_ms(), level, str(message)))
+
+    def progress(self, percent: float, message: str | None = None) -> None:
+        """How far it is, 0 to 100; only the newest value travels, a few times a second."""
+        self._sink.progress(self._job, max(0, min(100, int(percent))), message or "")

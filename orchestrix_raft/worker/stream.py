@@ -1,0 +1,122 @@
+"""One gRPC stream of a worker, from Hello to its end."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc.aio
+
+from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
+from orchestrix_raft.version import VERSION
+from orchestrix_raft.wire import services
+from orchestrix_raft.wire import workers as wire
+from orchestrix_raft.wire.transport import EOF, TlsFiles, connected, open_channel
+
+CONNECT_S: Final = 2.0
+SDK: Final = f"orchestrix-python/{VERSION}"
+_log = logging.getLogger("orchestrix_raft.worker")
+_METHOD: Final = services.WORKERS.methods["Session"]
+
+
+class Stream:
+    """`pull` gives what gathers while the stream is busy: it is asked for the next message when nothing that
+    was sent explicitly waits."""
+
+    def __init__(
+        self,
+        address: str,
+        tls: TlsFiles | None,
+        on_message: Callable[["Stream", CoordinatorMessage], None],
+        pull: Callable[["Stream"], WorkerMessage | None],
+    ) -> None:
+        self.address = address
+        self.moved = asyncio.Event()  # the node has named others to go to
+        self.welcomed = False
+        self.why = ""  # it was closed by us
+        self._tls = tls
+        self._on_message = on_message
+        self._pull = pull
+        self._queue: deque[WorkerMessage] = deque()
+        self._wake = asyncio.Event()
+        self._closed = asyncio.Event()
+
+    def send(self, message: WorkerMessage) -> None:
+        """In order, before anything that is pulled."""
+        self._queue.append(message)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """There is something to pull."""
+        self._wake.set()
+
+    def close(self, why: str) -> None:
+        """End it; `run` returns."""
+        self.why = self.why or why
+        self._closed.set()
+
+    async def run(self, hello: Callable[[], Hello]) -> str:
+        """Connect, say Hello (made at that moment), exchange messages; returns why it ended.
+
+        Raises the grpc error of a stream that the server refused.
+        """
+        channel = open_channel(self.address, self._tls)
+        try:
+            try:
+                if not await asyncio.wait_for(connected(channel), CONNECT_S):
+                    return f"cannot connect to {self.address}"
+            except TimeoutError:
+                return f"cannot connect to {self.address} within {CONNECT_S:g} s"
+            read: Any = _METHOD.response.FromString
+            write: Any = _METHOD.request.SerializeToString
+            session: Any = channel.stream_stream(_METHOD.path, write, read)
+            return await self._converse(session(), hello)
+        finally:
+            await channel.close(None)
+
+    async def _converse(self, call: Any, hello: Callable[[], Hello]) -> str:
+        tasks = [
+            asyncio.ensure_future(do)
+            for do in (self._read(call), self._write(call, hello), self._closed.wait())
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            call.cancel()
+        for task in tasks[:2]:
+            if not task.cancelled():
+                task.result()
+        return self.why or "the node ended the stream"
+
+    async def _read(self, call: Any) -> None:
+        while (raw := await call.read()) is not EOF:
+            try:
+                message = wire.read_coordinator_message(raw)
+            except wire.UnknownMessage as error:
+                _log.warning("%s: %s", self.address, error)
+                continue
+            self._on_message(self, message)
+
+    async def _write(self, call: Any, hello: Callable[[], Hello]) -> None:
+        try:
+            await call.write(wire.write_worker_message(hello(), SDK))
+            while True:
+                while (message := self._next()) is not None:
+                    await call.write(wire.write_worker_message(message))
+                self._wake.clear()
+                await self._wake.wait()
+        except asyncio.InvalidStateError:
+            # The call is over; the reader is told how.
+            await asyncio.Event().wait()
+
+    def _next(self) -> WorkerMessage | None:
+        return self._queue.popleft() if self._queue else self._pull(self)
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> str:
+    """What a broken stream says, in one line."""
+    return f"{error.code().name}: {error.details()}"

@@ -1,0 +1,135 @@
+"""The worker as users see it: handlers by type, and `run`."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, new_event_loop, parse_servers
+from orchestrix_raft.worker.handlers import Handler, make_handler
+from orchestrix_raft.worker.session import Settings
+from orchestrix_raft.worker.shell import Shell
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Worker:
+    """Runs jobs of the cluster at `servers` ("HOST:PORT", several separated by commas, or a sequence).
+
+    `queues`: where its jobs come from.  `concurrency`: how many it runs at once.  `labels`: jobs that ask
+    for labels run only on workers that have them all.  `name`: for people; default host and process id.
+    ValueError for anything that cannot be.
+    """
+
+    def __init__(
+        self,
+        servers: str | Sequence[str] = DEFAULT_SERVERS,
+        queues: Sequence[str] = ("default",),
+        concurrency: int = 10,
+        labels: Sequence[str] | None = None,
+        name: str | None = None,
+        *,
+        tls: TlsFiles | None = None,
+    ) -> None:
+        if isinstance(queues, str) or not queues:
+            raise ValueError(f"queues is {queues!r}: it must be a list of names with at least one")
+        if not 0 < concurrency <= limits.CAPACITY:
+            raise ValueError(f"concurrency is {concurrency}: it must be between 1 and {limits.CAPACITY}")
+        self._servers = parse_servers(servers if isinstance(servers, str) else tuple(servers))
+        self._settings = Settings(
+            name or f"{socket.gethostname()}:{os.getpid()}",
+            tuple(sorted(set(queues))),
+            concurrency,
+            tuple(sorted(set(labels or ()))),
+        )
+        self._tls = tls
+        self._handlers: dict[str, Handler] = {}
+        self._shell: Shell | None = None
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def job(
+        self, type: str, *, process: bool = False, no_retry_on: tuple[type[BaseException], ...] = ()
+    ) -> Callable[[F], F]:
+        """Decorator: the function handles jobs of `type`.
+
+        It is called with a `JobContext` and the job's arguments as keyword arguments; what it returns (any
+        JSON value) is the job's result.  Coroutine functions run on the event loop, others in threads;
+        with `process=True` in a process of its own, which is killed if it does not end when it should.
+        Any exception is a failed attempt, tried again as the job's retry policy says; those in
+        `no_retry_on` and `Discard` are not tried again, `Retry` says when.
+        """
+
+        def register(function: F) -> F:
+            if type in self._handlers:
+                raise ValueError(f"there is a handler for type {type!r} already")
+            self._handlers[type] = make_handler(type, function, process, no_retry_on)
+            return function
+
+        return register
+
+    def override(
+        self,
+        *,
+        servers: Sequence[str] | None = None,
+        queues: Sequence[str] | None = None,
+        concurrency: int | None = None,
+        tls: TlsFiles | None = None,
+    ) -> None:
+        """Replace what the constructor was given, before `run`: a command line wins over the code."""
+        given = self._settings
+        fresh = Worker(
+            self._servers if servers is None else servers,
+            given.queues if queues is None else queues,
+            given.capacity if concurrency is None else concurrency,
+            given.labels,
+            given.name,
+            tls=self._tls if tls is None else tls,
+        )
+        self._servers, self._settings, self._tls = fresh._servers, fresh._settings, fresh._tls
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then drain; a second signal cuts the drain short.
+
+        Running handlers get 30 s to end, then they are told to stop, and what is unfinished goes back to the
+        queue at once without counting as an attempt.
+        """
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            if threading.current_thread() is threading.main_thread():
+                loop = runner.get_loop()
+                for number in _SIGNALS:
+                    loop.add_signal_handler(number, self.stop)
+            runner.run(self.run_async())
+
+    async def run_async(self) -> None:
+        """Work on this event loop until `stop` is called, then drain.  Cancelling it gives everything back at
+        once, if a node can be told."""
+        if self._shell is not None:
+            raise RuntimeError("this worker is running already")
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._shell = Shell(self._settings, self._servers, self._tls, self._handlers, random.Random())
+        try:
+            await self._shell.run(self._stop)
+        finally:
+            self._shell = self._stop = self._loop = None
+
+    def stop(self) -> None:
+        """Ask a running worker to drain and end; asking again cuts the drain short.  From any thread."""
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self._ask_to_stop)
+
+    def _ask_to_stop(self) -> None:
+        if self._stop is None or self._shell is None:
+            return
+        if self._stop.is_set():
+            self._shell.hurry()
+        self._stop.set()

@@ -1,0 +1,36 @@
+"""What the tests on real processes share: clusters that are certainly gone afterwards."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from orchestrix_raft.testing import LocalCluster
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _leave_in_order_when_terminated() -> Iterator[None]:
+    """SIGTERM ends pytest like Ctrl-C does: through the context managers that end the processes."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Three nodes for all tests of a module, none of which may hurt them."""
+    with LocalCluster(nodes=3, data_dir=tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    """Three nodes for one test that kills some."""
+    with LocalCluster(nodes=3, data_dir=tmp_path / "cluster") as cluster:
+        yield cluster

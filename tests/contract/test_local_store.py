@@ -1,0 +1,144 @@
+"""What every store of node-local data promises; the LMDB one and its twin in memory run the same suite."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from orchestrix_raft.storage.limits import JOB_LOG_BYTES_MAX
+from orchestrix_raft.storage.local import LmdbLocalStore
+from orchestrix_raft.storage.memory import MemoryDisk
+from orchestrix_raft.storage.port import LocalStore, LogLine
+
+JOB = bytes(15) + b"\x01"
+OTHER = bytes(15) + b"\x02"
+
+
+class Bench(Protocol):
+    """A disk with one local store on it."""
+
+    def open(self) -> LocalStore: ...
+    def done(self) -> None: ...
+
+
+class LmdbBench:
+    def __init__(self, root: Path) -> None:
+        self._path = root / "local"
+        self._open: LmdbLocalStore | None = None
+
+    def open(self) -> LmdbLocalStore:
+        self._open = LmdbLocalStore(self._path)
+        return self._open
+
+    def done(self) -> None:
+        if self._open is not None:
+            self._open.close()
+
+
+class MemoryBench:
+    def __init__(self) -> None:
+        self._disk = MemoryDisk()
+
+    def open(self) -> LocalStore:
+        return self._disk.open_local_store()
+
+    def done(self) -> None:
+        self._disk.close()
+
+
+@pytest.fixture(params=["lmdb", "memory"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    bench: Bench = LmdbBench(tmp_path) if request.param == "lmdb" else MemoryBench()
+    yield bench
+    bench.done()
+
+
+def said(*words: str) -> list[LogLine]:
+    return [LogLine(1_000 + n, "info", word) for n, word in enumerate(words)]
+
+
+def words(store: LocalStore, job_id: bytes, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
+    return [(number, line.message) for number, line in store.lines(job_id, after, limit)]
+
+
+def test_a_job_without_lines_has_none(bench: Bench) -> None:
+    store = bench.open()
+    assert store.lines(JOB, 0, 10) == []
+    assert store.dropped(JOB) == 0
+    store.append_lines({JOB: []}, 5)
+    assert store.lines(JOB, 0, 10) == []
+    assert store.expire_lines(10, 10) == 0
+
+
+def test_lines_are_numbered_from_one_in_order_of_arrival(bench: Bench) -> None:
+    store = bench.open()
+    line = LogLine(7, "warning", "Überlauf\n")
+    store.append_lines({JOB: [line], OTHER: said("x")}, 10)
+    store.append_lines({JOB: said("b", "c")}, 11)
+    assert store.lines(JOB, 0, 10) == [
+        (1, line),
+        (2, LogLine(1_000, "info", "b")),
+        (3, LogLine(1_001, "info", "c")),
+    ]
+    assert words(store, OTHER) == [(1, "x")]
+
+
+def test_lines_are_read_in_pages(bench: Bench) -> None:
+    store = bench.open()
+    store.append_lines({JOB: said("a", "b", "c", "d"), OTHER: said("x")}, 10)
+    assert words(store, JOB, 0, 2) == [(1, "a"), (2, "b")]
+    assert words(store, JOB, 2, 2) == [(3, "c"), (4, "d")]
+    assert words(store, JOB, 3, 2) == [(4, "d")]
+    assert words(store, JOB, 4, 2) == []
+    assert words(store, JOB, -5, 1) == [(1, "a")]
+    assert words(store, JOB, 0, 0) == []
+
+
+def test_lines_are_there_after_closing_and_opening(bench: Bench) -> None:
+    store = bench.open()
+    store.append_lines({JOB: said("a")}, 10)
+    store.close()
+    store = bench.open()
+    store.append_lines({JOB: said("b")}, 11)
+    assert words(store, JOB) == [(1, "a"), (2, "b")]
+
+
+def test_what_exceeds_the_cap_is_counted_and_not_kept(bench: Bench) -> None:
+    store = bench.open()
+    large = "x" * (JOB_LOG_BYTES_MAX // 4)
+    store.append_lines({JOB: said(large, large), OTHER: said("x")}, 10)
+    assert store.dropped(JOB) == 0
+    store.append_lines({JOB: said(large, large, "small", "small")}, 11)
+    assert [number for number, _ in store.lines(JOB, 0, 100)] == [1, 2, 3]
+    assert store.dropped(JOB) == 3
+    store.append_lines({JOB: said("small"), OTHER: said("y")}, 12)
+    assert store.dropped(JOB) == 4, "no gaps: after the first dropped line all are"
+    assert len(store.lines(JOB, 0, 100)) == 3
+    assert words(store, OTHER) == [(1, "x"), (2, "y")]
+
+
+def test_jobs_expire_by_their_last_line_oldest_first(bench: Bench) -> None:
+    store = bench.open()
+    jobs = [bytes(15) + bytes([n]) for n in range(1, 6)]
+    for at_ms, job in zip((50, 10, 30, 20, 40), jobs, strict=True):
+        store.append_lines({job: said("a", "b")}, at_ms)
+    store.append_lines({jobs[1]: said("c")}, 60)
+    assert store.expire_lines(40, 1) == 1
+    assert [bool(store.lines(job, 0, 1)) for job in jobs] == [True, True, True, False, True]
+    assert store.expire_lines(40, 10) == 1
+    assert [bool(store.lines(job, 0, 1)) for job in jobs] == [True, True, False, False, True]
+    assert store.expire_lines(40, 10) == 0, "a last line at the limit itself is not older"
+    assert words(store, jobs[1]) == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_an_expired_job_starts_again_from_nothing(bench: Bench) -> None:
+    store = bench.open()
+    store.append_lines({JOB: said("x" * JOB_LOG_BYTES_MAX)}, 10)
+    assert store.dropped(JOB) == 1
+    assert store.expire_lines(11, 10) == 1
+    assert store.dropped(JOB) == 0
+    store.append_lines({JOB: said("a")}, 20)
+    assert words(store, JOB) == [(1, "a")]
+    assert store.expire_lines(20, 10) == 0
+    assert store.expire_lines(21, 10) == 1

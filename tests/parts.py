@@ -1,0 +1,101 @@
+"""What `make test` runs, in order, with the time of each part.
+
+A part that passes takes one line; one that fails prints what its tool said, and the others still run.
+`python tests/parts.py lint unit` runs only those.  Exit code 0: every part passed.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Part(NamedTuple):
+    """One line of the report: its name and the commands (arguments of this Python) that make it up."""
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+
+
+def _pytest(*arguments: str) -> tuple[tuple[str, ...], ...]:
+    return (("-m", "pytest", "--color=no", *arguments),)
+
+
+PARTS = (
+    Part(
+        "lint", (("-m", "ruff", "check", "--quiet", "."), ("-m", "ruff", "format", "--check", "--quiet", "."))
+    ),
+    Part("types", (("-m", "mypy", "--no-error-summary"),)),
+    Part("structure", _pytest("tests/test_architecture.py", "tests/test_style.py", "tests/test_docs.py")),
+    Part("unit", _pytest("tests/unit")),
+    Part("property", _pytest("tests/property")),
+    Part("contract", _pytest("tests/contract")),
+    Part("scenarios", _pytest("tests/scenarios")),
+    Part("simulation", _pytest("tests/simulation")),
+    Part("cluster", _pytest("tests/cluster")),
+)
+
+_COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
+
+
+def main(names: list[str]) -> int:
+    unknown = sorted(set(names) - {part.name for part in PARTS})
+    if unknown:
+        print(
+            f"no such part: {', '.join(unknown)}; there are {', '.join(p.name for p in PARTS)}",
+            file=sys.stderr,
+        )
+        return 2
+    passed = failed = 0
+    broken = []
+    for part in PARTS:
+        if names and part.name not in names:
+            continue
+        print(f"{part.name:<12}", end="", flush=True)
+        begin = time.monotonic()
+        output, good = _run(part)
+        counts = {word.rstrip("s"): int(number) for number, word in _COUNT.findall(_last_line(output))}
+        passed += counts.get("passed", 0)
+        failed += counts.get("failed", 0) + counts.get("error", 0)
+        print(
+            f"{'ok' if good else 'FAILED':<8}{time.monotonic() - begin:6.1f} s  {_summary(counts)}",
+            flush=True,
+        )
+        if not good:
+            broken.append(part.name)
+            print(output.rstrip() + "\n", flush=True)
+    if broken:
+        print(f"failed: {', '.join(broken)}")
+    if passed or failed:
+        print(f"{passed} passed, {failed} failed")
+    return 1 if broken else 0
+
+
+def _run(part: Part) -> tuple[str, bool]:
+    """All that the part's commands printed, and whether every one of them ended with 0."""
+    output = ""
+    good = True
+    for command in part.commands:
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        output += done.stdout
+        good = good and done.returncode == 0
+    return output, good
+
+
+def _last_line(output: str) -> str:
+    lines = output.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _summary(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in counts.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""A node that was away gets 1,000 entries from the log, 50,000 as a snapshot; then it equals the others."""
+
+import asyncio
+
+import pytest
+
+from orchestrix_raft import AsyncClient
+from orchestrix_raft.testing import LocalCluster, eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+STREAMS = 4  # callers; each call that finds the log idle is an entry of its own
+SNAPSHOT_LINE = "installed the snapshot"
+
+
+def write_entries(cluster: LocalCluster, leader: int, entries: int) -> int:
+    """At least so many log entries, by single enqueues; how many it were."""
+
+    def index() -> int:
+        answer = cluster.status(leader)
+        assert answer is not None
+        return answer.commit_index
+
+    async def call(client: AsyncClient, until: int) -> None:
+        while index() < until:
+            for _ in range(200):
+                await client.enqueue("noop", {"x": "x" * 100}, queue="parked")
+
+    async def write() -> None:
+        async with AsyncClient(cluster.addresses[leader]) as client:
+            await asyncio.gather(*(call(client, begin + entries) for _ in range(STREAMS)))
+
+    begin = index()
+    asyncio.run(write())
+    return index() - begin
+
+
+def rejoin(cluster: LocalCluster, entries: int) -> tuple[int, str]:
+    """Kill a follower, write `entries`, start it again, wait until all nodes are equal: how many entries it
+    was behind, and what it said since its start."""
+    leader = cluster.leader()
+    away = (leader + 1) % len(cluster)
+    cluster.kill(away)
+    behind = write_entries(cluster, leader, entries)
+    cluster.restart(away)
+
+    def caught_up() -> bool:
+        here, there = cluster.status(away), cluster.status(leader)
+        return here is not None and there is not None and here.applied_index >= there.commit_index
+
+    eventually(caught_up, "the node that was away has caught up", 60.0)
+    cluster.await_same_digest()
+    return behind, cluster.node(away).text()
+
+
+@pytest.mark.timeout(120)
+def test_a_node_that_missed_1_000_entries_gets_them_from_the_log(cluster: LocalCluster) -> None:
+    behind, said = rejoin(cluster, 1_000)
+    assert behind >= 1_000
+    assert SNAPSHOT_LINE not in said
+
+
+@pytest.mark.timeout(900)
+def test_a_node_that_missed_50_000_entries_gets_a_snapshot(cluster: LocalCluster) -> None:
+    behind, said = rejoin(cluster, 50_000)
+    assert behind >= 50_000
+    assert SNAPSHOT_LINE in said

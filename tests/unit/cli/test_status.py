@@ -1,0 +1,168 @@
+"""`status`: the best informed answer wins, silent servers are named, and keys are the promised ones."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import pytest
+
+from orchestrix_raft import ClusterStatus, Unavailable
+from orchestrix_raft.cli import status
+from orchestrix_raft.client.model import NodeStatus, QueueStatus, WorkerStatus
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def _status(**changes: Any) -> ClusterStatus:
+    node = NodeStatus(
+        node_id="n1",
+        address="a:1",
+        role="leader",
+        health="alive",
+        applied_index=9,
+        lag=0,
+        owned_jobs=2,
+        sessions=1,
+        last_heartbeat=AT,
+        version="1",
+    )
+    worker = WorkerStatus(
+        id="ab" * 16,
+        name="w",
+        queues=["default", "mail"],
+        labels=[],
+        capacity=10,
+        used=3,
+        stuck=0,
+        node_id="",
+        draining=False,
+        attached_at=AT,
+    )
+    values: dict[str, Any] = {
+        "leader": "n1",
+        "term": 4,
+        "commit_index": 9,
+        "applied_index": 9,
+        "nodes": [node],
+        "jobs": {"pending": 3, "completed": 1},
+        "queues": [QueueStatus(name="default", scheduled=0, pending=3, dispatched=0, running=0)],
+        "workers": [worker],
+        "answered_by": "n1",
+        "cluster_id": "c",
+        "digest": "00",
+        "problems": [],
+        "stale": False,
+        "time": AT,
+    }
+    return ClusterStatus(**(values | changes))
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, ClusterStatus | Exception]:
+    """Server -> what it answers."""
+    answers: dict[str, ClusterStatus | Exception] = {}
+
+    class _Client:
+        def __init__(self, server: str, **_: object) -> None:
+            self._server = server
+
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            return None
+
+        async def status(self) -> ClusterStatus:
+            answer = answers[self._server]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    monkeypatch.setattr(status, "AsyncClient", _Client)
+    monkeypatch.delenv("ORCHESTRIX_SERVERS", raising=False)
+    return answers
+
+
+def test_json_has_exactly_the_promised_keys_at_least(cluster: dict[str, Any], run: Any) -> None:
+    cluster["127.0.0.1:7400"] = _status()
+    done = run("status", "--json")
+    document = json.loads(done.out)
+    promised = {"leader", "term", "commit_index", "applied_index", "nodes", "jobs", "queues", "workers"}
+    assert promised <= document.keys()
+    assert [state for state, count in document["jobs"].items() if count] == ["pending", "completed"]
+    assert len(document["jobs"]) == 7
+    of_a_node = {"node_id", "address", "role", "health", "applied_index", "owned_jobs", "last_heartbeat"}
+    assert of_a_node | {"version"} <= document["nodes"][0].keys()
+    assert document["nodes"][0]["last_heartbeat"] == "2026-03-01T00:00:00Z"
+    assert document["unreachable"] == []
+
+
+def test_a_node_in_touch_with_a_leader_is_believed_over_one_that_is_not(
+    cluster: dict[str, Any], run: Any
+) -> None:
+    cluster |= {
+        "a:1": _status(leader="", applied_index=99),
+        "b:2": _status(stale=True),
+        "c:3": _status(answered_by="n3"),
+    }
+    document = json.loads(run("status", "--json", "--servers", "a:1,b:2,c:3").out)
+    assert document["answered_by"] == "n3"
+
+
+def test_without_a_leader_the_node_that_is_furthest_on_is_shown_and_the_lack_is_told(
+    cluster: dict[str, Any], run: Any
+) -> None:
+    cluster |= {"a:1": _status(leader="", applied_index=3), "b:2": _status(leader="", applied_index=5)}
+    done = run("status", "--servers", "a:1,b:2")
+    assert done.code == 0
+    assert "none: nothing new is accepted until a majority of the nodes can reach each other" in done.out
+    assert "5 applied" in done.out
+
+
+def test_silent_servers_and_problems_are_named(cluster: dict[str, Any], run: Any) -> None:
+    cluster |= {"a:1": Unavailable("cannot connect to a:1"), "b:2": _status(problems=["n3 is silent"])}
+    done = run("status", "--servers", "a:1,b:2")
+    assert done.code == 0
+    assert "! n3 is silent\n" in done.out
+    assert "! a:1 did not answer: cannot connect to a:1\n" in done.out
+    document = json.loads(run("status", "--servers", "a:1,b:2", "--json").out)
+    assert document["unreachable"] == [{"server": "a:1", "error": "cannot connect to a:1"}]
+
+
+def test_when_nobody_answers_it_fails_with_what_each_server_did(cluster: dict[str, Any], run: Any) -> None:
+    cluster |= {"a:1": Unavailable("refused"), "b:2": Unavailable("timed out")}
+    done = run("status", "--json", "--servers", "a:1,b:2")
+    assert (done.code, done.out) == (1, "")
+    assert "a:1: refused; b:2: timed out" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_the_page_shows_nodes_jobs_queues_and_workers(cluster: dict[str, Any], run: Any) -> None:
+    cluster["127.0.0.1:7400"] = _status()
+    out = run("status").out
+    assert out.startswith("leader       n1\n")
+    for word in ("nodes", "jobs", "queues", "workers", "default,mail", "3/10", "detached", "PENDING"):
+        assert word in out
+    assert "\x1b" not in out
+
+
+def test_watch_goes_on_until_interrupted_and_writes_one_document_a_line(
+    cluster: dict[str, Any], run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster["127.0.0.1:7400"] = _status()
+    pauses = iter([None, KeyboardInterrupt()])
+
+    def pause(seconds: float) -> None:
+        if (interrupt := next(pauses)) is not None:
+            raise interrupt
+
+    monkeypatch.setattr("orchestrix_raft.cli.status.time.sleep", pause)
+    done = run("status", "--watch", "--json")
+    assert done.code == 130
+    assert [json.loads(line)["leader"] for line in done.out.splitlines()] == ["n1", "n1"]
+
+
+def test_workers_list_shows_the_workers_only(client: Any, run: Any) -> None:
+    client.answers["status"] = _status()
+    assert json.loads(run("workers", "list", "--json").out)["workers"][0]["name"] == "w"
+    assert run("workers", "list").out.splitlines()[1].startswith("abababababab  w")

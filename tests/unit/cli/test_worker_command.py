@@ -1,0 +1,80 @@
+"""`worker MODULE:NAME`: finding the object, and options that win over the code."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orchestrix_raft
+
+SOURCE = """
+from orchestrix_raft import Worker
+worker = Worker("a:1", queues=["code"], concurrency=3)
+number = 7
+"""
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """A module `jobs_here` in the current directory, and the workers that would have run."""
+    (tmp_path / "jobs_here.py").write_text(SOURCE)
+    (tmp_path / "broken_here.py").write_text("import no_such_module_at_all\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "jobs_here", raising=False)
+    monkeypatch.delenv("ORCHESTRIX_SERVERS", raising=False)
+    ran: list[Any] = []
+    monkeypatch.setattr(orchestrix_raft.Worker, "run", lambda self: ran.append(self))
+    monkeypatch.setattr("orchestrix_raft.telemetry.logs.configure", lambda: None)
+    return ran
+
+
+def _settings(worker: Any) -> tuple[Any, ...]:
+    return worker._servers, worker._settings.queues, worker._settings.capacity
+
+
+def test_it_runs_as_the_code_says(started: list[Any], run: Any) -> None:
+    assert run("worker", "jobs_here:worker").code == 0
+    assert _settings(started[0]) == (("a:1",), ("code",), 3)
+
+
+def test_options_win_over_the_code(started: list[Any], run: Any) -> None:
+    options = ("--queues", "x, y", "--concurrency", "9", "--servers", "b:2,c:3")
+    assert run("worker", "jobs_here:worker", *options).code == 0
+    assert _settings(started[0]) == (("b:2", "c:3"), ("x", "y"), 9)
+
+
+def test_servers_of_the_environment_win_over_the_code(
+    started: list[Any], run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRIX_SERVERS", "d:4")
+    run("worker", "jobs_here:worker")
+    assert _settings(started[0])[0] == ("d:4",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("jobs_here",), 2, "is not MODULE:NAME"),
+        ((":worker",), 2, "is not MODULE:NAME"),
+        (("nowhere_at_all:worker",), 1, "no module 'nowhere_at_all'"),
+        (("jobs_here:missing",), 1, "no such name"),
+        (("jobs_here:number",), 1, "it is of type int, not a Worker"),
+        (("jobs_here:worker", "--queues", ","), 2, "at least one"),
+        (("jobs_here:worker", "--concurrency", "0"), 2, "--concurrency"),
+    ],
+)
+def test_what_cannot_run_is_refused_in_one_line(
+    started: list[Any], run: Any, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    done = run("worker", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert says in done.err
+    assert done.err.count("\n") == 1
+    assert not started
+
+
+def test_a_missing_import_of_the_users_module_shows_where(started: list[Any], run: Any) -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
+        run("worker", "broken_here:worker")

@@ -1,0 +1,250 @@
+"""Restarts and snapshots: log and checkpoint always join, and a bad snapshot changes nothing."""
+
+import msgspec
+import pytest
+
+from orchestrix_raft.consensus.messages import (
+    AppendAnswer,
+    AppendEntries,
+    SnapshotAnswer,
+    SnapshotChunk,
+)
+from orchestrix_raft.consensus.options import Options
+from orchestrix_raft.consensus.port import SafetyFault
+from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
+from tests.simulation.raft.scripted import Scripted, behind, cluster_of, commands
+
+
+def test_a_restart_keeps_what_was_acknowledged_behind_the_checkpoint() -> None:
+    cluster = cluster_of(3)
+    cluster.propose("n1", *commands(0, 10))
+    cluster.settle()
+    cluster.nodes["n2"].checkpoint()
+    cluster.propose("n1", *commands(10, 5))
+    cluster.tick("n1")
+    cluster.deliver("n1", "n2")
+    cluster.tick("n2")  # acknowledged, though not known to be committed
+    held = cluster.log("n2")
+    cluster.restart("n2")
+    assert cluster.log("n2") == held
+    assert cluster["n2"].applied_index == 12
+
+
+def test_a_restart_applies_nothing_twice() -> None:
+    cluster = cluster_of(3)
+    cluster.propose("n1", *commands(0, 10))
+    cluster.settle()
+    cluster.nodes["n2"].checkpoint()
+    cluster.propose("n1", *commands(10, 5))
+    cluster.settle()
+    cluster.restart("n2")
+    cluster.run(0.3)
+    assert cluster.data("n2") == commands(0, 15)
+
+
+def test_a_log_without_its_checkpoint_stops_the_node() -> None:
+    cluster = cluster_of(3)
+    cluster.propose("n1", *commands(0, 20))
+    cluster.settle()
+    node = cluster.nodes["n2"]
+    node.checkpoint()
+    cluster.tick("n2")
+    node.disk._position = None
+    node.crash()
+    with pytest.raises(SafetyFault, match="no checkpoint"):
+        node.start()
+
+
+def test_a_checkpoint_without_its_journal_stops_the_node() -> None:
+    cluster = cluster_of(3)
+    cluster.propose("n1", *commands(0, 20))
+    cluster.settle()
+    node = cluster.nodes["n2"]
+    node.checkpoint()
+    position, tables = node.disk._position, node.disk._tables
+    node.crash()
+    node.disk = MemoryDisk(node.disk_id)
+    node.disk._position, node.disk._tables = position, tables
+    with pytest.raises(SafetyFault, match="votes"):
+        node.start()
+
+
+def test_a_peer_that_needs_compacted_entries_gets_the_snapshot() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    cluster.run(0.5)
+    assert cluster.data("n3") == cluster.data("n1") == commands(0, 30)
+    assert cluster["n3"].first_index >= cluster["n1"].first_index
+    cluster.propose("n1", b"after")
+    cluster.settle()
+    assert cluster.data("n3")[-1] == b"after"
+
+
+def damaged_once(cluster: Scripted) -> None:
+    """Pass one snapshot on from n1 to n3 with its first chunk changed."""
+    done = False
+    for _ in range(60):
+        cluster.tick("n1", 0.02)
+        messages = cluster.waiting("n1", "n3")
+        cluster.links["n1", "n3"].clear()
+        for message in messages:
+            if isinstance(message, SnapshotChunk) and message.offset == 0 and not done:
+                message = SnapshotChunk(message.term, message.round, message.ref, 0, bytes(len(message.data)))
+            done = done or (isinstance(message, SnapshotChunk) and message.last)
+            cluster["n3"].receive("n1", message)
+        cluster.tick_quietly("n3")
+        if done:
+            return
+        cluster.deliver("n3", "n1")
+    raise AssertionError("no snapshot was sent to its end")
+
+
+def test_a_damaged_snapshot_is_refused_and_asked_for_again() -> None:
+    cluster = behind()
+    before = cluster.log("n3")
+    cluster.rejoin("n3")
+    damaged_once(cluster)
+    answers = [m for m in cluster.waiting("n3", "n1") if isinstance(m, SnapshotAnswer)]
+    assert answers[-1].failed
+    assert (cluster.log("n3"), cluster.data("n3")) == (before, [])
+    cluster.run(2.0)
+    assert cluster.data("n3") == commands(0, 30)
+    assert cluster["n3"].refusals
+
+
+def test_an_older_snapshot_is_ignored() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    old: list[SnapshotChunk] = []
+    for _ in range(40):
+        cluster.tick("n1", 0.02)
+        old += [m for m in cluster.waiting("n1", "n3") if isinstance(m, SnapshotChunk)]
+        cluster.deliver("n1", "n3")
+        cluster.tick_quietly("n3")
+        cluster.deliver("n3", "n1")
+    cluster.propose("n1", *commands(30, 10))
+    cluster.settle()
+    cluster.nodes["n3"].checkpoint()
+    log, data = cluster.log("n3"), cluster.data("n3")
+    assert old
+    assert data == commands(0, 40)
+    assert log[0][0] > old[0].ref.index
+    for chunk in old:
+        cluster["n3"].receive("n1", chunk)
+        assert (cluster.log("n3"), cluster.data("n3")) == (log, data)
+    cluster.tick("n3")
+    answer = [m for m in cluster.waiting("n3", "n1") if isinstance(m, AppendAnswer)][-1]
+    assert (answer.matched, answer.next_index) == (True, cluster["n3"].commit_index + 1)
+
+
+def test_a_snapshot_keeps_the_log_behind_it_that_was_acknowledged() -> None:
+    """n3 holds everything but does not know that it is committed when the snapshot comes."""
+    cluster = cluster_of(3)
+    cluster.propose("n1", *commands(0, 20))
+    cluster.settle(["n1", "n2"])
+    cluster.nodes["n1"].checkpoint()
+    store = cluster.nodes["n1"].store
+    reader = store.snapshot() or store.snapshot()
+    assert reader is not None
+    cluster.propose("n1", *commands(20, 5))
+    cluster.tick("n1")
+    engine = cluster["n3"]
+    for message in cluster.waiting("n1", "n3"):
+        assert isinstance(message, AppendEntries)
+        engine.receive("n1", msgspec.structs.replace(message, commit_index=2))
+    cluster.tick("n3")
+    assert (engine.applied_index, engine.last_index) == (2, 27)
+    engine.receive("n1", SnapshotChunk(cluster["n1"].term, 1, reader.ref, 0, reader.read(0, reader.ref.size)))
+    cluster.tick("n3")
+    assert (engine.applied_index, engine.first_index, engine.last_index) == (22, 22, 27)
+    assert cluster.data("n3") == commands(0, 20)
+
+
+def test_an_installed_snapshot_whose_log_was_not_reset_is_completed_at_the_start() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    node = cluster.nodes["n3"]
+    chunks: dict[int, SnapshotChunk] = {}
+    for _ in range(40):
+        cluster.tick("n1", 0.02)
+        chunks |= {m.offset: m for m in cluster.waiting("n1", "n3") if isinstance(m, SnapshotChunk)}
+        last = next((m for m in chunks.values() if m.last), None)
+        if last is not None:
+            break
+        cluster.deliver("n1", "n3")
+        cluster.tick_quietly("n3")
+        cluster.deliver("n3", "n1")
+    assert last is not None
+    node.disk.fuse, node.disk.torn = 1, True  # the store's step succeeds, the journal's does not
+    with pytest.raises(DiskGone):
+        cluster.deliver("n1", "n3")
+    node.crash()
+    engine = node.start()
+    assert engine.applied_index == engine.first_index == engine.last_index == last.ref.index
+    assert cluster.data("n3") == commands(0, 30)
+
+
+def test_while_the_snapshot_is_being_made_the_leader_sends_plain_heartbeats() -> None:
+    cluster = behind()
+    cluster.nodes["n1"].store.snapshot = lambda: None  # type: ignore[method-assign]
+    cluster.rejoin("n3")
+    cluster.drop_all()
+    sent = 0
+    for _ in range(200):
+        cluster.tick("n1", 0.005)
+        sent += len(cluster.links["n1", "n3"])
+        cluster.deliver("n1", "n3")
+        cluster.tick_quietly("n3")
+        cluster.deliver("n3", "n1")
+    assert 5 <= sent <= 15  # one second of heartbeats
+    assert cluster["n3"].leader_id == "n1"
+
+
+def test_a_snapshot_starts_again_on_a_new_connection() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    for _ in range(10):
+        cluster.tick("n1", 0.02)
+        cluster.deliver("n1", "n3", count=1, only=AppendEntries)
+        cluster.deliver("n1", "n3", count=3)
+        cluster.tick_quietly("n3")
+        cluster.deliver("n3", "n1")
+        if cluster["n1"].progress()[1].snapshot_sent:
+            break
+    assert cluster["n1"].progress()[1].snapshot_sent > 0
+    cluster.disconnect("n1", "n3")
+    cluster.rejoin("n3")
+    assert cluster["n1"].progress()[1].snapshot_sent == 0
+    cluster.run(0.5)
+    assert cluster.data("n3") == commands(0, 30)
+
+
+def test_the_log_is_kept_from_the_moment_a_snapshot_is_wanted() -> None:
+    cluster = behind()
+    wanted = cluster["n1"].applied_index
+    cluster.nodes["n1"].store.snapshot = lambda: None  # type: ignore[method-assign]
+    cluster.rejoin("n3")
+    cluster.run(0.3)
+    cluster.propose("n1", *commands(30, 20))
+    cluster.settle()
+    cluster.nodes["n1"].checkpoint()
+    assert cluster["n1"].first_index <= wanted
+    cluster.disconnect("n1", "n3")
+    cluster.nodes["n1"].checkpoint()
+    assert cluster["n1"].first_index > wanted
+
+
+def test_the_log_behind_a_snapshot_under_way_is_kept_within_a_bound() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    for _ in range(2):
+        cluster.tick("n1", 0.02)
+    pinned = cluster["n1"]._sender.pinned_index()
+    assert pinned is not None
+    cluster.propose("n1", *commands(30, 20))
+    cluster.settle(["n1", "n2"])
+    cluster.nodes["n1"].checkpoint()
+    assert cluster["n1"].first_index <= pinned
+    cluster["n1"]._options = Options(tail_entries=4, pin_bytes=1)
+    cluster.nodes["n1"].checkpoint()
+    assert cluster["n1"].first_index > pinned

@@ -1,0 +1,128 @@
+"""Who may talk to whom."""
+
+import msgspec
+import pytest
+
+from orchestrix_raft.coordinator.frames import FrameError
+from orchestrix_raft.coordinator.hello import (
+    HELLO_BYTES,
+    MEMBERS_MAX,
+    PROTOCOL,
+    Accept,
+    Hello,
+    Member,
+    Refusal,
+    Reject,
+    decode,
+    encode,
+    judge,
+)
+
+N1 = Hello(PROTOCOL, "n1", "d1", "h1:7400", nonce=b"1" * 16, version="1.0")
+N2 = Hello(PROTOCOL, "n2", "d2", "h2:7400", nonce=b"2" * 16, version="1.1")
+CLUSTER = "c" * 32
+
+
+def but(hello: Hello, **changes: object) -> Hello:
+    return msgspec.structs.replace(hello, **changes)
+
+
+def formed(hello: Hello, *members: tuple[str, str], cluster_id: str = CLUSTER) -> Hello:
+    listed = tuple(Member(node, disk, f"{node}:7400") for node, disk in members)
+    return but(hello, cluster_id=cluster_id, members=listed)
+
+
+def reason(mine: Hello, theirs: Hello) -> str:
+    verdict = judge(mine, theirs)
+    assert isinstance(verdict, Reject)
+    assert "\n" not in verdict.reason
+    return verdict.reason
+
+
+def test_nodes_of_one_cluster_are_members_even_if_not_listed_yet() -> None:
+    assert judge(formed(N1, ("n1", "d1")), formed(N2)) == Accept(member=True)
+
+
+def test_two_clusters_never_merge() -> None:
+    assert "two clusters never merge" in reason(formed(N1), formed(N2, cluster_id="d" * 32))
+
+
+def test_two_empty_nodes_may_only_form() -> None:
+    assert judge(N1, N2) == Accept(member=False)
+
+
+def test_another_protocol_is_refused_with_both_versions_named() -> None:
+    line = reason(N1, but(N2, protocol=PROTOCOL + 1))
+    assert "1.0" in line
+    assert "1.1" in line
+
+
+def test_oneself_is_recognised_behind_another_address() -> None:
+    assert "itself" in reason(N1, but(N1, address="alias:7400"))
+
+
+def test_a_second_process_with_the_same_id_is_refused() -> None:
+    assert "two processes run as node n1" in reason(N1, but(N2, node_id="n1"))
+    assert "copy of its data directory" in reason(N1, but(N2, node_id="n1", disk_id="d1"))
+
+
+def test_a_copied_data_directory_is_refused_under_any_id() -> None:
+    assert "copies of one data directory" in reason(formed(N1), formed(but(N2, disk_id="d1")))
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_an_empty_node_enters_a_cluster_only_as_the_member_it_knows(swap: bool) -> None:
+    def both(cluster: Hello, empty: Hello) -> Accept | Reject:
+        return judge(empty, cluster) if swap else judge(cluster, empty)
+
+    assert both(formed(N1, ("n1", "d1"), ("n2", "d2")), N2) == Accept(member=False)
+    lost = both(formed(N1, ("n1", "d1"), ("n2", "other")), N2)
+    assert isinstance(lost, Reject)
+    assert "another disk" in lost.reason
+    never = both(formed(N1, ("n1", "d1")), N2)
+    assert isinstance(never, Reject)
+    assert "--join" in never.reason
+
+
+def test_a_founder_that_crashed_before_it_learnt_the_end_may_come_back() -> None:
+    assert judge(formed(N1), but(N2, promised=CLUSTER)) == Accept(member=False)
+    assert "another cluster" in reason(formed(N1, ("n2", "d2")), but(N2, promised="e" * 32))
+
+
+def test_the_longest_hello_fits_its_limit_and_survives_the_wire() -> None:
+    member = Member("é" * 100, "d" * 100, "h" * 300)
+    hello = but(N1, members=(member,) * MEMBERS_MAX, peers=("p" * 300,) * MEMBERS_MAX)
+    assert len(encode(hello)) < HELLO_BYTES
+    assert decode(encode(hello)) == hello
+    assert decode(encode(Refusal("no"))) == Refusal("no")
+
+
+def test_a_hello_of_a_later_version_is_still_readable() -> None:
+    raw = msgspec.msgpack.decode(encode(but(N1, protocol=9))) | {"colour": "red"}
+    assert decode(msgspec.msgpack.encode(raw)) == but(N1, protocol=9)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"node_id": ""},
+        {"node_id": "x" * 101},
+        {"nonce": b""},
+        {"protocol": -1},
+        {"members": [["a"]]},
+        {"peers": ["a"] * (MEMBERS_MAX + 1)},
+        {"type": "other"},
+        {"disk_id": 5},
+        {"address": "a" * 301},
+    ],
+)
+def test_what_is_out_of_bounds_is_no_hello(change: dict[str, object]) -> None:
+    raw = msgspec.msgpack.decode(encode(N1)) | change
+    with pytest.raises(FrameError):
+        decode(msgspec.msgpack.encode(raw))
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x00", b"\x93\x01\x02\x03", b"\xff" * 50])
+def test_garbage_is_no_hello(payload: bytes) -> None:
+    with pytest.raises(FrameError):
+        decode(payload)
