@@ -12,6 +12,8 @@ from typing import Any, Final
 import typer
 
 from orchestrix_raft.cli.app import app
+from orchestrix_raft.cli.node import SHOWN
+from orchestrix_raft.coordinator.option_table import reference
 from orchestrix_raft.domain.job import LIFE_CYCLE, TERMINAL, JobState
 
 DOCS: Final = Path(__file__).resolve().parent
@@ -45,9 +47,15 @@ def _help_of(command: Any, name: str, parent: Any) -> list[str]:
     return lines
 
 
+def configuration() -> str:
+    """The options of a node as a table."""
+    return reference(SHOWN)
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/states.md": life_cycle,
     "reference/cli.md": command_line,
+    "reference/configuration.md": configuration,
 }
 """page -> what stands between its markers."""
 

@@ -26,10 +26,9 @@ def _pytest(*arguments: str) -> tuple[tuple[str, ...], ...]:
 
 
 PARTS = (
-    Part(
-        "lint", (("-m", "ruff", "check", "--quiet", "."), ("-m", "ruff", "format", "--check", "--quiet", "."))
-    ),
+    Part("lint", (("-m", "ruff", "check", "--quiet"), ("-m", "ruff", "format", "--check", "--quiet"))),
     Part("types", (("-m", "mypy", "--no-error-summary"),)),
+    Part("generated", (("proto/generate.py", "--check"),)),
     Part("structure", _pytest("tests/test_architecture.py", "tests/test_style.py", "tests/test_docs.py")),
     Part("unit", _pytest("tests/unit")),
     Part("property", _pytest("tests/property")),

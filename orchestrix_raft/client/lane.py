@@ -141,7 +141,7 @@ class Lane:
 
     async def _write(self, call: Any) -> None:
         now = asyncio.get_running_loop().time
-        while True:
+        while not self._broken.is_set():
             while len(self._under_way) < WINDOW and (batch := self._next_batch()) is not None:
                 batch.sent_at = now()
                 self._under_way[batch.request.batch_id] = batch

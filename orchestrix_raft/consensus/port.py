@@ -58,6 +58,10 @@ class Consensus(Protocol):
     """(peer, message) in sending order; the owner takes and clears it after every call of `tick`.
     Whatever must be durable before a message may leave is durable by then."""
 
+    before_flush: Callable[[], None]
+    """Called in a tick when new entries are in the outbox and the journal is about to sync: an owner who
+    sends them here lets the followers' disks work at the same time as this one."""
+
     @property
     def node_id(self) -> str: ...
     @property

@@ -99,6 +99,8 @@ class TwinNode:
     def __init__(self, cluster: TwinCluster, node_id: str, apply: Apply) -> None:
         self.outbox: list[tuple[str, Message]] = []
         """Always empty: the twins share their log."""
+        self.before_flush: Callable[[], None] = _nothing
+        """Never called: there is nothing to send early."""
         self.applied_index, self.applied_term, self.first_index = 1, 0, 1
         self._cluster, self._node_id, self._apply = cluster, node_id, apply
         self._fault: SafetyFault | None = None
@@ -257,3 +259,7 @@ class TwinNode:
     def _alive(self) -> None:
         if self._fault is not None:
             raise self._fault
+
+
+def _nothing() -> None:
+    """Default of `before_flush`."""

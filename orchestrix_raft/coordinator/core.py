@@ -100,6 +100,7 @@ class Core:
         self._in_flight: deque[int] = deque()
         self._duty_index = 0
         self._stopped = False
+        self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
         self.disk_problems: list[str] = []  # set by the shell, shown by `status`
         self.addresses: dict[str, str] = {}  # of members whose NodeStarted is not applied yet; by the shell
 
@@ -175,9 +176,17 @@ class Core:
         self._timed(now)
         self.reads.pump(now, self._ask_leader)
         self.hub.flush()
+        self._collect()
+        return self._more()
+
+    def _collect(self) -> None:
         self.outbox.extend(self.consensus.outbox)
         self.consensus.outbox.clear()
-        return self._more()
+
+    def _leave_early(self) -> None:
+        """New entries may be on their way while this node's disk works."""
+        self._collect()
+        self.carry()
 
     def _more(self) -> bool:
         proposer = self.proposer
@@ -485,3 +494,7 @@ class Core:
         self.proposer.fail_all(message)
         self.reads.fail_all()
         self.watches.fail_all()
+
+
+def _nothing() -> None:
+    """Default of `Core.carry`."""

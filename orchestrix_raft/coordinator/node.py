@@ -63,6 +63,7 @@ class Node:
         self._closed = False
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
+        core.carry = self._carry_messages
         self.loop_lag_s = 0.0  # how late the newest timer was: what long work on the loop costs everybody
 
     # ---- driving the core ----------------------------------------------------------------------------
@@ -97,7 +98,7 @@ class Node:
             self.schedule()
         self._arm()
 
-    def _carry(self) -> None:
+    def _carry_messages(self) -> None:
         outbox = self.core.outbox
         if outbox:
             by_peer: dict[str, list[PeerMessage]] = {}
@@ -106,6 +107,12 @@ class Node:
             outbox.clear()
             for peer, messages in by_peer.items():
                 self._send(peer, messages)
+
+    def _carry(self) -> None:
+        self._carry_messages()
+        for fault in self.core.faults:
+            log.error("a command or timer was refused because of a bug: %r", fault, exc_info=fault)
+        self.core.faults.clear()
         if self.core.effects.members_changed:
             self.core.effects.members_changed = False
             self._members_changed()
@@ -320,7 +327,9 @@ class Node:
                 await self._until(lambda: said.is_set() or core.stale)
         except TimeoutError:
             log.warning("going down without having handed everything over; the cluster will notice")
-        if self.freshness().stale:  # the others stop as well, or are gone: waiting longer would hand over nothing
+        if (
+            self.freshness().stale
+        ):  # the others stop as well, or are gone: waiting longer would hand over nothing
             log.warning("going down without contact to a leader; sessions are left to the other nodes")
 
     async def _hand_over_leadership(self) -> None:

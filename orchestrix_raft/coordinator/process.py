@@ -67,6 +67,10 @@ class Process:
         self._node: Node | None = None
         self._link: PeerLink[PeerMessage]
         self._targets: frozenset[str] = frozenset()
+        self._foreign: set[str] = set()  # listed peers that belong to another cluster
+        self._misled: asyncio.Future[
+            str
+        ]  # why nearly all of them do: this data directory is in the wrong place
 
     def _set_node_id(self) -> None:
         known, wanted = self._disk.identity.node_id, self._options.node_id
@@ -84,6 +88,7 @@ class Process:
         """Start, serve until a signal or a fault, hand over, end."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        self._misled = loop.create_future()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         try:
@@ -116,6 +121,20 @@ class Process:
         me = Founder(identity.node_id, identity.disk_id, self._address)
         if identity.cluster_id:
             members = tuple(Founder(m.node_id, m.disk_id, m.address) for m in identity.bootstrap)
+            known = set(identity.addresses.values()) or {m.address for m in members}
+            others = set(self._options.peers) - {self._address}
+            if others and not others & known:
+                raise StartError(
+                    f"the data directory {self._options.data_dir} belongs to cluster {identity.cluster_id} of "
+                    f"{','.join(sorted(known))}, and none of the other --peers is a member of it: "
+                    "name that cluster's members, or use an empty directory"
+                )
+            if self._options.peers and set(self._options.peers) != known:
+                log.warning(
+                    "this data directory belongs to cluster %s of %s: --peers is for its first start and is ignored",
+                    identity.cluster_id,
+                    ",".join(sorted(known)),
+                )
             return forming.Formed(members, identity.cluster_id, founder=bool(members))
         self._formed = asyncio.get_running_loop().create_future()
         self._forming = forming.Forming(me, self._options.peers, forming.promised_by(identity))
@@ -163,9 +182,11 @@ class Process:
         gc.freeze()
         node.start()
         try:
-            await _first_of(stop, node.failure)
+            await _first_of(stop, node.failure, self._misled)
             if node.failure.done():
                 raise node.failure.result()
+            if self._misled.done():
+                raise StartError(self._misled.result())
             log.info("stopping: handing over leadership and sessions")
             await node.goodbye(GOODBYE_S)
         finally:
@@ -276,7 +297,20 @@ class Process:
         if self._forming is not None:
             self._forming.saw(hello)
             asyncio.get_running_loop().call_soon(self._form)
+        elif isinstance(verdict, Reject):
+            self._note_foreign(hello, verdict.reason)
         return verdict
+
+    def _note_foreign(self, hello: Hello, reason: str) -> None:
+        """One listed node with another cluster's data is that node's trouble; if most of them have it, the
+        trouble is here.  Only asked until this node has found its own cluster."""
+        mine = self._disk.identity.cluster_id
+        others = set(self._options.peers) - {self._address}
+        if hello.address in others and hello.cluster_id and hello.cluster_id != mine:
+            self._foreign.add(hello.address)
+        alone = self._node is None or self._node.core.consensus.leader_id is None
+        if alone and 2 * len(self._foreign) > len(others) and not self._misled.done():
+            self._misled.set_result(f"{reason}; is {self._options.data_dir} the right --data-dir?")
 
     def on_connected(self, node_id: str, disk_id: str) -> None:
         """See link.Hooks."""
@@ -299,9 +333,9 @@ class Process:
             self._node.peer_messages(node_id, messages)
 
 
-async def _first_of(stop: asyncio.Event, other: "asyncio.Future[Any]") -> None:
-    """Wait until told to stop or until `other` is done."""
+async def _first_of(stop: asyncio.Event, *others: "asyncio.Future[Any]") -> None:
+    """Wait until told to stop or until one of the others is done."""
     stopped = asyncio.ensure_future(stop.wait())
-    waiting: set[asyncio.Future[Any]] = {stopped, other}
+    waiting: set[asyncio.Future[Any]] = {stopped, *others}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

@@ -1,4 +1,4 @@
-"""`python -m orchestrix_raft.simulation [--seeds N] [--seed S] [--mix NAME]`: many seeds, or the story of one."""
+"""`python -m orchestrix_raft.simulation [--seeds N] [--seed S] [--mix NAME]`: many seeds, or one's story."""
 
 import argparse
 import sys

@@ -26,6 +26,7 @@ from orchestrix_raft.machine.events import (
 from orchestrix_raft.machine.invariants import check
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.faults import GENTLE
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
@@ -53,10 +54,9 @@ class Violation(Exception):
 class Checker:
     """Sees every application on every node."""
 
-    def __init__(self, world: World, workers: list[SimWorker], gentle: bool = False) -> None:
-        """`gentle`: nothing happens that could cost an attempt."""
+    def __init__(self, world: World, workers: list[SimWorker], mix: str = "") -> None:
         self.world = world
-        self._gentle = gentle
+        self._calm, self._gentle = mix == "calm", mix in GENTLE
         self.workers = workers
         history = MemoryStore()
         self.shadow = Machine(history, history)

@@ -164,8 +164,7 @@ class Faults:
     def _leave(self) -> None:
         node = self._victim()
         if all(other.up for other in self.nodes):
-            node.leave()
-            self.world.after(6.0 + self._down_time(), node.start)
+            node.leave(min(self._down_time(), 3.0))
 
     def _worker_leave(self) -> None:
         worker = self.world.rng.choice(self.workers)

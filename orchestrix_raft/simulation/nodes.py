@@ -75,6 +75,7 @@ class SimNode:
         self.cluster: dict[str, SimNode] = {}
         self.snapshots = 0  # installed by processes that have ended
         self.farewells = 0  # asked for, and still without an answer when the process ended
+        self._leaving: Core | None = None
         self._pauses: list[tuple[float, float]] = []
         self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
         self._bootstrap = bootstrap
@@ -128,6 +129,7 @@ class SimNode:
             rng,
             lambda: (self.name, *self.peers),
         )
+        self.core.carry = self._carry
         self.world.tell(f"{self.name} starts ({self.starts}), applied {self.core.consensus.applied_index}")
         for peer in self.peers:
             if self.name > peer:
@@ -154,11 +156,12 @@ class SimNode:
         for pipe in self.network.pipes_of(self.name):
             pipe.close(by=self.name)
 
-    def leave(self) -> None:
-        """SIGTERM: hand over leadership and sessions, commit the farewell, end."""
+    def leave(self, down_s: float) -> None:
+        """SIGTERM: hand over leadership and sessions, commit the farewell, end; start again later."""
         core = self.core
-        if core is None:
+        if core is None or self._leaving is core:
             return
+        self._leaving = core
         self.world.tell(f"{self.name} leaves")
         core.hub.redirect_all()
         core.consensus.transfer(None)
@@ -167,24 +170,27 @@ class SimNode:
 
         def said() -> None:
             self.farewells -= 1
-            self.world.after(0.0, lambda: self._end(core))
+            self.world.after(0.0, lambda: self._end(core, down_s))
 
         self.world.after(1.0, lambda: core.say_goodbye(said) if self.core is core else None)
-        self.world.after(6.0, lambda: self._end(core))
+        self.world.after(6.0, lambda: self._end(core, down_s))
 
-    def _end(self, core: Core) -> None:
+    def _end(self, core: Core, down_s: float) -> None:
         if self.core is core:
             self.crash(power=False)
+            self.world.after(down_s, self.start)
 
     # ---- stepping ------------------------------------------------------------------------------------
 
     def act(self, action: Callable[[], Any]) -> None:
         """Let something happen to the process: now, or once it no longer stands still."""
+        core = self.core
+        if core is None:
+            return
         if self.paused_until <= self.world.now and not self._inbox:
             self.guarded(action)
             return
         if not self._inbox:
-            core = self.core
             self.world.after(self.paused_until - self.world.now, lambda: self._catch_up(core))
         self._inbox.append(action)
 
@@ -198,7 +204,7 @@ class SimNode:
         """For how long, since a moment, this machine's processes did nothing."""
         return sum(duration for at, duration in self._pauses if at + duration >= start)
 
-    def _catch_up(self, core: Core | None) -> None:
+    def _catch_up(self, core: Core) -> None:
         if self.core is not core:
             return
         if self.paused_until > self.world.now:
@@ -240,11 +246,7 @@ class SimNode:
         if core is None:
             return
         more = core.step()
-        for peer, message in core.outbox:
-            pipe = self._pipes.get(peer)
-            if pipe is not None:
-                pipe.send(self.name, message)
-        core.outbox.clear()
+        self._carry()
         for work in core.disk_work:
             self._checkpoint_later(core, work)
         core.disk_work.clear()
@@ -252,6 +254,15 @@ class SimNode:
             self.poke()
         else:
             self._wake_later(core)
+
+    def _carry(self) -> None:
+        """Send what the core has for its peers; also called in the middle of a step."""
+        if self.core is not None:
+            for peer, message in self.core.outbox:
+                pipe = self._pipes.get(peer)
+                if pipe is not None:
+                    pipe.send(self.name, message)
+            self.core.outbox.clear()
 
     def _wake_later(self, core: Core) -> None:
         at = self.world.now + self.clock.until(core.wake_at) + 0.0001

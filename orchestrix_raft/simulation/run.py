@@ -9,7 +9,7 @@ from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
-from orchestrix_raft.simulation.faults import GENTLE, MIXES, Faults
+from orchestrix_raft.simulation.faults import MIXES, Faults
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.workers import SimWorker
@@ -66,7 +66,7 @@ class Run:
         options = Options(tail_entries=tail, chunk_bytes=chunk)
         self.nodes: list[SimNode] = []
         self.workers: list[SimWorker] = []
-        self.checker = Checker(self.world, self.workers, gentle=mix in GENTLE)
+        self.checker = Checker(self.world, self.workers, mix)
         for name in names:
             node = SimNode(
                 self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied

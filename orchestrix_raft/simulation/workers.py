@@ -85,8 +85,10 @@ class SimWorker:
         self._reporting = False
         self._beat = 0
         self._sent: dict[int, float] = {}
-        self._answered_at = self.world.now  # when the last answered heartbeat was sent
+        self._hello_at = 0.0
+        self._answered_at = self.world.now  # when the last answered Hello or heartbeat was sent
         self._leaving = False
+        self._given_back: set[int] = set()  # tokens of handlers ended by a goodbye
         self._avoid = ""  # the node that asked it to go elsewhere
 
     @property
@@ -124,6 +126,7 @@ class SimWorker:
         """What still runs is given back by the goodbye itself."""
         if self._welcome:
             self.world.tell(f"{self.name} says goodbye with {len(self._running)} handlers running")
+            self._given_back.update(self._running)
             self._running.clear()
             self._say(Goodbye())
         self._later(2.0, self._goodbye)
@@ -159,6 +162,7 @@ class SimWorker:
             return
         self._pipe = pipe
         self._welcome = False
+        self._hello_at = self.world.now
         held = [(r.assignment.job_id, token) for token, r in self._running.items()]
         held += [(outcome.job_id, token) for token, outcome in self._results.items()]
         pipe.send(
@@ -187,6 +191,7 @@ class SimWorker:
         match payload:
             case Welcome():
                 self._epoch = payload.epoch
+                self._answered_at = max(self._answered_at, self._hello_at)
                 self._welcome = True
                 if self._leaving:
                     self._say(Drain())
@@ -254,7 +259,7 @@ class SimWorker:
 
     def _run(self, assignment: Assignment) -> None:
         token = assignment.token
-        if token in self._running or token in self._results:
+        if token in self._running or token in self._results or token in self._given_back:
             return
         if len(self._running) >= self.capacity:
             raise AssertionError(f"{self.name} was given more than its capacity")

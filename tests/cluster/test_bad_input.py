@@ -62,8 +62,8 @@ CLIENT_CASES = [
     (["jobs", "history", UNKNOWN], REFUSED, UNKNOWN),
     (["jobs", "logs", UNKNOWN], REFUSED, UNKNOWN),
     (["jobs", "wait", UNKNOWN, "--timeout", "1s"], REFUSED, UNKNOWN),
-    (["jobs", "show", "not-a-uuid"], REFUSED, "not-a-uuid"),
-    (["enqueue", "noop", "--id", "not-a-uuid"], REFUSED, "not-a-uuid"),
+    (["jobs", "show", "not-a-uuid"], USAGE, "not-a-uuid"),
+    (["enqueue", "noop", "--id", "not-a-uuid"], USAGE, "not-a-uuid"),
     (["enqueue", "noop", "--args", "{not json"], USAGE, "JSON"),
     (["enqueue", "noop", "--args", "[1, 2]"], USAGE, "object"),
     (["enqueue", "noop", "--args", '{"n": NaN}'], USAGE, "NaN"),
@@ -74,7 +74,7 @@ CLIENT_CASES = [
     (["enqueue", "noop", "--queue", "q" * 300], REFUSED, "100"),
     (["enqueue", "noop", "--priority", "99999999999"], REFUSED, "priority"),
     (["enqueue"], USAGE, "TYPE"),
-    (["jobs", "list", "--state", "finished"], REFUSED, "finished"),
+    (["jobs", "list", "--state", "finished"], USAGE, "finished"),
     (["no-such-command"], USAGE, "no-such-command"),
 ]
 
@@ -135,14 +135,14 @@ def test_a_port_in_use_is_refused(tmp_path: Path, offset: int) -> None:
     (port,) = free_ports(1)
     with socket.create_server((HOST, port + offset)):
         ended = node("--listen", f"{HOST}:{port}", "--data-dir", str(tmp_path / "data"))
-        assert_node_refuses(ended, REFUSED, f"{port + offset}.*in use")
+        assert_node_refuses(ended, REFUSED, f"{port + offset}.*(in use|using the port)")
 
 
 def test_a_second_node_at_one_address_is_refused_and_the_first_goes_on(
     shared: LocalCluster, tmp_path: Path
 ) -> None:
     ended = node("--listen", shared.addresses[0], "--data-dir", str(tmp_path / "data"))
-    assert_node_refuses(ended, REFUSED, "in use")
+    assert_node_refuses(ended, REFUSED, "in use|using the port")
     answer = shared.status(0)
     assert answer is not None
     assert answer.leader
@@ -195,17 +195,14 @@ def test_another_node_id_than_the_directory_has_is_refused(tmp_path: Path) -> No
     assert_node_refuses(ended, REFUSED, "belongs to node n1")
 
 
-@pytest.mark.timeout(90)
 def test_a_data_directory_of_another_cluster_is_refused_by_name(shared: LocalCluster, tmp_path: Path) -> None:
     """A node that comes with the data of another cluster to this one's peers: no merge, and it ends."""
     with LocalCluster(nodes=1, data_dir=tmp_path) as other:
         foreign = shutil.copytree(other.node_dir(0), tmp_path / "copy", ignore=shutil.ignore_patterns("LOCK"))
     before = shared.status(0)
     own = other.addresses[0]
-    ended = node(
-        *("--listen", own, "--peers", f"{own},{shared.servers}", "--data-dir", str(foreign)), timeout_s=60.0
-    )
-    assert_node_refuses(ended, REFUSED, "cluster")
+    ended = node("--listen", own, "--peers", f"{own},{shared.servers}", "--data-dir", str(foreign))
+    assert_node_refuses(ended, REFUSED, "belongs to cluster [0-9a-f]+")
     after = shared.status(0)
     assert before is not None
     assert after is not None

@@ -1,0 +1,98 @@
+"""`node`: where options come from, and that what cannot be meant is refused before anything starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrix_raft.cli import node
+from orchestrix_raft.coordinator.link import LinkError
+from orchestrix_raft.coordinator.option_table import OPTIONS
+from orchestrix_raft.coordinator.options import NodeOptions
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
+    """The options of nodes that would have run."""
+    made: list[NodeOptions] = []
+
+    class _Process:
+        def __init__(self, options: NodeOptions, make_api: Any) -> None:
+            made.append(options)
+
+        async def run(self) -> None:
+            if made[0].node_id == "unlucky":
+                raise LinkError("cannot listen at 127.0.0.1:8400:\nit is taken")
+
+    monkeypatch.setattr(node, "Process", _Process)
+    monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # the tests have logging of their own
+    for option in (*OPTIONS, *node.LOG_OPTIONS):
+        monkeypatch.delenv(option.env, raising=False)
+    return made
+
+
+def test_without_options_it_is_a_cluster_of_one(started: list[NodeOptions], run: Any) -> None:
+    assert run("node").code == 0
+    assert str(started[0].listen_address) == "127.0.0.1:7400"
+    assert started[0].peers == ()
+    assert started[0].data_dir == Path("orchestrix-data")
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(
+    started: list[NodeOptions], run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('node_id = "file"\nnode_dead = "41s"\nnode_suspect = "31s"\nlog_level = "error"\n')
+    monkeypatch.setenv("ORCHESTRIX_NODE_ID", "environment")
+    monkeypatch.setenv("ORCHESTRIX_NODE_DEAD", "42s")
+    assert run("node", "--config", str(config), "--node-id", "flag").code == 0
+    (options,) = started
+    assert (options.node_id, options.node_dead_s, options.node_suspect_s) == ("flag", 42.0, 31.0)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_of_the_table_is_a_flag_unless_nothing_stands_behind_it(option: Any, run: Any) -> None:
+    shown = run("node", "--help").out
+    assert (f"{option.flag} " in shown) == (option.name not in node.NOT_YET)
+    assert "--log-level" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--node-dead", "5"), "--node-dead: not a duration"),
+        (("--listen", "0.0.0.0:7400"), "wildcard"),
+        (("--log-format", "xml"), "unknown log format 'xml': use one of text, json"),
+        (("--config", "no-such-file.toml"), "cannot read no-such-file.toml"),
+        (("--join", "127.0.0.1:7400"), "--join"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(
+    started: list[NodeOptions],
+    run: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    says: str,
+) -> None:
+    done = run("node", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert done.err.count("\n") == 1
+    assert not started
+
+
+@pytest.mark.parametrize("name", sorted(node.NOT_YET))
+def test_what_is_not_there_yet_is_refused_instead_of_ignored(
+    started: list[NodeOptions], run: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"ORCHESTRIX_{name.upper()}", "127.0.0.1:9999")
+    done = run("node")
+    assert done.code == 2
+    assert f"{name} is not there yet" in done.err
+    assert not started
+
+
+def test_a_node_that_cannot_run_ends_with_one_line(started: list[NodeOptions], run: Any) -> None:
+    done = run("node", "--node-id", "unlucky")
+    assert done.code == 1
+    assert done.err == "orchestrix-raft: cannot listen at 127.0.0.1:8400: it is taken\n"
