@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from orchestrix_raft import Client, DeadlineExceeded, Job, RetryPolicy
+from orchestrix_raft import Attempt, Client, DeadlineExceeded, Job, RetryPolicy
 from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.model import LogLine
@@ -206,19 +206,15 @@ def history(
         output.document({"attempts": attempts})
         return
     rows = [
-        (
-            one.attempt,
-            one.state,
-            one.worker,
-            one.node,
-            one.started_at,
-            one.finished_at,
-            one.reason or one.error,
-        )
+        (one.attempt, one.state, one.worker, one.node, one.started_at, one.finished_at, _why(one))
         for one in attempts
     ]
     columns = ("attempt", "state", "worker", "node", "started", "finished", "why")
     output.table(columns, rows, "no attempt has ended yet")
+
+
+def _why(attempt: Attempt) -> str:
+    return "; ".join(part for part in (attempt.reason, attempt.error.partition("\n")[0]) if part)
 
 
 @app.command("logs")

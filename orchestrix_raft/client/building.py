@@ -49,6 +49,8 @@ def new_job(job_type: str, args: Mapping[str, Any] | None, options: Options) -> 
     (queue, priority, delay, run_at, timeout, retry, unique_key, job_id, correlation_id, labels) = options
     text = encode_args(args) if args else _EMPTY
     try:
+        if not -limits.PRIORITY_MAX <= priority <= limits.PRIORITY_MAX:
+            raise ValueError(f"priority is {priority}: it must be within +-{limits.PRIORITY_MAX}")
         job = NewJob(
             job_id=IDS.next() if job_id is None else id_bytes(job_id),
             type=job_type,

@@ -117,6 +117,7 @@ class Following:
             return
         if message.last:
             self._install(incoming.ref)
+            log.info("installed snapshot %d from %s (%d bytes)", ref.index, peer_id, incoming.received)
             self._answer(peer_id, message.round, True, raft.commit_index + 1)
         self._post.hold(
             peer_id, SnapshotAnswer(raft.term, message.round, ref.index, incoming.received, False)

@@ -89,6 +89,8 @@ class Core:
         self.effects = Effects(self.hub, self.watches, self._origin, self.beats)
         self.digests = DigestTrail()
         self.consensus = make_consensus(self._apply, self._restore)
+        self.consensus.before_flush = self._leave_early
+        self.carry: Callable[[], None] = _nothing  # set by the shell: takes `outbox` away in mid-step
         self.reads = Reads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
         self._applied: deque[tuple[int, Applied]] = deque()
         self._restored = False

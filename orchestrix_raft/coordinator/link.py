@@ -210,7 +210,6 @@ class PeerLink(Generic[M]):
         """This node's Hello has changed: say it to everybody, and judge everybody anew."""
         for connection in list(self._peers.values()):
             if connection.hello is not None and not connection.over:
-                connection.say(self._hello())
                 self._judge(connection, connection.hello)
 
     # ---- dialling --------------------------------------------------------------------------------------
@@ -353,7 +352,7 @@ class PeerLink(Generic[M]):
         verdict = self._hooks.on_hello(greeting)
         if connection.over:
             return
-        connection.say(self._hello())
+        connection.say(self._hello())  # before any message: the other side must know what this one has become
         if isinstance(verdict, Reject):
             self._refuse(connection, verdict.reason)
             return

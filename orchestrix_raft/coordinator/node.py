@@ -64,6 +64,7 @@ class Node:
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
         core.carry = self._carry_messages
+        self._leader: str | None = None  # as logged last
         self.loop_lag_s = 0.0  # how late the newest timer was: what long work on the loop costs everybody
 
     # ---- driving the core ----------------------------------------------------------------------------
@@ -110,6 +111,8 @@ class Node:
 
     def _carry(self) -> None:
         self._carry_messages()
+        if self.core.consensus.leader_id != self._leader:
+            self._log_leader(self.core.consensus.leader_id)
         for fault in self.core.faults:
             log.error("a command or timer was refused because of a bug: %r", fault, exc_info=fault)
         self.core.faults.clear()
@@ -120,6 +123,17 @@ class Node:
             for work in self.core.disk_work:
                 self._disk.submit(self._write, work)
             self.core.disk_work.clear()
+
+    def _log_leader(self, leader: str | None) -> None:
+        """Changes of leader are what people look for first when something was slow."""
+        self._leader = leader
+        term = self.core.consensus.term
+        if leader is None:
+            log.info("no leader in term %d", term)
+        elif leader == self.core.identity.node_id:
+            log.info("this node leads in term %d", term)
+        else:
+            log.info("node %s leads in term %d", leader, term)
 
     def _arm(self) -> None:
         at = self.core.wake_at

@@ -131,7 +131,7 @@ class Process:
                 )
             if self._options.peers and set(self._options.peers) != known:
                 log.warning(
-                    "this data directory belongs to cluster %s of %s: --peers is for its first start and is ignored",
+                    "--peers is ignored: this data directory belongs to cluster %s of %s already",
                     identity.cluster_id,
                     ",".join(sorted(known)),
                 )

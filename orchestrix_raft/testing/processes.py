@@ -32,7 +32,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
+                env={**_neutral_environment(), **(environment or {})},
                 start_new_session=True,
             )
 
@@ -95,6 +95,11 @@ class Process:
         code = self._child.returncode
         assert code is not None
         return code
+
+
+def _neutral_environment() -> dict[str, str]:
+    """Ours without ORCHESTRIX_*: what somebody has set for real nodes must not reach those under test."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRIX_")}
 
 
 def stop_all(processes: Sequence[Process], timeout_s: float = STOP_S) -> None:

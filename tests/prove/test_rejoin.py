@@ -9,7 +9,7 @@ from orchestrix_raft.testing import LocalCluster, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 STREAMS = 4  # callers; each call that finds the log idle is an entry of its own
-SNAPSHOT_LINE = "installed the snapshot"
+SNAPSHOT_LINE = "installed snapshot"
 
 
 def write_entries(cluster: LocalCluster, leader: int, entries: int) -> int:

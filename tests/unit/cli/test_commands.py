@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import DeadlineExceeded, JobNotFound, LogLine, RetryPolicy, Unavailable
+from orchestrix_raft import Attempt, DeadlineExceeded, JobNotFound, LogLine, RetryPolicy, Unavailable
 from orchestrix_raft.version import VERSION
 from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns, make_job
 
@@ -265,6 +265,18 @@ def test_logs_follow_ends_after_the_last_line_of_a_finished_job(client: Recordin
     done = run("jobs", "logs", JOB_ID, "--follow", "--json")
     assert [json.loads(line)["message"] for line in done.out.splitlines()] == ["a", "b"]
     assert [call[2]["after"] for call in client.calls if call[0] == "logs"] == [0, 1, 1, 2, 2]
+
+
+def test_history_gives_one_line_an_attempt_with_reason_and_error(client: RecordingClient, run: Any) -> None:
+    values: dict[str, Any] = dict.fromkeys(Attempt.__struct_fields__, "")
+    values |= {"attempt": 1, "state": "failed", "started_at": None, "finished_at": None}
+    values |= {"error": "ValueError: no\n\nTraceback\n  x", "reason": "retries_exhausted"}
+    client.answers["history"] = [Attempt(**values)]
+    out = run("jobs", "history", JOB_ID).out
+    assert out.endswith("retries_exhausted; ValueError: no\n")
+    assert out.count("\n") == 2
+    (attempt,) = json.loads(run("jobs", "history", JOB_ID, "--json").out)["attempts"]
+    assert attempt["error"].startswith("ValueError: no\n")
 
 
 def test_transfer_names_the_new_leader(client: RecordingClient, run: Any) -> None:

@@ -59,7 +59,7 @@ def test_arguments_are_json() -> None:
         ({"retry": RetryPolicy(max_retries=-1)}, "max_retries is -1"),
         ({"job_id": "x"}, "not a UUID"),
         ({"job_type": 5}, "bad argument type"),
-        ({"priority": 1 << 40}, "out of range"),
+        ({"priority": 1 << 40}, "priority is 1099511627776"),
         ({"priority": "high"}, "no job"),
         ({"labels": 5}, "no job"),
         ({"args": {"a": object()}}, "cannot be written as JSON"),

@@ -1,6 +1,8 @@
 """The peer link between good nodes: real sockets, stepped clocks, awaited events."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,7 @@ from tests.unit.coordinator.link_world import (
     CLUSTER,
     LIMITS,
     Connect,
+    Node,
     Note,
     Raw,
     Start,
@@ -70,39 +73,57 @@ async def test_when_both_dial_the_connection_of_the_larger_id_stays(start: Start
         await two.until(lambda: not two.peers())
 
 
-async def test_of_two_settled_connections_the_rule_picks_one(start: Start, connect: Connect) -> None:
-    """The peer has the smaller id and dials although n5 has already dialled it: n5 keeps its own."""
-    node = await start("n5")
+@contextlib.asynccontextmanager
+async def dialled_by(node: Node, name: str) -> AsyncIterator[Raw]:
+    """The other end of a connection that `node` has dialled, as the peer of that name."""
     accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     server = await asyncio.start_server(lambda r, w: accepted.put_nowait((r, w)), "127.0.0.1", 0)
-    node.world.ports["n1:7400"] = server.sockets[0].getsockname()[1]
-    node.link.set_targets(["n1:7400"])
+    node.world.ports[f"{name}:7400"] = server.sockets[0].getsockname()[1]
+    node.link.set_targets([f"{name}:7400"])
     peer = Raw(*await accepted.get())
-    await peer.say(said(stranger("n1")))
-    await node.until(lambda: "n1" in node.peers())
-    second = await connect(node)
-    await second.say(said(stranger("n1")))
-    await second.hear(1)
-    assert await second.ended() == b""
-    assert node.link.send("n1", [Note(b"still there")])
-    assert len(await peer.hear(2)) == 2
-    assert node.events == [("connected", "n1")]
+    await peer.say(said(stranger(name)))
+    await node.until(lambda: name in node.peers())
+    yield peer
     peer.writer.close()
     server.close()
 
 
-async def test_a_new_process_of_a_node_replaces_the_old_one_at_once(start: Start, connect: Connect) -> None:
-    """Whoever dialled: the old connection is dead although nobody was told."""
+async def test_of_two_settled_connections_the_rule_picks_one(start: Start, connect: Connect) -> None:
+    """The peer has the smaller id and dials although n5 has already dialled it: n5 keeps its own."""
     node = await start("n5")
+    async with dialled_by(node, "n1") as peer:
+        second = await connect(node)
+        await second.say(said(stranger("n1")))
+        await second.hear(1)
+        assert await second.ended() == b""
+        assert node.link.send("n1", [Note(b"still there")])
+        assert len(await peer.hear(2)) == 2
+        assert node.events == [("connected", "n1")]
+
+
+async def test_a_new_process_of_a_node_replaces_the_old_one_at_once(start: Start, connect: Connect) -> None:
+    """Even against the rule above: the old connection is dead although nobody was told."""
+    node = await start("n5")
+    async with dialled_by(node, "n1") as old:
+        new = await connect(node)
+        await new.say(said(stranger("n1", nonce=b"8" * 16)))
+        await old.hear(1)
+        assert await old.ended() == b""
+        assert node.events == [("connected", "n1"), ("connected", "n1")]
+        await new.hear(1)
+        assert node.link.send("n1", [Note(b"hello")])
+        assert await new.hear(1)
+
+
+async def test_a_side_that_dials_again_has_lost_what_it_had(start: Start, connect: Connect) -> None:
+    node = await start("n1")
     old, new = await connect(node), await connect(node)
-    await old.say(said(stranger("n1")))
-    await node.until(lambda: "n1" in node.peers())
-    await new.say(said(stranger("n1", nonce=b"8" * 16)))
+    await old.say(said(stranger("n5")))
     await old.hear(1)
-    assert await old.ended() == b""
-    assert node.events == [("connected", "n1"), ("connected", "n1")]
+    await new.say(said(stranger("n5")))
     await new.hear(1)
-    assert node.link.send("n1", [Note(b"hello")])
+    assert await old.ended() == b""
+    assert node.link.send("n5", [Note(b"hello")])
     assert await new.hear(1)
 
 

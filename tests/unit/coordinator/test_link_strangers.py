@@ -42,7 +42,7 @@ EARLY = [
     frame(b"\x80"),
     frame(b"\x81\xa4type\xa5hello"),
     frame(msgspec.msgpack.encode([Note(b"no hello before")])),
-    frame(bytes(70_000)),
+    frame(msgspec.msgpack.encode(msgspec.to_builtins(stranger()) | {"type": "hello", "more": "x" * 70_000})),
     bytes(1_000_000),
 ]
 

@@ -297,10 +297,12 @@ def test_insecure_with_tls_is_refused() -> None:
 def test_times_that_contradict_each_other_are_refused_with_both_names(
     rule: tuple[str, int, str, str],
 ) -> None:
-    shorter, _, longer, _ = rule
-    line = fault(**{shorter: "8s", longer: "8s", **_wide(shorter, longer)})
+    shorter, factor, longer, _ = rule
+    wide = _wide(shorter, longer)
+    line = fault(**{shorter: f"{12_000 // factor}ms", longer: "12s", **wide})
     assert BY_NAME[shorter].flag in line
     assert BY_NAME[longer].flag in line
+    given(**{shorter: f"{12_000 // factor - 1}ms", longer: "12s", **wide})
 
 
 def _wide(*but: str) -> dict[str, Any]:

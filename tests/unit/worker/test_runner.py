@@ -115,15 +115,8 @@ class TestEitherKind:
 
     async def test_the_context_says_what_the_job_is(self, bench: Bench, kind: int) -> None:
         def look(ctx: JobContext) -> list[Any]:
-            return [
-                ctx.job_id,
-                ctx.type,
-                ctx.queue,
-                ctx.attempt,
-                ctx.max_retries,
-                ctx.correlation_id,
-                ctx.fencing_token,
-            ]
+            named = [ctx.job_id, ctx.type, ctx.queue, ctx.correlation_id]
+            return [*named, ctx.attempt, ctx.max_retries, ctx.fencing_token]
 
         outcome = await bench.outcome(both(look)[kind])
         assert isinstance(outcome, Completed)

@@ -141,9 +141,8 @@ def test_an_acknowledgement_before_the_sending_spares_it() -> None:
 )
 def test_reports_are_cut_into_messages_of_bounded_size(outcomes: list[Outcome], sizes: list[int]) -> None:
     worker = Worker()
-    worker.hear(
-        Assignments(tuple(Assignment(bytes(16), o.token, "t", "q", b"", 1, 0, "", 0) for o in outcomes))
-    )
+    jobs = [Assignment(bytes(16), outcome.token, "t", "q", b"", 1, 0, "", 0) for outcome in outcomes]
+    worker.hear(Assignments(tuple(jobs)))
     for outcome in outcomes:
         worker.ended(outcome)
     messages = list(iter(worker.take_reports, ()))
