@@ -10,6 +10,7 @@ import pytest
 from orchestrix_raft.coordinator.addresses import Address
 from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints
 from orchestrix_raft.coordinator.frames import frame
+from orchestrix_raft.coordinator.hello import encode
 from orchestrix_raft.coordinator.link import LinkError
 from tests.unit.coordinator.link_world import (
     LIMITS,
@@ -42,7 +43,7 @@ EARLY = [
     frame(b"\x80"),
     frame(b"\x81\xa4type\xa5hello"),
     frame(msgspec.msgpack.encode([Note(b"no hello before")])),
-    frame(msgspec.msgpack.encode(msgspec.to_builtins(stranger()) | {"type": "hello", "more": "x" * 70_000})),
+    frame(msgspec.msgpack.encode(msgspec.msgpack.decode(encode(stranger())) | {"more": "x" * 70_000})),
     bytes(1_000_000),
 ]
 
