@@ -2,7 +2,7 @@
 PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
 PYTHON ?= $(firstword $(foreach p,$(PYTHONS),$(shell $(p) -c 'import sys; print("$(p)" * (sys.version_info >= (3, 11)))' 2>/dev/null)))
 PY := .venv/bin/python
-PIP := -m pip --disable-pip-version-check --no-input --quiet
+PIP := -m pip --disable-pip-version-check --no-input --quiet --quiet  # twice: errors only
 SEEDS ?= 200
 
 .DEFAULT_GOAL := help

@@ -43,7 +43,8 @@ def _name(path: Path) -> str:
 
 
 SOURCES = {_name(path): path.read_text(encoding="utf-8") for path in _files(".py")}
-PACKAGE = {name: text for name, text in SOURCES.items() if name.startswith("orchestrix_raft/")}
+TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
+NODES = {name: tuple(ast.walk(tree)) for name, tree in TREES.items()}
 
 
 def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -67,8 +68,8 @@ def test_files_stay_short() -> None:
 def test_functions_stay_short() -> None:
     long = {
         f"{name}::{function}": lines
-        for name, text in SOURCES.items()
-        for function, lines in _functions(ast.parse(text))
+        for name, tree in TREES.items()
+        for function, lines in _functions(tree)
         if lines > FUNCTION_LINES
     }
     assert not {name: lines for name, lines in long.items() if name not in LONG_FUNCTIONS}
@@ -77,11 +78,8 @@ def test_functions_stay_short() -> None:
 
 def test_every_module_says_why_it_exists() -> None:
     silent = [
-        name
-        for name, text in SOURCES.items()
-        if text.strip() and not name.endswith("__init__.py") and ast.get_docstring(ast.parse(text)) is None
+        name for name, text in SOURCES.items() if text.strip() and ast.get_docstring(TREES[name]) is None
     ]
-    silent += [name for name, text in PACKAGE.items() if ast.get_docstring(ast.parse(text)) is None]
     assert not silent
 
 
@@ -89,7 +87,7 @@ def test_a_broad_except_gives_its_reason_beside_it() -> None:
     wrong = []
     for name, text in SOURCES.items():
         lines = text.splitlines()
-        handlers = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ExceptHandler)]
+        handlers = [node for node in NODES[name] if isinstance(node, ast.ExceptHandler)]
         broad = [handler.lineno for handler in handlers if _broad(handler.type)]
         wrong += [f"{name}:{n}" for n in broad if "#" not in lines[n - 1] + lines[n].lstrip()[:1]]
     assert not wrong
@@ -132,7 +130,7 @@ def test_no_path_of_one_machine_is_named() -> None:
 @pytest.mark.parametrize("name", sorted(name for name in SOURCES if name.startswith("tests/")))
 def test_tests_do_not_sleep(name: str) -> None:
     """Stepped clocks and awaited signals instead; `asyncio.sleep(0)` only lets others run."""
-    calls = [node for node in ast.walk(ast.parse(SOURCES[name])) if isinstance(node, ast.Call)]
+    calls = [node for node in NODES[name] if isinstance(node, ast.Call)]
     sleeps = [
         ast.unparse(call) for call in calls if ast.unparse(call.func) in {"time.sleep", "asyncio.sleep"}
     ]

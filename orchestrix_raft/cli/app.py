@@ -83,5 +83,6 @@ def _usage(error: typer.TyperException) -> int:
         return error.exit_code
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "orchestrix-raft"
-    output.trouble(f"{error.format_message().rstrip('.')} (see {command} --help)")
+    message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+    output.trouble(f"{message} (see {command} --help)")
     return error.exit_code

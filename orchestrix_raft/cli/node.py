@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,11 @@ from orchestrix_raft.coordinator.process import Process, StartError
 from orchestrix_raft.coordinator.tls import TlsError
 from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.telemetry import logs
+from orchestrix_raft.telemetry.loop_lag import LoopLag
+from orchestrix_raft.telemetry.metrics import Registry
 from orchestrix_raft.wire.transport import TlsFiles, new_event_loop
+
+log = logging.getLogger(__name__)
 
 NOT_YET: Final = frozenset({"join", "dashboard"})
 """Options of the table that nothing stands behind yet: refused instead of ignored."""
@@ -51,9 +56,21 @@ def node(**flags: Any) -> None:
         raise typer.BadParameter(str(error)) from error
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(Process(options, lambda port: _api(port, options)).run())
+            runner.run(_run(options))
     except (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault) as error:
         raise Failure(str(error)) from error
+
+
+async def _run(options: NodeOptions) -> None:
+    """The node's life, with an eye on the loop that everything in it shares."""
+    registry = Registry()
+    lag = LoopLag(registry)
+    lag.start()
+    try:
+        await Process(options, lambda port: _api(port, options)).run()
+    finally:
+        lag.stop()
+        log.info("the node ends", extra=registry.values())
 
 
 def _options(flags: Mapping[str, object], env: Mapping[str, str]) -> NodeOptions:

@@ -90,8 +90,12 @@ def connect(context: typer.Context, servers: str | None) -> Iterator[Client]:
 
 def tls_files() -> TlsFiles | None:
     """The PEM files named in the environment; None: no TLS."""
-    names = (os.environ.get(f"ORCHESTRIX_TLS_{part}", "") for part in ("CA", "CERT", "KEY"))
-    files = TlsFiles(*names)
+    names = [f"ORCHESTRIX_TLS_{part}" for part in ("CA", "CERT", "KEY")]
+    for name in names:
+        path = os.environ.get(name)
+        if path and not os.access(path, os.R_OK):
+            raise typer.BadParameter(f"cannot read {path}", param_hint=name)
+    files = TlsFiles(*(os.environ.get(name, "") for name in names))
     return files if any(files) else None
 
 

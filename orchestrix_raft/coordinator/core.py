@@ -15,7 +15,6 @@ from collections.abc import Callable
 from orchestrix_raft.consensus.port import Accepted, Apply, Consensus, Refused, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
-from orchestrix_raft.coordinator.clocks import ElapsedClock, WallClock
 from orchestrix_raft.coordinator.digests import DigestTrail
 from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.history import LayeredHistory
@@ -33,6 +32,7 @@ from orchestrix_raft.coordinator.port import Outcome
 from orchestrix_raft.coordinator.proposer import OnDone, Proposer
 from orchestrix_raft.coordinator.reads import Reads
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
+from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.coordinator.watches import Watches
 from orchestrix_raft.domain.job import Job
@@ -94,8 +94,7 @@ class Core:
         self.reads = Reads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
         self._applied: deque[tuple[int, Applied]] = deque()
         self._restored = False
-        self._elapsed = ElapsedClock()
-        self._wall = WallClock()
+        self._stamper = Stamper(clocks)
         self._connected: set[str] = set()
         self._leading = False
         self._leader: tuple[int, str | None] = (0, None)
@@ -158,7 +157,7 @@ class Core:
     def _beat(self, peer: str, beat: NodeBeat) -> None:
         now = self._clocks.monotonic()
         self.beats.heard(peer, beat, now)
-        self._wall.heard(peer, beat.wall_ms - self._clocks.wall_ms(), now)
+        self._stamper.heard(peer, beat.wall_ms, now)
         self.digests.compare(peer, beat.digest_index, beat.digest)
         if self._leading:
             self.outbox.append((peer, self.beats.summary(now)))
@@ -197,16 +196,14 @@ class Core:
         if not proposer.pending:
             return False
         if self._leading:
-            return self._wall.ready(self.now) and len(self._in_flight) < self.limits.proposer.in_flight
+            return self._stamper.ready(self.now) and len(self._in_flight) < self.limits.proposer.in_flight
         return proposer.can_forward and self.consensus.leader_id in self._connected
 
     def _follow_leadership(self, now: float) -> None:
         consensus = self.consensus
         leading = consensus.ready
         if leading and not self._leading:
-            state = self.machine.state
-            self._elapsed.start(state.elapsed_ms, now)
-            self._wall.start(state.wall_ms, consensus.voters, now)
+            self._stamper.start(self.machine.state, consensus.voters, now)
             self.beats.lead(now)
             self._duty_index = 0
         elif self._leading and not leading:
@@ -228,7 +225,7 @@ class Core:
 
     def _propose(self, now: float) -> None:
         if self._leading:
-            if self._wall.ready(now):
+            if self._stamper.ready(now):
                 self._propose_entries(now)
         else:
             leader = self.consensus.leader_id
@@ -245,10 +242,12 @@ class Core:
             in_flight.popleft()
         while len(in_flight) < self.limits.proposer.in_flight and self.proposer.pending:
             batches = self.proposer.take_for_entry()
-            if not batches or not self._append(Entry(self._stamp(now), self._wall_stamp(now), batches)):
+            if not batches or not self._append(
+                Entry(self._stamper.elapsed_ms(now), self._stamper.wall_ms(now), batches)
+            ):
                 return
-        if not in_flight and self._due(now):
-            self._append(Entry(self._stamp(now), self._wall_stamp(now), ()))
+        if not in_flight and self._stamper.due(self.machine.state, now):
+            self._append(Entry(self._stamper.elapsed_ms(now), self._stamper.wall_ms(now), ()))
 
     def _append(self, entry: Entry) -> bool:
         verdict = self.consensus.propose(encode_entry(entry))
@@ -260,21 +259,11 @@ class Core:
         self._in_flight.append(verdict.index)
         return True
 
-    def _stamp(self, now: float) -> int:
-        return self._elapsed.read(now)
-
-    def _wall_stamp(self, now: float) -> int:
-        return self._wall.read(self._clocks.wall_ms(), now)
-
-    def _due(self, now: float) -> bool:
-        elapsed_due, wall_due = self.machine.state.next_due()
-        return (elapsed_due is not None and elapsed_due <= self._stamp(now)) or (
-            wall_due is not None and wall_due <= self._wall_stamp(now)
-        )
-
     def _unnumbered(self, commands: tuple[Command, ...], now: float) -> Accepted | None:
         """Leader: commands that need no exactly-once, because they name what they saw."""
-        entry = make_entry(self._stamp(now), self._wall_stamp(now), (unnumbered(*commands),))
+        entry = make_entry(
+            self._stamper.elapsed_ms(now), self._stamper.wall_ms(now), (unnumbered(*commands),)
+        )
         verdict = self.consensus.propose(encode_entry(entry))
         return None if isinstance(verdict, Refused) else verdict
 
@@ -285,7 +274,7 @@ class Core:
         command = self._origin.announcement()
         leader = self.consensus.leader_id
         if self._leading:
-            if not self._wall.ready(now) or self._unnumbered((command,), now) is None:
+            if not self._stamper.ready(now) or self._unnumbered((command,), now) is None:
                 return
         elif leader is not None and leader in self._connected:
             self.outbox.append((leader, Forward((encode_batch(unnumbered(command)),))))
@@ -300,7 +289,7 @@ class Core:
         self.digests.note(index, self.machine.state.digest)
         self._applied.append((index, applied))
         if term == self.consensus.term:
-            self._wall.followed(self.machine.state.wall_ms, self._clocks.monotonic())
+            self._stamper.followed(self.machine.state, self._clocks.monotonic())
 
     def _restore(self) -> None:
         """An installed snapshot replaces the state."""
@@ -389,11 +378,7 @@ class Core:
         now = self._clocks.monotonic()
         wake = min(self.consensus.wake_at, now + 0.25)
         if self._leading:
-            elapsed_due, wall_due = self.machine.state.next_due()
-            if elapsed_due is not None:
-                wake = min(wake, now + max(0, elapsed_due - self._stamp(now)) / 1000)
-            if wall_due is not None:
-                wake = min(wake, now + max(0, wall_due - self._wall_stamp(now)) / 1000)
+            wake = min(wake, now + self._stamper.due_in_s(self.machine.state, now))
         return max(now, wake)
 
     def checkpoint_done(self, work: CheckpointWork) -> None:
@@ -430,7 +415,7 @@ class Core:
         """The replicated wall clock, read between entries."""
         now = self._clocks.monotonic()
         return (
-            self._wall_stamp(now)
+            self._stamper.wall_ms(now)
             if self._leading
             else max(self.machine.state.wall_ms, self._clocks.wall_ms())
         )
@@ -452,7 +437,7 @@ class Core:
 
     def clock_skews(self) -> list[tuple[str, int]]:
         """(node, offset in ms) of clocks that are far off."""
-        return self._wall.skewed(self.now)
+        return self._stamper.skewed(self.now)
 
     def owned_jobs(self, node_id: str) -> int:
         """Jobs that run in sessions of a node."""

@@ -424,6 +424,7 @@ class SessionHub:
         """What the workers said meanwhile is still to be read; and so is what a leader said, which may be
         none any more."""
         self._trusted_from = now + self._bounds.settle_s
+        self._contact_lost_at = None
         for stream in self._streams.values():
             stream.heard_at = now
 

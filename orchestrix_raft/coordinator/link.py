@@ -9,8 +9,10 @@ the node's shell.
 
 import asyncio
 import logging
+import os
 import random
 import socket
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Final, Generic, NamedTuple, Protocol
@@ -48,7 +50,8 @@ class Hooks(Protocol[M]):
     """What the link tells its owner.  All calls come from the loop; none may raise."""
 
     def on_hello(self, hello: Hello) -> Accept | Reject:
-        """May this node speak to us?  Asked for every Hello, and again after `announce`."""
+        """May this node speak to us?  Asked for every Hello, and again by `announce`, which may be called
+        from in here."""
         ...
 
     def on_connected(self, node_id: str, disk_id: str) -> None:
@@ -115,7 +118,7 @@ class PeerLink(Generic[M]):
                 self._listening.append(sock)
         except OSError as error:
             self._close_listening()
-            raise LinkError(f"the peer link cannot listen at {listen}: {error.strerror or error}") from error
+            raise LinkError(f"the peer link cannot listen at {listen}: {_why(error)}") from error
         for sock in self._listening:
             self._spawn(self._accept(sock))
         self._swept_at = self._clock()
@@ -250,7 +253,7 @@ class PeerLink(Generic[M]):
         except TimeoutError:
             self._note_problem(address, f"no answer from {where} within {self._limits.connect_s:g} s")
         except OSError as error:
-            self._note_problem(address, f"cannot connect to {where}: {error.strerror or error}")
+            self._note_problem(address, f"cannot connect to {where}: {_why(error)}")
         finally:
             if connection.kept is not connection:
                 self._let_go(connection, gently=connection.settled.is_set())
@@ -269,7 +272,7 @@ class PeerLink(Generic[M]):
             try:
                 sock, where = await loop.sock_accept(listening)
             except OSError as error:
-                _log.error("the peer link cannot accept connections: %s", error.strerror or error)
+                _log.error("the peer link cannot accept connections: %s", _why(error))
                 await asyncio.sleep(self._limits.redial_max_s)  # out of file descriptors: let some be closed
                 continue
             connection = self._connection(None)
@@ -292,7 +295,7 @@ class PeerLink(Generic[M]):
                 lambda: connection, sock, ssl=context, ssl_handshake_timeout=timeout_s
             )
         except OSError as error:  # of TLS, nearly always
-            self.offended(connection, f"no connection: {error.strerror or error}")
+            self.offended(connection, f"no connection: {_why(error)}")
 
     def _connection(self, target: str | None) -> Connection[M]:
         connection = Connection(self, target, self._limits.frame_bytes, self._limits.backlog_bytes)
@@ -349,6 +352,7 @@ class PeerLink(Generic[M]):
     # ---- deciding --------------------------------------------------------------------------------------
 
     def _judge(self, connection: Connection[M], greeting: Hello) -> None:
+        connection.hello = greeting  # first: the hook may announce, which judges every connection anew
         verdict = self._hooks.on_hello(greeting)
         if connection.over:
             return
@@ -356,7 +360,6 @@ class PeerLink(Generic[M]):
         if isinstance(verdict, Reject):
             self._refuse(connection, verdict.reason)
             return
-        connection.hello = greeting
         self._pending.pop(connection, None)
         before = self._peers.get(greeting.node_id)
         if before is not None and before is not connection and self._stays(before, connection):
@@ -449,3 +452,10 @@ class PeerLink(Generic[M]):
             elif connection.quiet:
                 connection.write(KEEPALIVE)
             connection.quiet = True
+
+
+def _why(error: OSError) -> str:
+    """The system's words; asyncio and TLS put their own into `strerror`."""
+    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

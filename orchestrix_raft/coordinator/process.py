@@ -125,8 +125,8 @@ class Process:
             others = set(self._options.peers) - {self._address}
             if others and not others & known:
                 raise StartError(
-                    f"the data directory {self._options.data_dir} belongs to cluster {identity.cluster_id} of "
-                    f"{','.join(sorted(known))}, and none of the other --peers is a member of it: "
+                    f"the data directory {self._options.data_dir} belongs to cluster {identity.cluster_id} "
+                    f"of {','.join(sorted(known))}, and none of the other --peers is a member of it: "
                     "name that cluster's members, or use an empty directory"
                 )
             if self._options.peers and set(self._options.peers) != known:

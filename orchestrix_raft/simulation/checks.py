@@ -9,7 +9,7 @@ from collections import Counter
 
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.domain.job import TERMINAL, AttemptState, JobState
-from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.node import OVER, Health
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import decode_batch, decode_entry, encode_record
 from orchestrix_raft.machine.commands import Entry
@@ -20,11 +20,14 @@ from orchestrix_raft.machine.events import (
     JobCompleted,
     JobEnqueued,
     JobRetried,
+    NodeHealthSet,
+    NodeJoined,
     SessionEnded,
     StaleToken,
 )
 from orchestrix_raft.machine.invariants import check
 from orchestrix_raft.machine.memory import MemoryStore
+from orchestrix_raft.machine.port import Resolved
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.faults import GENTLE
 from orchestrix_raft.simulation.nodes import SimNode
@@ -70,6 +73,8 @@ class Checker:
         self._digests: dict[int, bytes] = {}
         self._newest_token: dict[bytes, int] = {}
         self._completed: set[bytes] = set()
+        self._origins: dict[str, int] = {}  # node -> its living incarnation
+        self._sequences: Counter[str] = Counter()  # node -> its newest command
 
     def violation(self, what: str) -> None:
         """Stop the run."""
@@ -102,11 +107,22 @@ class Checker:
         self._digests[index] = self.shadow.state.digest
         if result.faults:
             self.violation(f"an unexpected exception in decide: {result.faults}")
+        for resolved in result.resolved:
+            self._resolved(resolved)
         for event in result.events:
             self.events[type(event)] += 1
             self._event(event)
         if index % CHECK_EVERY == 0:
             check(self.shadow)
+
+    def _resolved(self, resolved: Resolved) -> None:
+        """An origin's commands count once, in order, and only while its incarnation lives."""
+        name = f"command {resolved.sequence} of {resolved.node_id} under {resolved.incarnation}"
+        if self._origins.get(resolved.node_id) != resolved.incarnation:
+            self.violation(f"{name} was applied although that incarnation was over")
+        if resolved.sequence != self._sequences[resolved.node_id] + 1:
+            self.violation(f"{name} was applied after {self._sequences[resolved.node_id]}")
+        self._sequences[resolved.node_id] = resolved.sequence
 
     def _count_repeats(self, entry: Entry) -> None:
         """Commands that are in the log again: harmless, but without faults there should be none."""
@@ -131,11 +147,21 @@ class Checker:
                     self.violation(f"job {event.job_id.hex()} completed by an old token")
                 if event.job_id in self._completed:
                     self.violation(f"job {event.job_id.hex()} was completed twice")
+                if not any(event.token in worker.ended for worker in self.workers):
+                    self.violation(f"token {event.token} was completed before its handler was done")
                 self._completed.add(event.job_id)
+            case NodeJoined():
+                self._origins[event.node_id] = event.incarnation
+                self._sequences[event.node_id] = 0
+            case NodeHealthSet():
+                if event.health in OVER:
+                    del self._origins[event.node_id]
             case JobRetried():
                 self._completed.discard(event.job_id)
             case AttemptEnded():
                 self.losses += event.state is AttemptState.LOST
+                if event.reported and not any(event.token in worker.ended for worker in self.workers):
+                    self.violation(f"token {event.token} was ended by a report that nobody made")
                 if self._gentle and event.state is AttemptState.LOST:
                     self.violation(f"an attempt of job {event.job_id.hex()} was lost for no reason")
             case SessionEnded():

@@ -69,6 +69,7 @@ class SimWorker:
         self.queues = ("default", "mail") if name == "w1" or world.chance(0.5) else ("default",)
         self.executions: list[Execution] = []
         self.acknowledged: set[int] = set()
+        self.ended: set[int] = set()  # tokens whose handlers have ended, reported or given back
         self.alive = False
         self.troubled_at = 0.0  # when it was last hindered: a loss soon after is no surprise
         self._nodes = nodes
@@ -127,6 +128,7 @@ class SimWorker:
         if self._welcome:
             self.world.tell(f"{self.name} says goodbye with {len(self._running)} handlers running")
             self._given_back.update(self._running)
+            self.ended.update(self._running)
             self._running.clear()
             self._say(Goodbye())
         self._later(2.0, self._goodbye)
@@ -289,6 +291,7 @@ class SimWorker:
         running = self._running.pop(token, None)
         if running is None:
             return
+        self.ended.add(token)
         job_id = running.assignment.job_id
         started = START_WALL_MS + int(running.started * 1000)
         finished = START_WALL_MS + int(self.world.now * 1000)

@@ -58,10 +58,6 @@ class Registry:
         self._register(name, lambda: gauge.value)
         return gauge
 
-    def measured(self, name: str, read: Callable[[], float]) -> None:
-        """A quantity that is computed when somebody looks."""
-        self._register(name, read)
-
     def values(self) -> dict[str, float]:
         """Every value by name, in the order of the names."""
         return {name: self._read[name]() for name in sorted(self._read)}

@@ -73,10 +73,12 @@ class Attached(NamedTuple):
 
 
 class Reconnect(NamedTuple):
-    """This stream is of no use any more.  `elsewhere`: its node should be asked last."""
+    """This stream is of no use any more.  `elsewhere`: its node should be asked last.  `afresh`: no stream
+    is, because a new session has begun: what comes over them belongs to the old one."""
 
     elsewhere: bool
     why: str
+    afresh: bool = False
 
 
 class Moved(NamedTuple):
@@ -235,7 +237,7 @@ class SessionCore:
         if now >= self._fence_at(self._welcome):
             return [
                 *self._start_afresh(),
-                Reconnect(True, "no heartbeat was answered in time: the jobs count as lost"),
+                Reconnect(True, "no heartbeat was answered in time: the jobs count as lost", afresh=True),
             ]
         oldest = min(self._heartbeats.values(), default=now)
         if now - oldest >= self._interval_s(self._welcome):
@@ -292,11 +294,12 @@ class SessionCore:
         if message.reason in FATAL:
             return [Fatal(message.reason, message.message)]
         effects: list[Effect] = []
-        if message.reason == "SESSION_UNKNOWN":
+        afresh = message.reason == "SESSION_UNKNOWN"
+        if afresh:
             effects = self._start_afresh()
-        # After a SESSION_MOVED the same node is as good as any; all others say that another one is better.
+        # After these two the same node is as good as any; all others say that another one is better.
         elsewhere = message.reason not in ("SESSION_UNKNOWN", "SESSION_MOVED")
-        return [*effects, Reconnect(elsewhere, f"{message.reason}: {message.message}")]
+        return [*effects, Reconnect(elsewhere, f"{message.reason}: {message.message}", afresh)]
 
     def _start_afresh(self) -> list[Effect]:
         """Whatever this session held is lost to it: stop it all, forget it all."""

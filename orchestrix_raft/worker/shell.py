@@ -173,6 +173,8 @@ class Shell:
     # ---- messages --------------------------------------------------------------------------------------
 
     def _received(self, stream: Stream, message: CoordinatorMessage) -> None:
+        if stream.why:
+            return  # closed by us: it may speak of a session that is over
         self._apply(self._core.receive(message, self._loop.time()), stream)
         if isinstance(message, ReportAck):
             if not self._core.unacknowledged:
@@ -194,8 +196,9 @@ class Shell:
                 case Attached(welcome):
                     self._attached(stream, welcome.node_id)
                     self._servers.learn(welcome.servers)
-                case Reconnect(elsewhere, why):
-                    self._leave(stream, elsewhere, why)
+                case Reconnect(elsewhere, why, afresh):
+                    for one in list(self._streams) if afresh or stream is None else [stream]:
+                        self._leave(one, elsewhere, why)
                 case Moved(servers):
                     self._move(stream, servers)
                 case Fatal(reason, message):
@@ -220,9 +223,7 @@ class Shell:
             self._servers.prefer(others)
             stream.moved.set()
 
-    def _leave(self, stream: Stream | None, elsewhere: bool, why: str) -> None:
-        if stream is None:
-            return
+    def _leave(self, stream: Stream, elsewhere: bool, why: str) -> None:
         _log.warning("%s: leaving this node: %s", stream.address, why)
         if elsewhere:
             self._servers.failed(stream.address)

@@ -64,6 +64,15 @@ class Worker:
         assert raw is not EOF, "the stream has ended"
         return wire.read_coordinator_message(raw)
 
+    async def how_it_ends(self) -> grpc.StatusCode:
+        """Read on to the status."""
+        try:
+            while await self.call.read() is not EOF:
+                pass
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        return grpc.StatusCode.OK
+
     async def ended(self) -> bool:
         return await self.call.read() is EOF
 
@@ -200,7 +209,7 @@ async def test_a_reader_that_does_not_keep_up_is_closed(
     monkeypatch.setattr("orchestrix_raft.api.outbox.WAITING_ITEMS", 10)
     worker, session = await opened(node, channel)
     session.deliver(Assignments(tuple(assignment(token) for token in range(11))))
-    assert await worker.call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await worker.how_it_ends() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert session.over
 
 

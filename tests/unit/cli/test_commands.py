@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,14 +165,24 @@ def test_servers_come_from_the_environment_or_are_the_default(
 
 
 def test_tls_files_come_from_the_environment(
-    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     client.answers["list_jobs"] = []
     run("jobs", "list")
     assert not client.tls
-    monkeypatch.setenv("ORCHESTRIX_TLS_CA", "ca.pem")
+    (tmp_path / "ca.pem").touch()
+    monkeypatch.setenv("ORCHESTRIX_TLS_CA", str(tmp_path / "ca.pem"))
     run("jobs", "list")
-    assert client.tls.ca == "ca.pem"
+    assert client.tls.ca == str(tmp_path / "ca.pem")
+
+
+def test_a_tls_file_that_cannot_be_read_is_named(
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRIX_TLS_KEY", "no-such.pem")
+    done = run("jobs", "list")
+    assert done.code == 2
+    assert "ORCHESTRIX_TLS_KEY: cannot read no-such.pem" in done.err
 
 
 def test_jobs_list_asks_with_its_filters_and_aligns_plain_columns(client: RecordingClient, run: Any) -> None:

@@ -227,6 +227,28 @@ async def test_a_node_that_forms_while_it_judges_says_so(start: Start) -> None:
     await talk(two, one)
 
 
+async def test_announcing_while_judging_does_not_bring_back_what_was_said_before(
+    start: Start, connect: Connect
+) -> None:
+    node = await start("n1", cluster_id="")
+    heard: list[str] = []
+
+    def answer(hello: Hello) -> None:
+        heard.append(hello.promised)
+        if hello.promised and not node.me.promised:
+            node.me = msgspec.structs.replace(node.me, promised="q")
+            node.link.announce()
+
+    node.on_greeting = answer
+    raw = await connect(node)
+    await raw.say(said(stranger(cluster_id="")))
+    await raw.hear(1)
+    await raw.say(said(stranger(cluster_id="", promised="p")))
+    await raw.hear(1)
+    assert heard[0] == ""
+    assert set(heard[1:]) == {"p"}
+
+
 async def test_the_end_of_a_forming_connection_is_told(start: Start, connect: Connect) -> None:
     node = await start("n1", cluster_id="")
     raw = await connect(node)

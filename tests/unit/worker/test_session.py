@@ -242,6 +242,7 @@ def test_the_fence_stops_everything_and_begins_a_fresh_session() -> None:
     effects = worker.poll(125.0)
     assert effects[:2] == [Cancel(1, "lease_lost"), Cancel(2, "lease_lost")]
     assert isinstance(effects[2], Reconnect)
+    assert effects[2].afresh
     assert worker.hello(126.0) == Hello(b"\x02" * 16, "w", ("q",), 4, (), 0, ())
     worker.hear(welcome())
     worker.ended(done(1))
@@ -262,7 +263,7 @@ def test_an_unknown_session_stops_everything_and_begins_afresh() -> None:
     worker.hear(assigned(1))
     effects = worker.hear(Refused("SESSION_UNKNOWN", "expired"))
     assert effects[0] == Cancel(1, "lease_lost")
-    assert effects[1] == Reconnect(False, "SESSION_UNKNOWN: expired")
+    assert effects[1] == Reconnect(False, "SESSION_UNKNOWN: expired", afresh=True)
     assert worker.hello(101.0).epoch == 0
     assert worker.hello(101.0).session_id == b"\x02" * 16
 

@@ -1,0 +1,99 @@
+"""Real cores over one shared log in one address space, under a clock that tests move."""
+
+import random
+
+from orchestrix_raft.consensus.port import Apply, Consensus, Restore
+from orchestrix_raft.consensus.twin import TwinCluster, TwinNode
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.port import Outcome
+from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
+from orchestrix_raft.domain.session import CoordinatorMessage, Hello
+from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.storage.memory import MemoryDisk
+from tests.scenarios.driver import WALL_START_MS, key
+
+
+class Told:
+    """What a caller or a worker heard."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.fresh: list[bool] = []
+        self.messages: list[CoordinatorMessage] = []
+
+
+class Cores:
+    """Nodes n1, n2, ... of one cluster; n1 leads."""
+
+    def __init__(self, count: int = 1, limits: CoreLimits | None = None) -> None:
+        self.now = 50.0
+        names = [f"n{number + 1}" for number in range(count)]
+        self.cluster = TwinCluster(lambda: self.now, {name: f"disk-{name}" for name in names})
+        self.disks = {name: MemoryDisk(f"disk-{name}") for name in names}
+        self.cut: set[str] = set()  # nodes whose messages are lost
+        self.limits = limits or CoreLimits()
+        self.cores = {name: self._make(name) for name in names}
+        self.cluster.elect("n1")
+        for name in names:
+            for other in names:
+                if name != other:
+                    self.cores[name].connected(other, f"disk-{other}")
+        self.run()
+
+    def __getitem__(self, name: str) -> Core:
+        return self.cores[name]
+
+    def _make(self, name: str) -> Core:
+        disk = self.disks[name]
+
+        def make(apply: Apply, restore: Restore) -> Consensus:
+            return TwinNode(self.cluster, name, apply)
+
+        clocks = Clocks(lambda: self.now, lambda: WALL_START_MS + int(self.now * 1000))
+        identity = Identity(name, f"{name}:7400", "1", random.Random(name).randbytes(16))
+        store, local = disk.open_state_store(), disk.open_local_store()
+        servers = (f"{name}:7400",)
+        return Core(identity, clocks, self.limits, store, local, make, random.Random(name), lambda: servers)
+
+    def run(self, seconds: float = 0.0) -> None:
+        """Let time pass in quarters of a second; after each, everything that can happen happens."""
+        self._settle()
+        for _ in range(int(seconds * 4)):
+            self.now += 0.25
+            self._settle()
+
+    def _settle(self) -> None:
+        busy = True
+        for _ in range(200):
+            busy = False
+            for name, core in self.cores.items():
+                busy = core.step() or bool(core.outbox) or busy
+                outbox, core.outbox = core.outbox, []
+                for peer, message in outbox:
+                    if peer in self.cores and not {name, peer} & self.cut:
+                        self.cores[peer].receive(name, message)
+            if not busy and all(
+                c.consensus.applied_index == self.cluster.commit_index for c in self.cores.values()
+            ):
+                return
+        assert self.cluster.hold_commits or not busy, "the nodes do not come to rest"
+
+    def checkpoint(self, name: str) -> None:
+        """Carry out the disk work of a node."""
+        core = self.cores[name]
+        for work in core.disk_work:
+            core.checkpoints.write(work)
+            core.checkpoint_done(work)
+        core.disk_work.clear()
+
+    def submit(self, name: str, command: Command) -> Told:
+        told = Told()
+        self.cores[name].submit(command, told.outcomes.append)
+        return told
+
+    def worker(self, name: str, session: str, capacity: int = 1) -> Told:
+        """A worker's stream at a node."""
+        told = Told()
+        hello = Hello(key(session), session, ("default",), capacity, (), 0, ())
+        self.cores[name].open_session(hello, told.messages.append)
+        return told
