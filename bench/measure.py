@@ -87,12 +87,19 @@ class CpuTime:
         }
         self._before = {name: _cpu_s(pids) for name, pids in self._groups.items()}
 
-    def since(self) -> str:
-        """In words."""
-        if not Path("/proc/self/stat").exists():
-            return ""
-        spent = {name: _cpu_s(pids) - self._before[name] for name, pids in self._groups.items()}
-        return "CPU seconds: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent.items())
+    def spent(self) -> dict[str, float]:
+        """Seconds by group."""
+        return {name: _cpu_s(pids) - self._before[name] for name, pids in self._groups.items()}
+
+
+def cpu_figure(what: str, rounds: Sequence[dict[str, float]], jobs: int) -> list[Figure]:
+    """CPU time a job costs, all processes together, as the median of rounds; nothing where it is unknown."""
+    totals = sorted(rounds, key=lambda spent: sum(spent.values()))
+    middle = totals[len(totals) // 2]
+    if not sum(middle.values()):
+        return []
+    shares = ", ".join(f"{name} {seconds / jobs * 1e6:.0f}" for name, seconds in middle.items())
+    return [Figure(f"CPU time a job, {what}", sum(middle.values()) / jobs * 1e6, "us", None, shares)]
 
 
 def _pids(processes: Sequence[Process]) -> list[int]:

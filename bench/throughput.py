@@ -3,7 +3,7 @@
 import statistics
 import time
 
-from bench.measure import ARGUMENTS, CpuTime, Figure, Size, cluster_with_workers, in_words
+from bench.measure import ARGUMENTS, CpuTime, Figure, Size, cluster_with_workers, cpu_figure, in_words
 from orchestrix_raft import Client
 from orchestrix_raft.testing import LocalCluster, eventually
 
@@ -13,22 +13,26 @@ LOOK_S = 0.02
 
 def measure(size: Size) -> list[Figure]:
     """On three nodes, and on one."""
-    return [_figure(nodes, size) for nodes in (3, 1)]
+    return [figure for nodes in (3, 1) for figure in _figures(nodes, size)]
 
 
-def _figure(nodes: int, size: Size) -> Figure:
+def _figures(nodes: int, size: Size) -> list[Figure]:
     with cluster_with_workers(nodes) as cluster, Client(cluster.servers) as client:
         _round(client, min(2_000, size.jobs), 0)
         done = min(2_000, size.jobs)
-        rates = []
+        rates, spent = [], []
         for _ in range(size.rounds):
             cpu = CpuTime(cluster)
             rates.append(_round(client, size.jobs, done))
+            spent.append(cpu.spent())
             done += size.jobs
         _nothing_left(cluster)
-        where = "one node" if nodes == 1 else f"{nodes} nodes"
-        note = f"{size.jobs:,} no-op jobs a round; rounds: {in_words(rates)}; {cpu.since()} in the last"
-        return Figure(f"end to end, {where}", statistics.median(rates), "jobs/s", TARGETS[nodes], note)
+    where = "one node" if nodes == 1 else f"{nodes} nodes"
+    note = f"{size.jobs:,} no-op jobs a round; rounds: {in_words(rates)}"
+    return [
+        Figure(f"end to end, {where}", statistics.median(rates), "jobs/s", TARGETS[nodes], note),
+        *cpu_figure(f"end to end, {where}", spent, size.jobs),
+    ]
 
 
 def _round(client: Client, jobs: int, before: int) -> float:

@@ -5,6 +5,7 @@ cheap for programs that need only a part of it.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from orchestrix_raft.version import VERSION as __version__
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from orchestrix_raft.wire.transport import TlsFiles
     from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Retry
     from orchestrix_raft.worker.worker import Worker
+
+# gRPC reads it when it is imported.  Unset, it writes a line to stderr for every connection that a server
+# closes, which is daily life here.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 _ERRORS = "orchestrix_raft.wire.errors"
 _MODEL = "orchestrix_raft.client.model"

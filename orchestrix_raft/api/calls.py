@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, abort
+from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, abort, invalid
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.wire.services import Service
 
@@ -21,7 +22,8 @@ def handlers(service: Service, methods: Mapping[str, Unary | Stream]) -> Handler
     """Handlers for all methods of `service`; a method without one is an error of the program.
 
     A unary method takes the request and returns the response; a streaming one takes the context and reads
-    and writes itself.  Both refuse by raising `Refusal` or `UnknownOutcome`.
+    and writes itself.  Both refuse by raising `Refusal` or `UnknownOutcome`.  Bytes that are no message of
+    the method are refused here.
     """
     if service.methods.keys() != methods.keys():
         raise LookupError(f"{service.name}: {sorted(service.methods.keys() ^ methods.keys())} not matched")
@@ -33,19 +35,16 @@ def handlers(service: Service, methods: Mapping[str, Unary | Stream]) -> Handler
         if method.client_streams:
             table[name] = grpc.stream_stream_rpc_method_handler(_stream(serve), read, write)
         else:
-            table[name] = grpc.unary_unary_rpc_method_handler(_unary(serve), read, write)
+            table[name] = grpc.unary_unary_rpc_method_handler(_unary(serve, read), None, write)
     return grpc.method_handlers_generic_handler(service.name, table)
 
 
-def _unary(serve: Unary) -> Any:
-    async def call(request: Any, context: Context) -> Any:
+def _unary(serve: Unary, read: Callable[[bytes], Any]) -> Any:
+    async def call(data: bytes, context: Context) -> Any:
         try:
-            return await serve(request)
-        except (Refusal, UnknownOutcome) as error:
-            await abort(context, error)
-        except Exception:  # the boundary: the caller gets INTERNAL, the operator the stack
-            _log.exception("a call failed")
-            await abort(context, Refusal(_INTERNAL))
+            return await serve(read(data))
+        except Exception as error:  # the boundary: whatever it is, the caller gets a status
+            await _answer(context, error)
 
     return call
 
@@ -54,10 +53,19 @@ def _stream(serve: Stream) -> Any:
     async def call(_requests: Any, context: Context) -> None:
         try:
             await serve(context)
-        except (Refusal, UnknownOutcome) as error:
-            await abort(context, error)
-        except Exception:  # the boundary, as above
-            _log.exception("a stream failed")
-            await abort(context, Refusal(_INTERNAL))
+        except Exception as error:  # the boundary, as above
+            await _answer(context, error)
 
     return call
+
+
+async def _answer(context: Context, error: Exception) -> NoReturn:
+    """End the call.  For what is nobody's refusal the caller gets INTERNAL, the operator the stack."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]  # of a stream that works in several tasks
+    if isinstance(error, Refusal | UnknownOutcome):
+        await abort(context, error)
+    if isinstance(error, DecodeError):
+        await abort(context, invalid("MALFORMED_MESSAGE", f"the bytes are no message of this call: {error}"))
+    _log.error("a call failed", exc_info=error)
+    await abort(context, Refusal(_INTERNAL))

@@ -54,18 +54,20 @@ def status(
 
 
 def ask(servers: tuple[str, ...], tls: TlsFiles | None) -> tuple[ClusterStatus, list[Silent]]:
-    """The answer of the first node that is in touch with a leader, else of the one that is furthest on, and
-    the servers that gave none.  Failure when nobody answers."""
+    """The best informed answer, and the servers that gave none.  Failure when nobody answers."""
     answers, silent = asyncio.run(_ask_all(servers, tls))
-    for answer in answers:
-        if answer.leader and not answer.stale:
-            return answer, silent
     if answers:
-        return max(answers, key=lambda answer: answer.applied_index), silent
+        return max(answers, key=_standing), silent
     whole = "; ".join(f"{one.server}: {one.error}" for one in silent)
     raise Failure(
         f"no node answered ({whole}): start one with `orchestrix-raft node`, or name others with --servers"
     )
+
+
+def _standing(answer: ClusterStatus) -> tuple[bool, bool, int]:
+    """In touch with a leader, the leader itself (it hears of every node at once), furthest on."""
+    in_touch = bool(answer.leader) and not answer.stale
+    return in_touch, in_touch and answer.answered_by == answer.leader, answer.applied_index
 
 
 async def _ask_all(

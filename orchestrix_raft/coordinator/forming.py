@@ -120,7 +120,10 @@ class Forming:
         if hello.cluster_id:
             self._saw_cluster(hello)
         elif hello.address in self._peers and hello.address != self._me.address:
-            self._seen[hello.address] = hello
+            known = self._seen.get(hello.address)
+            late = known is not None and known.promised and not hello.promised
+            if known is None or not late or known.disk_id != hello.disk_id:  # a promise is never taken back
+                self._seen[hello.address] = hello
         elif self._me.address in hello.peers and not self._joining:
             self._stranger = self._lists_differ(hello)
 

@@ -101,6 +101,7 @@ class PeerLink(Generic[M]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: list[socket.socket] = []
         self._sweeper: asyncio.TimerHandle | None = None
+        self._announcing: asyncio.Handle | None = None
         self._swept_at = clock()
 
     # ---- life ------------------------------------------------------------------------------------------
@@ -132,8 +133,9 @@ class PeerLink(Generic[M]):
 
     async def close(self) -> None:
         """Close every connection; hooks are not called any more for what ends by this."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for timer in (self._sweeper, self._announcing):
+            if timer is not None:
+                timer.cancel()
         self._peers.clear()
         self._dialling.clear()
         waiting = list(self._tasks)
@@ -210,7 +212,13 @@ class PeerLink(Generic[M]):
         return dict(self._problems)
 
     def announce(self) -> None:
-        """This node's Hello has changed: say it to everybody, and judge everybody anew."""
+        """This node's Hello has changed: say it to everybody, and judge everybody anew, in a moment: the
+        caller may be a hook that judges one of them just now."""
+        if self._announcing is None:
+            self._announcing = asyncio.get_running_loop().call_soon(self._announce)
+
+    def _announce(self) -> None:
+        self._announcing = None
         for connection in list(self._peers.values()):
             if connection.hello is not None and not connection.over:
                 self._judge(connection, connection.hello)
@@ -352,7 +360,7 @@ class PeerLink(Generic[M]):
     # ---- deciding --------------------------------------------------------------------------------------
 
     def _judge(self, connection: Connection[M], greeting: Hello) -> None:
-        connection.hello = greeting  # first: the hook may announce, which judges every connection anew
+        connection.hello = greeting
         verdict = self._hooks.on_hello(greeting)
         if connection.over:
             return

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from orchestrix_raft.consensus.port import Refused, SafetyFault
+from orchestrix_raft.consensus.port import Refused
 from orchestrix_raft.coordinator import queries
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
@@ -32,7 +32,7 @@ from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
-from orchestrix_raft.storage.port import LocalStore, StorageError
+from orchestrix_raft.storage.port import LocalStore
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +85,9 @@ class Node:
             return
         try:
             more = self.core.step()
-        except (SafetyFault, StorageError) as fault:
-            self._fail(fault)
-            return
-        except Exception as error:
-            # An error here leaves the core between two states: the node must stop, not go on guessing.
+        except (
+            Exception
+        ) as error:  # of any kind: it leaves the core between two states, so the node must stop
             self._fail(error)
             return
         self._carry()
@@ -177,25 +175,28 @@ class Node:
 
     def peer_connected(self, node_id: str, disk_id: str) -> None:
         """A member's connection is up."""
-        if not self._closed:
-            self.core.connected(node_id, disk_id)
-            self.schedule()
+        self._tell(lambda: self.core.connected(node_id, disk_id))
 
     def peer_disconnected(self, node_id: str) -> None:
         """It is gone."""
-        if not self._closed:
-            self.core.disconnected(node_id)
-            self.schedule()
+        self._tell(lambda: self.core.disconnected(node_id))
 
     def peer_messages(self, node_id: str, messages: list[PeerMessage]) -> None:
         """One frame's worth of messages."""
+
+        def say() -> None:
+            for message in messages:
+                self.core.receive(node_id, message)
+
+        self._tell(say)
+
+    def _tell(self, say: Callable[[], None]) -> None:
         if self._closed:
             return
         try:
-            for message in messages:
-                self.core.receive(node_id, message)
-        except (SafetyFault, StorageError) as fault:
-            self._fail(fault)
+            say()
+        except Exception as error:  # of any kind, as in a step
+            self._fail(error)
             return
         self.schedule()
 

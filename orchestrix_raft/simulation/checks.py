@@ -193,6 +193,7 @@ class Checker:
 
     def settled(self, nodes: list[SimNode], clients: list[SimClient]) -> str:
         """What is still missing before the world is at rest; "" when it is."""
+        nodes = [node for node in nodes if not node.lost]
         if sum(node.leads for node in nodes) != 1:
             return "no single leader"
         positions = {node.core.consensus.applied_index if node.core else -1 for node in nodes}
@@ -203,6 +204,9 @@ class Checker:
         alive = list(self.shadow.state.jobs.values())
         if alive:
             return f"{len(alive)} jobs are not finished, e.g. {alive[0]}"
+        for worker in self.workers:
+            if worker.busy:
+                return f"{worker.name} has handlers that run or results that are not acknowledged"
         return self._left_over(nodes)
 
     def _left_over(self, nodes: list[SimNode]) -> str:
@@ -234,6 +238,8 @@ class Checker:
             self.violation("a node left in good order and was not told that it may go")
         for node in nodes:
             core = node.core
+            if node.lost:
+                continue
             if core is None:
                 self.violation(f"{node.name} is down at the end")
                 return

@@ -21,8 +21,14 @@ class SimClient:
     """One client process; it never dies, its nodes do."""
 
     def __init__(
-        self, world: World, name: str, nodes: list[SimNode], violation: Callable[[str], None]
+        self,
+        world: World,
+        name: str,
+        nodes: list[SimNode],
+        told: list[tuple[bytes, int]],
+        violation: Callable[[str], None],
     ) -> None:
+        """`told`: (job id, index) of what clients were told exists, newest last; all clients share it."""
         self.world = world
         self.name = name
         self.asked: dict[bytes, JobSpec] = {}
@@ -34,6 +40,7 @@ class SimClient:
         self.reads = 0
         self.waits = 0
         self._nodes = nodes
+        self._told = told
         self._violation = violation
         self._open = 0
         self._again: set[bytes] = set()  # job ids used in more than one call
@@ -82,8 +89,9 @@ class SimClient:
             self._violation(f"enqueue answered {done.result!r}")
             return
         for position, spec in enumerate(jobs):
-            if position not in rejected:
-                self.acknowledged.setdefault(spec.job_id, done.index)
+            if position not in rejected and spec.job_id not in self.acknowledged:
+                self.acknowledged[spec.job_id] = done.index
+                self._told.append((spec.job_id, done.index))
 
     def cancel(self) -> None:
         """Cancel one of its own jobs."""
@@ -120,9 +128,9 @@ class SimClient:
         acknowledgement.  It is answered or given up in time."""
         node = self._node()
         core = None if node is None else node.core
-        if node is None or core is None or not self.acknowledged:
+        if node is None or core is None or not self._told:
             return
-        job_id = self.world.rng.choice(list(self.acknowledged))
+        job_id, index = self._told[-1] if self.world.chance(0.7) else self.world.rng.choice(self._told)
         asked_at, late = self.world.now, core.limits.read_wait_s + 1.0
 
         def fresh(ok: bool) -> None:
@@ -138,7 +146,7 @@ class SimClient:
         if self.world.chance(0.5):
             node.act(lambda: core.reads.linearizable(core.now, fresh))
         else:
-            node.act(lambda: core.reads.at(self.acknowledged[job_id], core.now, fresh))
+            node.act(lambda: core.reads.at(index, core.now, fresh))
         node.poke()
 
     def wait(self) -> None:

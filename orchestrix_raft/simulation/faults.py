@@ -70,9 +70,13 @@ class Faults:
                 world.after(1.0 + world.some(rate), self._repeat(name, rate))
 
     def stop(self) -> None:
-        """No more, and repair everything."""
+        """No more, and repair everything; but now and then a machine is lost for good."""
         self._active = False
         self.network.heal()
+        if self.injected and len(self.nodes) > 2 and self._mix.leave == 0.0 and self.world.chance(0.3):
+            victim = self._victim()
+            victim.crash()
+            victim.lost = True
         for node in self.nodes:
             node.paused_until = 0.0
             node.disk.fuse = None

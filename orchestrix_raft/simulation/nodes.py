@@ -75,6 +75,7 @@ class SimNode:
         self.cluster: dict[str, SimNode] = {}
         self.snapshots = 0  # installed by processes that have ended
         self.farewells = 0  # asked for, and still without an answer when the process ended
+        self.lost = False  # the machine is gone for good
         self._leaving: Core | None = None
         self._pauses: list[tuple[float, float]] = []
         self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
@@ -94,7 +95,7 @@ class SimNode:
 
     def start(self) -> None:
         """Power on."""
-        if self.core is not None:
+        if self.core is not None or self.lost:
             return
         self.starts += 1
         rng = random.Random(self.world.rng.getrandbits(64))

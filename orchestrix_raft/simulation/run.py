@@ -18,7 +18,7 @@ from orchestrix_raft.simulation.world import World
 FAULTS_UNTIL_S = 50.0
 AT_LEAST_S = 60.0
 AT_MOST_S = 300.0  # by then everything must have come to rest
-JOBS = 220
+JOBS = 240
 
 
 class Totals(NamedTuple):
@@ -59,15 +59,14 @@ class Run:
         )
         beat_s = rng.choice((1.0, 3.0, 10.0))
         verdict = VerdictAfter(suspect_ms=int(beat_s * 2_000), dead_ms=int(beat_s * 3_000))
-        limits = CoreLimits(
-            checkpoint_s=rng.choice((0.5, 2.0, 5.0)), beats=BeatLimits(beat_s, verdict=verdict)
-        )
-        tail, chunk = rng.choice((20, 200, 10_000)), rng.choice((2_000, 262_144))
+        beats = BeatLimits(beat_s, verdict=verdict)
+        tail, chunk = rng.choice((20, 20, 200, 10_000)), rng.choice((2_000, 262_144))
         options = Options(tail_entries=tail, chunk_bytes=chunk)
         self.nodes: list[SimNode] = []
         self.workers: list[SimWorker] = []
         self.checker = Checker(self.world, self.workers, mix)
         for name in names:
+            limits = CoreLimits(checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats)
             node = SimNode(
                 self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied
             )
@@ -78,8 +77,9 @@ class Run:
         self.workers.extend(
             SimWorker(self.world, self.network, f"w{i + 1}", self.nodes, rng.randint(1, 8)) for i in range(3)
         )
+        told: list[tuple[bytes, int]] = []
         self.clients = [
-            SimClient(self.world, f"c{i + 1}", self.nodes, self.checker.violation) for i in range(2)
+            SimClient(self.world, f"c{i + 1}", self.nodes, told, self.checker.violation) for i in range(2)
         ]
         for node in self.nodes:
             node.start()
@@ -136,7 +136,7 @@ class Run:
         return Totals(
             1,
             int(self.world.now),
-            sum(len(client.asked) for client in self.clients),
+            sum(len(client.asked) + len(client.refused) for client in self.clients),
             self.checker.entries,
             len(self.checker.leaders),
             sum(self.faults.injected.values()),

@@ -24,6 +24,7 @@ CLOSED_MARKER = "CLOSED"
 
 _COUNTERS = struct.Struct(">IIQQ")
 _NUMBER = struct.Struct(">I")
+_NUMBER_MAX = (1 << 32) - 1
 _TIME = struct.Struct(">Q")
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -123,7 +124,8 @@ class LmdbLocalStore:
     def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
         found: list[tuple[int, LogLine]] = []
         with lmdb_errors(self._path), self._env.begin(db=self._lines) as txn, txn.cursor() as cursor:
-            placed = cursor.set_range(job_id + _NUMBER.pack(max(after, 0) + 1))
+            first = max(after, 0) + 1
+            placed = first <= _NUMBER_MAX and cursor.set_range(job_id + _NUMBER.pack(first))
             while placed and len(found) < limit and cursor.key()[: -_NUMBER.size] == job_id:
                 found.append((int.from_bytes(cursor.key()[-_NUMBER.size :]), self._parse(cursor.value())))
                 placed = cursor.next()

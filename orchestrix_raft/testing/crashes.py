@@ -12,7 +12,7 @@ from orchestrix_raft.testing.waiting import eventually
 STEADY_JOBS: Final = 200  # starts in a row before the next kill, and after the last
 LONG_EVERY: Final = 20  # one job of so many ...
 LONG_S: Final = 2.0  # ... takes this long: it runs while the leader dies
-WINDOW_S: Final = 15.0  # after a kill; the pause is looked for here
+WINDOW_S: Final = 15.0  # after the last kill; the pause is looked for here, or until the next kill
 
 
 class Crashes(NamedTuple):
@@ -46,7 +46,11 @@ def kill_leaders(cluster: LocalCluster, ledger: Ledger, *, kills: int, per_s: fl
             cluster.await_healthy()
         _await_more(ledger, "jobs start to the end")
     lines = ledger.lines()
-    failovers_s = [longest_pause(lines, at_s, WINDOW_S)[1] - at_s for at_s in killed_at_s]
+    ends_s = [*killed_at_s[1:], killed_at_s[-1] + WINDOW_S]
+    failovers_s = [
+        longest_pause(lines, at_s, end_s - at_s)[1] - at_s
+        for at_s, end_s in zip(killed_at_s, ends_s, strict=True)
+    ]
     return Crashes(load, failovers_s)
 
 

@@ -50,7 +50,9 @@ WELCOME_S: Final = 8.0  # a node waits 5 s for a leader; one that needs longer i
 DRAIN_S: Final = 30.0  # for handlers to end by themselves
 STOP_S: Final = 5.0  # for handlers that were told to end
 LAST_WORDS_S: Final = 5.0  # for acknowledgements, and for the answer to Goodbye
-RECONNECT_S: Final = (0.05, 1.0)  # at once, but not all workers of a dead node in the same instant
+RECONNECT_S: Final = 0.05  # at least, so that a fault does not become a busy loop
+RECONNECT_SPREAD_S: Final = 0.25  # so that not all workers of a dead node come in the same instant ...
+RECONNECT_MAX_S: Final = 1.0  # ... doubled with each round over all servers, up to this
 
 _REFUSED: Final = frozenset(
     {
@@ -83,6 +85,7 @@ class Shell:
         self._core = SessionCore(settings, lambda: os.urandom(16))
         self._observations = Observations(self._observe_soon)
         self._runner = Runner(settings.name, handlers, settings.capacity, self._observations, self._ended)
+        self._failures = 0  # streams in a row that were not welcomed
         self._current: Stream | None = None
         self._streams: dict[Stream, asyncio.Task[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -133,7 +136,9 @@ class Shell:
             finally:
                 moved.cancel()
             if not stream.moved.is_set():
-                await asyncio.sleep(self._draw.uniform(*RECONNECT_S))
+                rounds = min(self._failures // len(self._servers), 8)
+                spread_s = min(RECONNECT_MAX_S, RECONNECT_SPREAD_S * 2.0**rounds)
+                await asyncio.sleep(self._draw.uniform(RECONNECT_S, spread_s))
 
     async def _run_stream(self, stream: Stream) -> str:
         """Runs it to its end and returns why it ended."""
@@ -152,6 +157,7 @@ class Shell:
                 self._current = None
                 self._core.closed()
                 self._arm()
+        self._failures = 0 if stream.welcomed else self._failures + 1
         if not stream.welcomed:
             self._servers.failed(stream.address)
         _log.info("%s: the stream ended: %s", stream.address, why)

@@ -95,6 +95,13 @@ def test_lines_are_read_in_pages(bench: Bench) -> None:
     assert words(store, JOB, 0, 0) == []
 
 
+def test_after_the_greatest_number_there_are_no_lines(bench: Bench) -> None:
+    """A caller may ask for any 32-bit number."""
+    store = bench.open()
+    store.append_lines({JOB: said("a"), OTHER: said("b")}, 1_000)
+    assert store.lines(JOB, (1 << 32) - 1, 10) == []
+
+
 def test_lines_are_there_after_closing_and_opening(bench: Bench) -> None:
     store = bench.open()
     store.append_lines({JOB: said("a")}, 10)

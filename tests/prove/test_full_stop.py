@@ -17,7 +17,11 @@ TIMES = 5
 def await_more(load: Load, jobs: int) -> None:
     """Wait for so many further acknowledged jobs."""
     enough = len(load.acknowledged) + jobs
-    eventually(lambda: len(load.acknowledged) >= enough, f"{jobs} more jobs are acknowledged", 60.0)
+
+    def reached() -> bool:
+        return len(load.acknowledged) >= enough
+
+    eventually(reached, f"{jobs} more jobs are acknowledged", 60.0)
 
 
 @pytest.mark.timeout(600)
@@ -31,10 +35,7 @@ def test_nothing_acknowledged_is_lost_when_all_nodes_die_at_once(
         )
     with Load(cluster.servers, 200.0, job_number) as load:
         for _ in range(TIMES):
-            known = len(load.acknowledged)
-            eventually(
-                lambda least=known + 400: len(load.acknowledged) > least, "jobs are acknowledged", 60.0
-            )
+            await_more(load, 400)
             cluster.kill_nodes(range(3))
             for number in range(3):
                 cluster.start_node(number)

@@ -1,6 +1,8 @@
 """A node that was away gets 1,000 entries from the log, 50,000 as a snapshot; then it equals the others."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +10,16 @@ from orchestrix_raft import AsyncClient
 from orchestrix_raft.testing import LocalCluster, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-STREAMS = 4  # callers; each call that finds the log idle is an entry of its own
+CALLERS = 8  # each with a client of its own, so that their jobs do not share entries
 SNAPSHOT_LINE = "installed snapshot"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    """Three nodes that put as few commands as possible into one entry: the point here is their number."""
+    options = {"--in-flight-entries": "32"}
+    with LocalCluster(nodes=3, data_dir=tmp_path / "cluster", options=options) as cluster:
+        yield cluster
 
 
 def write_entries(cluster: LocalCluster, leader: int, entries: int) -> int:
@@ -20,14 +30,14 @@ def write_entries(cluster: LocalCluster, leader: int, entries: int) -> int:
         assert answer is not None
         return answer.commit_index
 
-    async def call(client: AsyncClient, until: int) -> None:
-        while index() < until:
-            for _ in range(200):
-                await client.enqueue("noop", {"x": "x" * 100}, queue="parked")
+    async def call(until: int) -> None:
+        async with AsyncClient(cluster.addresses[leader]) as client:
+            while index() < until:
+                for _ in range(200):
+                    await client.enqueue("noop", {"x": "x" * 100}, queue="parked")
 
     async def write() -> None:
-        async with AsyncClient(cluster.addresses[leader]) as client:
-            await asyncio.gather(*(call(client, begin + entries) for _ in range(STREAMS)))
+        await asyncio.gather(*(call(begin + entries) for _ in range(CALLERS)))
 
     begin = index()
     asyncio.run(write())

@@ -288,10 +288,3 @@ def test_history_gives_one_line_an_attempt_with_reason_and_error(client: Recordi
     assert out.count("\n") == 2
     (attempt,) = json.loads(run("jobs", "history", JOB_ID, "--json").out)["attempts"]
     assert attempt["error"].startswith("ValueError: no\n")
-
-
-def test_transfer_names_the_new_leader(client: RecordingClient, run: Any) -> None:
-    client.answers["transfer_leadership"] = "n2"
-    assert run("cluster", "transfer").out == "leadership goes to n2\n"
-    assert run("cluster", "transfer", "n2", "--json").out == '{\n  "target": "n2"\n}\n'
-    assert [call[1] for call in client.calls] == [("",), ("n2",)]

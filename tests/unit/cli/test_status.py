@@ -103,10 +103,31 @@ def test_a_node_in_touch_with_a_leader_is_believed_over_one_that_is_not(
     cluster |= {
         "a:1": _status(leader="", applied_index=99),
         "b:2": _status(stale=True),
-        "c:3": _status(answered_by="n3"),
+        "c:3": _status(answered_by="n3", applied_index=2),
     }
     document = json.loads(run("status", "--json", "--servers", "a:1,b:2,c:3").out)
     assert document["answered_by"] == "n3"
+
+
+def test_the_leader_is_believed_over_its_followers(cluster: dict[str, Any], run: Any) -> None:
+    cluster |= {"a:1": _status(answered_by="n2", applied_index=99), "b:2": _status(answered_by="n1")}
+    document = json.loads(run("status", "--json", "--servers", "a:1,b:2").out)
+    assert document["answered_by"] == "n1"
+
+
+def test_transfer_is_asked_of_the_leader(client: Any, run: Any) -> None:
+    client.answers |= {"status": _status(), "transfer_leadership": "n2"}
+    assert run("cluster", "transfer", "--servers", "b:2").out == "leadership goes to n2\n"
+    assert client.servers == ("a:1",)
+    assert run("cluster", "transfer", "n2", "--json").out == '{\n  "target": "n2"\n}\n'
+    assert [args for name, args, _ in client.calls if name == "transfer_leadership"] == [("",), ("n2",)]
+
+
+def test_without_a_leader_there_is_nothing_to_transfer(client: Any, run: Any) -> None:
+    client.answers["status"] = _status(leader="")
+    done = run("cluster", "transfer")
+    assert (done.code, done.out) == (1, "")
+    assert "there is no leader to hand over" in done.err
 
 
 def test_without_a_leader_the_node_that_is_furthest_on_is_shown_and_the_lack_is_told(

@@ -38,7 +38,7 @@ class Cores:
             for other in names:
                 if name != other:
                     self.cores[name].connected(other, f"disk-{other}")
-        self.run()
+        self.run(0.25)
 
     def __getitem__(self, name: str) -> Core:
         return self.cores[name]

@@ -78,6 +78,15 @@ def test_the_id_is_a_hash_of_the_sorted_list() -> None:
     assert found([N1, N2]).cluster_id != found([N1, N2, N3]).cluster_id
 
 
+def test_a_hello_from_before_the_promise_that_arrives_late_changes_nothing() -> None:
+    """Hellos of two connections may overtake each other; a promise is never taken back."""
+    forming = Forming(N1, PEERS, promised=found([N1, N2, N3]))
+    for founder in (N2, N3):
+        forming.saw(hello(founder, forming.promised_id))
+        forming.saw(hello(founder))
+    assert isinstance(forming.result, Formed)
+
+
 def test_different_lists_give_one_line_that_names_both_and_heal() -> None:
     forming = Forming(N1, PEERS)
     forming.saw(hello(N2, peers=("h1:1", "h2:1")))

@@ -34,7 +34,8 @@ from tests.unit.api.fake_node import FakeNode, FakeSession, refuse, serving
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses between connections, and a short end."""
-    monkeypatch.setattr(shell, "RECONNECT_S", (0.0, 0.0))
+    monkeypatch.setattr(shell, "RECONNECT_S", 0.0)
+    monkeypatch.setattr(shell, "RECONNECT_SPREAD_S", 0.0)
     monkeypatch.setattr(shell, "OBSERVE_S", 0.005)
 
 

@@ -1,0 +1,32 @@
+"""Whole clusters under faults: a fixed set of seeds over every mix, and the promise that a seed replays."""
+
+import pytest
+
+from orchestrix_raft.simulation.faults import MIXES
+from orchestrix_raft.simulation.run import Run
+
+SEEDS = 27  # three for each mix; `python -m orchestrix_raft.simulation --seeds N` runs more
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_cluster_keeps_its_promises(seed: int) -> None:
+    mix = list(MIXES)[seed % len(MIXES)]
+    run = Run(seed, mix)
+    try:
+        totals = run.go()
+    except BaseException as broken:
+        broken.add_note(f"replay: python -m orchestrix_raft.simulation --seed {seed} --mix {mix}")
+        raise
+    assert totals.virtual_s >= 60
+    assert totals.jobs >= 200
+    if mix not in ("calm", "rolling"):
+        assert totals.faults >= 2
+
+
+def test_a_seed_is_the_same_story_every_time() -> None:
+    def story() -> tuple[int, bytes, list[str]]:
+        run = Run(8, "full", story=True)
+        run.go()
+        return run.world.events, run.checker.shadow.state.digest, run.world.story or []
+
+    assert story() == story()

@@ -1,0 +1,191 @@
+"""Listings and status: pages that miss nothing and repeat nothing while the state moves on."""
+
+import pytest
+
+from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator.port import Page
+from orchestrix_raft.coordinator.queries import Listing, attempts, status, view
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.report import Completed, Failed
+from orchestrix_raft.machine.commands import CancelJobs, Enqueue, NodeHealthChanged, Report
+from tests.scenarios.driver import WALL_START_MS, job, key, name_of
+from tests.unit.coordinator.bench import Cores
+
+EVERY = frozenset[JobState]()
+
+
+def ids(page: Page) -> list[str]:
+    return [name_of(one.job.spec.job_id) for one in page.jobs]
+
+
+def page_of(cores: Cores, limit: int = 10, cursor: bytes = b"", **wanted: object) -> Page:
+    listing = listing_of(cores, limit, cursor, **wanted)
+    while not listing.slice():
+        pass
+    return listing.page()
+
+
+def listing_of(cores: Cores, limit: int, cursor: bytes = b"", **wanted: object) -> Listing:
+    given: dict[str, object] = {"states": EVERY, "queue": "", "job_type": "", **wanted}
+    return Listing(cores["n1"], limit=limit, cursor=cursor, **given)  # type: ignore[arg-type]
+
+
+def all_pages(cores: Cores, limit: int, **wanted: object) -> list[str]:
+    found: list[str] = []
+    cursor = b""
+    while True:
+        page = page_of(cores, limit, cursor, **wanted)
+        found += ids(page)
+        assert len(page.jobs) <= limit
+        if not page.cursor:
+            return found
+        assert Listing.check(page.cursor) is None
+        cursor = page.cursor
+
+
+@pytest.fixture
+def cores() -> Cores:
+    """Jobs a..f enqueued a second apart; b, d and f cancelled in the order f, b, d."""
+    cores = Cores()
+    for name in "abcdef":
+        cores.submit("n1", Enqueue((job(name, queue="mail" if name in "ab" else "default"),)))
+        cores.run(1.0)
+    for name in "fbd":
+        cores.submit("n1", CancelJobs(b"", (key(name),), "why"))
+        cores.run(1.0)
+    return cores
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6, 7])
+def test_pages_show_every_job_once_live_ones_first_newest_first(cores: Cores, limit: int) -> None:
+    assert all_pages(cores, limit) == ["e", "c", "a", "d", "b", "f"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10])
+def test_filters_hold_on_every_page(cores: Cores, limit: int) -> None:
+    assert all_pages(cores, limit, states=frozenset({JobState.CANCELLED})) == ["d", "b", "f"]
+    assert all_pages(cores, limit, states=frozenset({JobState.PENDING})) == ["e", "c", "a"]
+    assert all_pages(cores, limit, queue="mail") == ["a", "b"]
+    assert all_pages(cores, limit, job_type="other") == []
+    assert all_pages(cores, limit, states=frozenset({JobState.DEAD})) == []
+
+
+def test_a_listing_survives_a_checkpoint(cores: Cores) -> None:
+    cores.run(6.0)
+    cores.checkpoint("n1")
+    cores.submit("n1", CancelJobs(b"", (key("a"),), "why"))
+    cores.run()
+    assert all_pages(cores, 2) == ["e", "c", "a", "d", "b", "f"]
+
+
+def test_a_job_that_ends_while_a_page_is_made_hides_none_of_the_others(
+    cores: Cores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "SLICE", 10)
+    for number in range(10):
+        cores.submit("n1", Enqueue((job(f"x{number}"),)))
+    cores.run()
+    before = set(all_pages(cores, 100))
+    listing = listing_of(cores, 3)
+    assert not listing.slice()
+    cores.submit("n1", CancelJobs(b"", (key("x9"),), "why"))
+    cores.run()
+    while not listing.slice():
+        pass
+    page = listing.page()
+    seen = ids(page)
+    while page.cursor:
+        page = page_of(cores, 3, page.cursor)
+        seen += ids(page)
+    assert set(seen) == before
+    assert len(seen) == len(set(seen))
+
+
+def test_a_strange_cursor_is_refused() -> None:
+    assert Listing.check(b"") is None
+    for cursor in (b"L", b"X" + b"\0" * 24, b"F" + b"\0" * 25):
+        refused = Listing.check(cursor)
+        assert refused is not None
+        assert refused.reason == "CURSOR_INVALID"
+
+
+def test_attempts_are_those_of_the_job_alone_oldest_first() -> None:
+    cores = Cores()
+    cores.worker("n1", "w", capacity=2)
+    cores.submit("n1", Enqueue((job("a"), job("a+"))))
+    cores.run()
+    core = cores["n1"]
+    for _ in range(2):
+        token = core.machine.state.jobs[key("a")].token
+        cores.submit("n1", Report(key("w"), (Failed(key("a"), token, "boom", 0, 1, retry_in_ms=0),)))
+        cores.run(0.5)
+    other = core.machine.state.jobs[key("a+")].token
+    cores.submit("n1", Report(key("w"), (Completed(key("a+"), other, b"1", 0, 1),)))
+    cores.run()
+    assert [(one.attempt, one.error) for one in attempts(core, key("a"))] == [(1, "boom"), (2, "boom")]
+    assert len(attempts(core, key("a+"))) == 1
+    assert attempts(core, key("nobody")) == []
+    assert limits.ATTEMPTS_KEPT >= 2
+
+
+def test_when_a_waiting_job_is_due_is_shown_in_wall_time() -> None:
+    cores = Cores()
+    due = WALL_START_MS + 90_000
+    cores.submit("n1", Enqueue((job("at", run_at_ms=due), job("in", delay_ms=5_000), job("now"))))
+    cores.run()
+    core = cores["n1"]
+    jobs = core.machine.state.jobs
+    assert view(core, jobs[key("at")]).scheduled_ms == due
+    assert view(core, jobs[key("in")]).scheduled_ms == core.machine.state.wall_ms + 5_000
+    assert view(core, jobs[key("now")]).scheduled_ms == 0
+
+
+# ---- status
+
+
+def test_status_counts_jobs_queues_and_sessions(cores: Cores) -> None:
+    cores.worker("n1", "w")
+    cores.run()
+    shown = status(cores["n1"], "cluster")
+    assert (shown.leader, shown.answered_by, shown.cluster_id) == ("n1", "n1", "cluster")
+    assert shown.jobs[JobState.CANCELLED] == 3
+    assert shown.jobs[JobState.DISPATCHED] == 1
+    default = next(queue for queue in shown.queues if queue.name == "default")
+    assert (default.scheduled, default.pending, default.dispatched, default.running) == (0, 1, 1, 0)
+    assert [session.name for session in shown.sessions] == ["w"]
+    assert shown.problems == []
+    assert not shown.stale
+
+
+def test_status_names_who_leads_who_follows_and_who_does_not_answer() -> None:
+    cores = Cores(3)
+    cores.run(1.0)
+    cores["n1"].disconnected("n3")
+    state = cores["n1"].machine.state
+    suspect = NodeHealthChanged("n2", state.nodes["n2"].incarnation, Health.SUSPECT)
+    cores.submit("n1", suspect)
+    cores["n1"].step()
+    shown = status(cores["n1"], "cluster")
+    assert [(node.node_id, node.role) for node in shown.nodes] == [
+        ("n1", "leader"),
+        ("n2", "follower"),
+        ("n3", "unreachable"),
+    ]
+    assert any("n2" in problem and "suspect" in problem for problem in shown.problems)
+    assert any("n3" in problem and "does not answer" in problem for problem in shown.problems)
+
+
+def test_status_says_what_is_wrong_without_a_leader_or_without_workers(cores: Cores) -> None:
+    assert any("no worker is connected" in problem for problem in status(cores["n1"], "c").problems)
+    cores.cluster.depose()
+    cores.run()
+    shown = status(cores["n1"], "c")
+    assert shown.stale
+    assert any("no leader" in problem for problem in shown.problems)
+
+
+def test_a_diverged_replica_is_named(cores: Cores) -> None:
+    cores["n1"].digests.divergent["n9"] = 128
+    assert any("n9" in problem and "128" in problem for problem in status(cores["n1"], "c").problems)
