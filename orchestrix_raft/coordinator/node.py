@@ -65,7 +65,6 @@ class Node:
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
         core.carry = self._carry_messages
         self._leader: str | None = None  # as logged last
-        self.loop_lag_s = 0.0  # how late the newest timer was: what long work on the loop costs everybody
 
     # ---- driving the core ----------------------------------------------------------------------------
 
@@ -146,7 +145,6 @@ class Node:
 
     def _wake(self) -> None:
         self._timer = None
-        self.loop_lag_s = max(0.0, time.monotonic() - self._timer_at)
         self._step()
 
     def _write(self, work: CheckpointWork) -> None:

@@ -1,4 +1,4 @@
-"""TLS for both ports of a node, from one certificate, one key and one authority.
+"""TLS of the peer link, from one certificate, one key and one authority; the API uses the same files.
 
 The peer link is mutual: each side must show a certificate of the authority before a byte of the protocol
 is read.  Whatever is wrong with the files is said in one line at the start, not at the first connection.
@@ -7,8 +7,6 @@ is read.  Whatever is wrong with the files is said in one line at the start, not
 import ssl
 from pathlib import Path
 from typing import NamedTuple, NoReturn
-
-import grpc
 
 _HANDSHAKE_ROUNDS = 10  # more than any handshake takes
 
@@ -48,23 +46,6 @@ def peer_tls(files: TlsFiles) -> PeerTls:
             raise TlsError(f"{files.ca} holds no certificate in PEM form ({_word(error)})") from error
     _shake_hands_with_oneself(PeerTls(dialling, accepting), files)
     return PeerTls(dialling, accepting)
-
-
-def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """For the API port: callers verify the node; they authenticate by token, a certificate is not asked."""
-    pair = (_read(files.key), _read(files.cert))
-    return grpc.ssl_server_credentials([pair])
-
-
-def channel_credentials(
-    ca: Path, cert: Path | None = None, key: Path | None = None
-) -> grpc.ChannelCredentials:
-    """For calling the API port of a node."""
-    return grpc.ssl_channel_credentials(
-        root_certificates=_read(ca),
-        private_key=_read(key) if key else None,
-        certificate_chain=_read(cert) if cert else None,
-    )
 
 
 def _read(path: Path) -> bytes:

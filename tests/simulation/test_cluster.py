@@ -14,7 +14,7 @@ def test_a_cluster_keeps_its_promises(seed: int) -> None:
     run = Run(seed, mix)
     try:
         totals = run.go()
-    except BaseException as broken:
+    except BaseException as broken:  # of any kind: raised again, with how to replay it
         broken.add_note(f"replay: python -m orchestrix_raft.simulation --seed {seed} --mix {mix}")
         raise
     assert totals.virtual_s >= 60

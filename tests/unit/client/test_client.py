@@ -22,7 +22,7 @@ from orchestrix_raft import (
     QuotaExceeded,
     Unavailable,
 )
-from orchestrix_raft.client import calls
+from orchestrix_raft.client import calls, lane
 from orchestrix_raft.coordinator.port import Done, LogPage, NotApplied, Unknown
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
@@ -114,9 +114,11 @@ async def test_what_comes_while_batches_are_under_way_gathers(client: AsyncClien
         first.append(asyncio.ensure_future(client.enqueue("t")))
         while node.gates_entered <= number:
             await asyncio.sleep(0)
-    later = [asyncio.ensure_future(client.enqueue("t")) for _ in range(300)]
-    for _ in range(20):
-        await asyncio.sleep(0)
+    later = []
+    for _ in range(3):
+        later += [asyncio.ensure_future(client.enqueue("t")) for _ in range(100)]
+        for _ in range(100):
+            await asyncio.sleep(0)
     node.gate.set()
     await asyncio.gather(*first, *later)
     assert [len(c.jobs) for c in node.submitted if isinstance(c, Enqueue)] == [1, 1, 1, 1, 300]
@@ -194,14 +196,34 @@ async def test_a_batch_whose_answer_was_lost_is_sent_again_under_the_same_ids(cl
     async with AsyncClient(cluster.addresses, deadline=5.0) as client:
         first = cluster.of(client._caller.servers.current)
         first.gate = asyncio.Event()
-        waiting = asyncio.ensure_future(client.enqueue("t"))
-        while not first.gates_entered:
-            await asyncio.sleep(0)
+        waiting = []
+        for number in range(lane.WINDOW):
+            waiting.append(asyncio.ensure_future(client.enqueue("t")))
+            while first.gates_entered <= number:
+                await asyncio.sleep(0)
         client._lane._broken.set()  # what a lost connection or a silent server comes down to
-        job_id = await waiting
-    commands = [node.submitted[0] for node in cluster.nodes]
-    assert commands[0] == commands[1]
-    assert [*cluster.nodes[0].jobs] == [bytes.fromhex(job_id.replace("-", ""))]
+        ids = await asyncio.gather(*waiting)
+    assert cluster.nodes[0].submitted == cluster.nodes[1].submitted
+    assert [*cluster.nodes[0].jobs] == [bytes.fromhex(job_id.replace("-", "")) for job_id in ids]
+
+
+async def test_a_batch_whose_answer_was_lost_is_in_doubt(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncClient(cluster.addresses[0], deadline=0.4) as client:
+
+        async def gone() -> calls.Channel:
+            raise calls.Failed("gone", in_doubt=False)
+
+        node = cluster.nodes[0]
+        node.gate = asyncio.Event()
+        waiting = asyncio.ensure_future(client.enqueue("t"))
+        while not node.gates_entered:
+            await asyncio.sleep(0)
+        monkeypatch.setattr(client._caller, "channel", gone)
+        client._lane._broken.set()
+        with pytest.raises(OutcomeUnknown, match="may have been enqueued"):
+            await waiting
 
 
 async def test_steering_is_repeated_under_its_request_id(cluster: Cluster) -> None:

@@ -370,7 +370,10 @@ def test_a_checkpoint_that_a_snapshot_overtook_counts_for_nothing() -> None:
     cores.run(6.0)
     core = cores["n1"]
     (work,) = core.disk_work
+    core.history.put(FINISHED, b"old", b"v")
     core.checkpoints.replaced()
+    assert not core.history.checkpointing
+    assert core.history.get(FINISHED, b"old") is None
     core.history.put(FINISHED, b"k", b"v")
     core.history.freeze()
     core.checkpoint_done(work)

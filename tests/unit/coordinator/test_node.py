@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -58,7 +58,7 @@ class World:
 
 
 @pytest.fixture
-async def world() -> Iterator[Callable[..., World]]:  # type: ignore[misc]  # async generators come as such
+async def world() -> AsyncIterator[Callable[..., World]]:
     worlds: list[World] = []
 
     def make(**limits: float) -> World:
@@ -66,7 +66,7 @@ async def world() -> Iterator[Callable[..., World]]:  # type: ignore[misc]  # as
         worlds.append(world)
         return world
 
-    yield make  # type: ignore[misc]
+    yield make
     for world in worlds:
         world.node.close()
 

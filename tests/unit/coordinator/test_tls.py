@@ -8,9 +8,7 @@ import pytest
 from orchestrix_raft.coordinator.tls import (
     TlsError,
     TlsFiles,
-    channel_credentials,
     peer_tls,
-    server_credentials,
 )
 
 CERTS = Path(__file__).parent / "certs"
@@ -29,13 +27,6 @@ def test_good_files_give_contexts_that_demand_certificates_on_both_sides() -> No
     assert tls.dialling.verify_mode == tls.accepting.verify_mode
     assert tls.accepting.verify_mode.name == "CERT_REQUIRED"
     assert tls.dialling.check_hostname
-
-
-def test_grpc_credentials_come_from_the_same_files() -> None:
-    assert server_credentials(GOOD) is not None
-    assert channel_credentials(GOOD.ca, GOOD.cert, GOOD.key) is not None
-    with pytest.raises(TlsError, match="cannot read"):
-        channel_credentials(CERTS / "missing.pem")
 
 
 @pytest.mark.parametrize("field", TlsFiles._fields)

@@ -235,7 +235,10 @@ async def test_members_named_by_a_welcome_are_used(pool: Pool, node: FakeNode) -
         await finished(pool.nodes[1], await enqueue(pool.nodes[1]))
 
 
-async def test_heartbeats_are_sent_and_a_silent_node_fences_the_worker(pool: Pool, node: FakeNode) -> None:
+async def test_heartbeats_are_sent_and_a_silent_node_fences_the_worker(
+    pool: Pool, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "WELCOME_S", 1_000.0)  # the fence alone closes the stream of the old session
     node.welcome = Welcome(1, "n1", 5, 20, ())
     node.answers_heartbeats = False
     worker = echo_worker(pool.addresses[0])

@@ -1,0 +1,258 @@
+"""Worker streams at one node: assignments, reports, reconciliation, and what else workers say."""
+
+import pytest
+
+from orchestrix_raft.coordinator.port import Unknown
+from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.report import Completed, ProgressMark, Released, StartedMark
+from orchestrix_raft.domain.session import (
+    Assignments,
+    Drain,
+    Farewell,
+    Goodbye,
+    HandlerLine,
+    Observation,
+    ReportAck,
+    Stop,
+    Welcome,
+)
+from orchestrix_raft.machine.commands import (
+    DetachSession,
+    Observe,
+    Report,
+    ResumeSession,
+)
+from tests.scenarios.driver import key
+from tests.unit.coordinator.hub_bench import Bench, report, token_of
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+# ---- assignments and reports
+
+
+def test_what_is_assigned_is_pushed_once(bench: Bench) -> None:
+    bench.enqueue("a")
+    worker = bench.worker()
+    bench.enqueue("b", "c")
+    assert [job_id for job_id, _ in worker.assigned] == [key("a"), key("b")]
+
+
+def test_a_large_argument_is_read_from_where_it_is_kept(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a", args=b'"' + b"x" * 5_000 + b'"')
+    given = worker.last(Assignments)
+    assert isinstance(given, Assignments)
+    assert given.jobs[0].args == b"large"
+
+
+def test_a_report_is_acknowledged_after_its_commit_and_not_before(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    report(bench, worker, "a")
+    assert worker.count(ReportAck) == 0
+    bench.commit()
+    assert worker.last(ReportAck) == ReportAck((token_of(bench, "a"),), ())
+    assert bench.driver.job("a").state is JobState.COMPLETED
+
+
+def test_a_report_is_repeated_until_it_is_committed(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    report(bench, worker, "a")
+    bench.refuse()
+    bench._answer(Unknown("?"))
+    assert worker.count(ReportAck) == 0
+    bench.commit()
+    assert worker.count(ReportAck) == 1
+
+
+def test_a_report_is_not_repeated_for_a_worker_that_is_gone(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    report(bench, worker, "a")
+    worker.stream.closed()
+    bench.refuse()
+    assert [type(command) for command, _ in bench.waiting] == [DetachSession]
+
+
+def test_a_report_under_way_while_the_session_moves_counts_once(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    report(bench, worker, "a")
+    bench.elsewhere(ResumeSession(key("w"), "n2", 1))
+    bench.commit()
+    assert bench.driver.job("a").state is JobState.COMPLETED
+    assert worker.count(ReportAck) == 0
+    again = bench.driver.do(
+        Report(key("w"), (Completed(key("a"), token_of(bench, "a"), b"1", 0, 1),)), node="n2"
+    )
+    assert getattr(again, "stale", None) == {}
+
+
+def test_a_stale_token_is_acknowledged_as_such(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    report(bench, worker, "a", token=1 << 39)
+    bench.commit()
+    assert worker.last(ReportAck) == ReportAck((), (1 << 39,))
+
+
+def test_a_report_that_breaks_a_limit_ends_the_stream_and_detaches_the_session(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = bench.worker()
+    monkeypatch.setattr("orchestrix_raft.domain.limits.CAPACITY", 0)
+    report(bench, worker, "a", token=5)
+    bench.commit()
+    assert worker.refusal == "TOO_MANY"
+    assert bench.session() == ("", 1)
+
+
+# ---- reconciliation
+
+
+def test_what_was_assigned_while_the_worker_was_away_is_delivered(bench: Bench) -> None:
+    bench.worker().stream.closed()
+    bench.enqueue("a")
+    back = bench.hello(epoch=1)
+    bench.commit()
+    assert [job_id for job_id, _ in back.assigned] == [key("a")]
+
+
+def test_a_lost_push_is_delivered_again_and_a_known_one_is_not(bench: Bench) -> None:
+    bench.enqueue("a", "b")
+    bench.worker()
+    back = bench.hello(epoch=1, held=((key("a"), token_of(bench, "a")),))
+    bench.commit()
+    assert [job_id for job_id, _ in back.assigned] == [key("b")]
+
+
+def test_what_only_the_worker_has_is_told_to_stop(bench: Bench) -> None:
+    worker = bench.hello(held=((key("x"), 9),))
+    bench.commit()
+    stop = worker.last(Stop)
+    assert isinstance(stop, Stop)
+    assert [(one.token, one.reason) for one in stop.jobs] == [(9, "lease_lost")]
+
+
+def test_a_stop_that_was_lost_is_sent_again(bench: Bench) -> None:
+    bench.enqueue("a")
+    first = bench.worker()
+    bench.driver.cancel("a")
+    bench.follow()
+    bench.hub.flush()
+    assert first.count(Stop) == 1
+    back = bench.hello(epoch=1, held=((key("a"), token_of(bench, "a")),))
+    bench.commit()
+    stop = back.last(Stop)
+    assert isinstance(stop, Stop)
+    assert stop.jobs[0].token == token_of(bench, "a")
+
+
+def test_a_slot_of_which_the_worker_knows_nothing_is_freed_however_long_that_takes(bench: Bench) -> None:
+    bench.enqueue("a", timeout_ms=1_000)
+    bench.worker(capacity=1).stream.closed()
+    bench.commit()
+    token = token_of(bench, "a")
+    bench.run(1_000)
+    bench.run(10_000)
+    back = bench.hello(epoch=1)
+    bench.commit(1)
+    assert back.count(Welcome) == 1
+    assert bench.refuse() == [Report(key("w"), (Released(key("a"), token),))]
+    bench.commit()
+    assert token not in bench.driver.machine.state.sessions[key("w")].slots
+
+
+def test_after_a_snapshot_streams_are_attached_again_and_orphans_detached(bench: Bench) -> None:
+    worker = bench.worker("w")
+    bench.worker("gone").stream.closed()
+    bench.waiting.clear()
+    bench.hub.state_replaced(bench.driver.machine.state)
+    bench.commit()
+    assert bench.session("w") == ("n1", 2)
+    assert bench.session("gone") == ("", 1)
+    assert worker.count(Welcome) == 2
+
+
+# ---- other messages
+
+
+def test_goodbye_is_answered_when_all_is_given_back(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    worker.stream.receive(Goodbye())
+    worker.stream.receive(Goodbye())
+    assert worker.count(Farewell) == 0
+    bench.commit()
+    assert isinstance(worker.heard[-1], Farewell)
+    assert bench.driver.job("a").state is JobState.PENDING
+    assert len(bench.hub) == 0
+    assert bench.waiting == []
+
+
+def test_goodbye_goes_behind_the_reports_before_it(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    report(bench, worker, "a")
+    worker.stream.receive(Goodbye())
+    bench.commit()
+    assert bench.driver.job("a").state is JobState.COMPLETED
+    assert [type(message) for message in worker.heard[-2:]] == [ReportAck, Farewell]
+
+
+def test_goodbye_is_not_answered_before_it_is_committed(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    worker.stream.receive(Goodbye())
+    bench.refuse()
+    assert worker.count(Farewell) == 0
+    bench.commit()
+    assert worker.count(Farewell) == 1
+
+
+def test_goodbye_while_attaching_is_said_as_soon_as_that_is_done(bench: Bench) -> None:
+    worker = bench.hello()
+    worker.stream.receive(Goodbye())
+    bench.commit()
+    assert worker.count(Farewell) == 1
+    assert key("w") not in bench.driver.machine.state.sessions
+
+
+def test_a_draining_worker_gets_nothing_new_however_long_that_takes_to_commit(bench: Bench) -> None:
+    worker = bench.worker()
+    worker.stream.receive(Drain())
+    bench.refuse()
+    bench.commit()
+    bench.enqueue("a")
+    assert worker.assigned == []
+
+
+def test_observations_are_gathered_and_the_latest_progress_wins(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    token = token_of(bench, "a")
+    for percent in (1, 2, 3):
+        progress = ProgressMark(key("a"), token, percent, "")
+        worker.stream.receive(Observation((StartedMark(key("a"), token, 5),), (progress,), ()))
+    unknown = ProgressMark(key("x"), 99, 1, "")
+    worker.stream.receive(Observation((), (unknown,), ()))
+    assert bench.waiting == []
+    bench.step(0.6)
+    started = (StartedMark(key("a"), token, 5),)
+    assert bench.commit() == [Observe(key("w"), started, (ProgressMark(key("a"), token, 3, ""),))]
+
+
+def test_lines_of_an_old_attempt_are_dropped_and_counted(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    token = token_of(bench, "a")
+    new = HandlerLine(key("a"), token, 1, "info", "new")
+    old = HandlerLine(key("a"), token - 1, 1, "info", "old")
+    worker.stream.receive(Observation((), (), (old, new)))
+    assert bench.lines == [new]
+    assert bench.hub.stale_lines == 1
