@@ -84,9 +84,7 @@ class Node:
             return
         try:
             more = self.core.step()
-        except (
-            Exception
-        ) as error:  # of any kind: it leaves the core between two states, so the node must stop
+        except Exception as error:  # of any kind: the core is between two states, the node must stop
             self._fail(error)
             return
         self._carry()

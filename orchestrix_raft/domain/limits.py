@@ -45,3 +45,6 @@ EMPTY_LANES: Final = 1_024  # lanes kept while empty: saves matching them again 
 SESSION_DEADLINE_MS: Final = 30_000  # a detached session is resumed within this time or its jobs are lost
 FORCED_END_MS: Final = 10_000  # from the soft cancel to the end of the attempt
 PAGE: Final = 1_000  # items of one listing
+CRON_CHARS: Final = 300  # a cron expression; every field written out in full is about 250
+INTERVAL_MS_MIN: Final = 100  # the period of a schedule: below it the work of firing outgrows the work itself
+PREVIEW_RUNS: Final = 1_000  # due times that one preview lists

@@ -92,6 +92,8 @@ class SimClient:
             if position not in rejected and spec.job_id not in self.acknowledged:
                 self.acknowledged[spec.job_id] = done.index
                 self._told.append((spec.job_id, done.index))
+        if self.world.chance(0.4):
+            self.read()  # what was just written, at whatever node
 
     def cancel(self) -> None:
         """Cancel one of its own jobs."""

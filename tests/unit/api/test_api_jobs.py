@@ -227,13 +227,15 @@ NO_MESSAGE = b"\x0a\x04\x12\x02\xff\xfe"  # a job whose type is not UTF-8
 @pytest.mark.parametrize("name", [name for name, m in JOBS.methods.items() if not m.client_streams])
 async def test_bytes_that_are_no_message_are_the_callers_fault(node: FakeNode, name: str) -> None:
     async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
-        call = channel.unary_unary(JOBS.methods[name].path)(b"\xff" if name != "Enqueue" else NO_MESSAGE)
+        make: Any = channel.unary_unary  # without serializers: bytes as they are
+        call = make(JOBS.methods[name].path)(b"\xff" if name != "Enqueue" else NO_MESSAGE)
         assert (await refusal(call))[:2] == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE")
 
 
 async def test_bytes_that_are_no_message_end_a_stream_as_the_callers_fault(node: FakeNode) -> None:
     async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
-        call = channel.stream_stream(JOBS.methods["EnqueueStream"].path)()
+        make: Any = channel.stream_stream
+        call = make(JOBS.methods["EnqueueStream"].path)()
         await call.write(NO_MESSAGE)
         assert (await refusal(call.read()))[:2] == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE")
 

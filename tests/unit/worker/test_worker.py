@@ -235,33 +235,46 @@ async def test_members_named_by_a_welcome_are_used(pool: Pool, node: FakeNode) -
         await finished(pool.nodes[1], await enqueue(pool.nodes[1]))
 
 
-async def test_heartbeats_are_sent_and_a_silent_node_fences_the_worker(
+async def test_heartbeats_are_sent_and_their_answers_keep_the_session(pool: Pool, node: FakeNode) -> None:
+    node.welcome = Welcome(1, "n1", 5, 60_000, ())
+    async with at_work(echo_worker(pool.addresses[0])):
+        session = await node.session()
+        beats = await session.until(Heartbeat, 3)
+    assert [beat.number for beat in beats if isinstance(beat, Heartbeat)][:3] == [1, 2, 3]
+
+
+async def test_the_fence_stops_handlers_and_leaves_every_stream_of_the_old_session(
     pool: Pool, node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "WELCOME_S", 1_000.0)  # the fence alone closes the stream of the old session
-    node.welcome = Welcome(1, "n1", 5, 20, ())
-    node.answers_heartbeats = False
+    monkeypatch.setattr(shell, "WELCOME_S", 1_000.0)
     worker = echo_worker(pool.addresses[0])
-    reasons: list[str] = []
+    started, reasons = asyncio.Event(), []
 
     @worker.job("wait")
     async def wait(ctx: JobContext, a: int) -> None:
+        started.set()
         try:
             await asyncio.Event().wait()
         finally:
             reasons.append(ctx.cancel_reason)
 
     async with at_work(worker):
-        session = await node.session()
+        old = await node.session()
         await enqueue(node, 1, "wait")
-        node.on_open = lambda resumed: resumed.hello.epoch > 0  # no answer
-        await session.until(Heartbeat)
-        while len({one.hello.session_id for one in node.opened}) < 2:
-            await node.session(len(node.opened))
-        fresh = node.opened[-1].hello
-        node.answers_heartbeats = True
+        await started.wait()
+        for one in pool.nodes:
+            one.on_open = lambda session: session.hello.epoch > 0  # who resumes gets no answer
+        old.deliver(Redirect((pool.addresses[1],)))
+        resuming = await pool.nodes[1].session()
+        old.deliver(Welcome(1, "n1", 10_000, 1, ()))  # a fence that has passed before it is set
+        while not (fresh := [s for one in pool.nodes for s in one.opened if s not in (old, resuming)]):
+            await asyncio.sleep(0)
+        while not (old.over and resuming.over):
+            await asyncio.sleep(0)
     assert reasons == ["lease_lost"]
-    assert (fresh.epoch, fresh.held) == (0, ())
+    assert resuming.hello.session_id == old.hello.session_id
+    assert fresh[0].hello.session_id != old.hello.session_id
+    assert (fresh[0].hello.epoch, fresh[0].hello.held) == (0, ())
 
 
 async def test_an_expired_session_is_replaced_by_a_fresh_one(pool: Pool, node: FakeNode) -> None:
