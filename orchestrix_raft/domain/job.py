@@ -60,6 +60,40 @@ class AttemptState(IntEnum):
         return self.name.lower()
 
 
+class UniqueScope(IntEnum):
+    """How long a unique key is taken."""
+
+    UNTIL_DONE = 1  # until the job is terminal
+    UNTIL_STARTED = 2  # until it is dispatched
+    WINDOW = 3  # for `unique_for_ms` after it was enqueued, whatever becomes of it
+
+
+class OnConflict(IntEnum):
+    """What happens to a job whose unique key is taken."""
+
+    RETURN_EXISTING = 1
+    REPLACE = 2  # the one that is there, while it is still waiting; otherwise it is returned
+    REJECT = 3
+
+
+class UniqueRule(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    """How a unique key is meant, where it is not the default."""
+
+    scope: UniqueScope = UniqueScope.UNTIL_DONE
+    for_ms: int = 0  # WINDOW: elapsed time
+    on_conflict: OnConflict = OnConflict.RETURN_EXISTING
+
+
+class Firing(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    """Which slot of which schedule a job is the run of."""
+
+    schedule_id: str
+    incarnation: int  # log index at which the schedule was created: a deleted one's slots are not a new one's
+    slot_ms: int  # wall: when it was due
+    fired_ms: int  # wall: when it was fired
+    missed: int = 0  # slots that this run stands for besides its own
+
+
 class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """What the client asked for; never changes."""
 
@@ -75,6 +109,11 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unk
     unique_key: str = ""  # "": none; scope: the job type, until the job is terminal
     correlation_id: str = ""
     labels: tuple[str, ...] = ()  # sorted; a worker must have them all
+    key: str = ""  # for the limits per key of its queue
+    unique: UniqueRule | None = None  # None: as by default
+    expires_ms: int = 0  # elapsed time from being enqueued; not started by then: cancelled; 0: never
+    retry_for_ms: int = 0  # no retry begins later than this after being enqueued (elapsed); 0: no limit
+    firing: Firing | None = None  # None: enqueued by a client
 
 
 class Timer(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -19,6 +19,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid
     multiplier_permille: int = 2_000  # each further delay is this many thousandths of the one before
     max_delay_ms: int = 600_000
     jitter_percent: int = 20  # the delay varies by +- this much
+    patient: bool = False  # the delay before retry n is n^4 seconds more than `delay_ms` instead
 
 
 DEFAULT_RETRY = RetryPolicy()
