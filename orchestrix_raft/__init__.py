@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         ClusterStatus,
         Job,
         LogLine,
+        Reason,
         RetryPolicy,
     )
+    from orchestrix_raft.client.schedule_model import Schedule
     from orchestrix_raft.client.sync import Client
     from orchestrix_raft.wire.errors import (
         AlreadyExists,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         OutcomeUnknown,
         PermissionDenied,
         QuotaExceeded,
+        ScheduleNotFound,
         Unavailable,
     )
     from orchestrix_raft.wire.transport import TlsFiles
@@ -62,8 +65,11 @@ _HOME = {
     "OutcomeUnknown": _ERRORS,
     "PermissionDenied": _ERRORS,
     "QuotaExceeded": _ERRORS,
+    "Reason": _MODEL,
     "Retry": _CONTEXT,
     "RetryPolicy": _MODEL,
+    "Schedule": "orchestrix_raft.client.schedule_model",
+    "ScheduleNotFound": _ERRORS,
     "TlsFiles": "orchestrix_raft.wire.transport",
     "Unavailable": _ERRORS,
     "Worker": "orchestrix_raft.worker.worker",
@@ -88,8 +94,11 @@ __all__ = [
     "OutcomeUnknown",
     "PermissionDenied",
     "QuotaExceeded",
+    "Reason",
     "Retry",
     "RetryPolicy",
+    "Schedule",
+    "ScheduleNotFound",
     "TlsFiles",
     "Unavailable",
     "Worker",

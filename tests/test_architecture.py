@@ -20,21 +20,26 @@ MAY_IMPORT = {
     "domain": frozenset[str](),
     "storage": frozenset[str](),
     "machine": frozenset({"domain"}),
+    "timetable": frozenset({"domain"}),
     "consensus": frozenset({"storage"}),
     "wire": frozenset({"domain"}),
     "telemetry": frozenset[str](),
     "duties": frozenset({"machine", "domain"}),
-    "coordinator": frozenset({"duties", "machine", "consensus", "storage", "domain", "telemetry"}),
-    "api": frozenset({"coordinator", "wire", "domain", "telemetry", "machine.commands"}),  # it makes commands
+    "coordinator": frozenset(
+        {"duties", "machine", "timetable", "consensus", "storage", "domain", "telemetry"}
+    ),
+    "api": frozenset(
+        {"coordinator", "timetable", "wire", "domain", "telemetry", "machine.commands"}  # it makes commands
+    ),
     "client": frozenset({"wire", "domain"}),
     "worker": frozenset({"wire", "domain"}),
     "testing": frozenset({"client", "worker", "wire", "domain"}),
     "cli": frozenset(
         {"domain", "storage", "machine", "consensus", "wire", "telemetry", "duties", "coordinator"}
-        | {"api", "client", "worker", "simulation", "testing"}
+        | {"timetable", "api", "client", "worker", "simulation", "testing"}
     ),
     "simulation": frozenset(
-        {"domain", "machine", "duties", "coordinator", "consensus", "storage", "telemetry"}
+        {"domain", "machine", "duties", "timetable", "coordinator", "consensus", "storage", "telemetry"}
     ),
 }
 """package -> packages of orchestrix_raft it may import; `package.module` allows that module only."""
@@ -59,11 +64,12 @@ IMPURE_MODULES = frozenset(
 ONLY_IN = {
     "lmdb": ("orchestrix_raft.storage", "package"),
     "pysyncobj": ("orchestrix_raft.consensus", "one module"),
-    "croniter": ("orchestrix_raft.duties", "package"),
+    "croniter": ("orchestrix_raft.timetable", "one module"),
+    "zoneinfo": ("orchestrix_raft.timetable", "one module"),
     "typer": ("orchestrix_raft.cli", "package"),
     "rich": ("orchestrix_raft.cli", "package"),
 }
-"""Third party -> where it enters, and whether one module there must hold every import of it."""
+"""Third party, or zoneinfo -> where it enters, and whether one module there must hold every import of it."""
 
 
 class Import(NamedTuple):

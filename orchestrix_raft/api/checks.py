@@ -13,7 +13,8 @@ import msgspec
 from orchestrix_raft.api.errors import Refusal, invalid
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.job import JobSpec
+from orchestrix_raft.domain.job import JobSpec, JobState, fault_in_unique
+from orchestrix_raft.domain.queue import QueueChange, fault_in_change
 from orchestrix_raft.domain.retry import DEFAULT_RETRY, RetryPolicy
 from orchestrix_raft.domain.session import Hello
 
@@ -21,6 +22,7 @@ TIME_MAX_MS: Final = 253_402_300_799_999  # the end of the year 9999: what RFC 3
 MULTIPLIER_MAX_PERMILLE: Final = 1_000_000
 WAIT_MAX_MS: Final = 60_000
 REQUEST_ID_BYTES: Final = 16
+CURSOR_BYTES: Final = 64  # of a step of a command on a filter
 HELD_MAX: Final = 2 * limits.CAPACITY  # running handlers and results that wait for their acknowledgement
 
 _QUEUE: Final = re.compile(r"[A-Za-z0-9._:/@-]+").fullmatch
@@ -35,12 +37,14 @@ def job(spec: JobSpec) -> Rejected | None:
     wrong = _names(spec) or _args(spec.args)
     if wrong is None and not -limits.PRIORITY_MAX <= spec.priority <= limits.PRIORITY_MAX:
         wrong = _wrong("PRIORITY_OUT_OF_RANGE", f"priority {spec.priority}: at most +-{limits.PRIORITY_MAX}")
-    if wrong is None and (spec.run_at_ms or spec.delay_ms or spec.timeout_ms):
+    if wrong is None and (spec.run_at_ms or spec.delay_ms or spec.timeout_ms or spec.retry_for_ms):
         wrong = _times(spec)
     if wrong is None and spec.retry is not DEFAULT_RETRY:
         wrong = _retry(spec.retry)
     if wrong is None and spec.labels:
         wrong = _labels(spec.labels)
+    if wrong is None and (spec.key or spec.unique is not None or spec.expires_ms):
+        wrong = _rules(spec)
     return wrong
 
 
@@ -128,7 +132,11 @@ def _times(spec: JobSpec) -> Rejected | None:
         return _wrong(
             "RUN_AT_OUT_OF_RANGE", f"run_at_ms {spec.run_at_ms} is after the year 9999: milliseconds?"
         )
-    return _duration("delay_ms", spec.delay_ms) or _duration("timeout_ms", spec.timeout_ms)
+    return (
+        _duration("delay_ms", spec.delay_ms)
+        or _duration("timeout_ms", spec.timeout_ms)
+        or _duration("retry_for_ms", spec.retry_for_ms)
+    )
 
 
 def _duration(field: str, value_ms: int) -> Rejected | None:
@@ -136,6 +144,23 @@ def _duration(field: str, value_ms: int) -> Rejected | None:
         days = limits.DURATION_MS // 86_400_000
         return _wrong("DURATION_TOO_LONG", f"{field} {value_ms}: at most {limits.DURATION_MS} ({days} days)")
     return None
+
+
+def _rules(spec: JobSpec) -> Rejected | None:
+    if len(spec.key) > limits.KEY_CHARS:
+        return _too_long("key", spec.key)
+    fault = "" if spec.unique is None else fault_in_unique(spec.unique_key, spec.unique)
+    return _wrong("UNIQUE_RULE_INVALID", fault) if fault else _duration("expires_ms", spec.expires_ms)
+
+
+def queue_change(name: str, change: QueueChange) -> None:
+    """What is to be changed of a queue; raises `Refusal`."""
+    wrong = queue(name)
+    if wrong is not None:
+        raise Refusal(wrong)
+    fault = fault_in_change(name, change)
+    if fault:
+        raise invalid("QUEUE_OPTIONS_INVALID", fault)
 
 
 def _retry(policy: RetryPolicy) -> Rejected | None:
@@ -220,6 +245,29 @@ def page(limit: int, default: int) -> int:
     if limit > limits.PAGE:
         raise invalid("LIMIT_OUT_OF_RANGE", f"limit {limit}: at most {limits.PAGE}")
     return limit or default
+
+
+def filter_states(values: Iterable[int], allowed: frozenset[JobState]) -> tuple[JobState, ...]:
+    """The states that a command on a filter means; raises `Refusal`."""
+    found = set(values)
+    if not found or not allowed.issuperset(found):
+        words = ", ".join(state.word for state in sorted(allowed))
+        raise invalid("FILTER_INVALID", f"this needs a filter with at least one of the states {words}")
+    return tuple(sorted(JobState(value) for value in found))
+
+
+def cursor(value: bytes) -> bytes:
+    """The cursor of an earlier step, or none; raises `Refusal`."""
+    if len(value) > CURSOR_BYTES:
+        raise invalid("CURSOR_INVALID", "not a cursor of an earlier step")
+    return value
+
+
+def step(limit: int) -> int:
+    """How many jobs one step looks at; 0 means as many as may be; raises `Refusal`."""
+    if limit > limits.FILTER_ROWS:
+        raise invalid("LIMIT_OUT_OF_RANGE", f"limit {limit}: at most {limits.FILTER_ROWS}")
+    return limit or limits.FILTER_ROWS
 
 
 def wait_ms(value: int) -> int:

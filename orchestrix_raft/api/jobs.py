@@ -19,10 +19,23 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.job import JobState
-from orchestrix_raft.machine.commands import CancelJobs, Enqueue, EnqueueResult, JobsResult, RetryJobs
+from orchestrix_raft.domain.keeping import CANCELLABLE, PURGEABLE, RETRYABLE, JobFilter
+from orchestrix_raft.machine.commands import (
+    CancelJobs,
+    CancelWhere,
+    Enqueue,
+    EnqueueResult,
+    JobsResult,
+    PurgeJobs,
+    PurgeWhere,
+    RetryJobs,
+    RetryWhere,
+    WhereResult,
+)
 from orchestrix_raft.wire import jobs as wire
 from orchestrix_raft.wire.common import ReadOptions, read_info
 from orchestrix_raft.wire.errors import UNKNOWN
+from orchestrix_raft.wire.explain import reason_messages
 from orchestrix_raft.wire.services import JOBS
 from orchestrix_raft.wire.transport import EOF
 
@@ -58,6 +71,11 @@ class JobService:
                 "GetLogs": self.get_logs,
                 "CancelJobs": self.cancel_jobs,
                 "RetryJobs": self.retry_jobs,
+                "PurgeJobs": self.purge_jobs,
+                "CancelWhere": self.cancel_where,
+                "RetryWhere": self.retry_where,
+                "PurgeWhere": self.purge_where,
+                "ExplainJob": self.explain_job,
             },
         )
 
@@ -74,7 +92,10 @@ class JobService:
         wrong = checks.batch(len(request.jobs), request.ByteSize())
         if wrong is not None:
             raise Refusal(wrong)
-        specs = wire.job_specs(request)
+        try:
+            specs = wire.job_specs(request)
+        except ValueError as error:
+            raise invalid("UNIQUE_RULE_INVALID", str(error)) from error
         refused = {
             position: why for position, spec in enumerate(specs) if (why := checks.job(spec)) is not None
         }
@@ -164,6 +185,13 @@ class JobService:
         attempts = wire.attempt_messages(self._node.attempts(job_id))
         return wire.GetHistoryResponse(attempts=attempts, read=read_info(*fresh))
 
+    async def explain_job(self, request: wire.ExplainJobRequest) -> wire.ExplainJobResponse:
+        """Why a job is where it is."""
+        job_id = checks.job_id(request.job_id)
+        view, fresh = await self._job(job_id, request.read)
+        reasons = reason_messages(self._node.explain(job_id))
+        return wire.ExplainJobResponse(job=wire.job_message(*view), reasons=reasons, read=read_info(*fresh))
+
     async def get_logs(self, request: wire.GetLogsRequest) -> wire.GetLogsResponse:
         """Lines of a job, or where they are."""
         job_id, limit = checks.job_id(request.job_id), checks.page(request.limit, limits.PAGE)
@@ -205,10 +233,50 @@ class JobService:
             RetryJobs(checks.request_id(request.request_id), checks.job_ids(request.job_ids))
         )
 
-    async def _steer(self, command: CancelJobs | RetryJobs) -> wire.JobsResponse:
+    async def purge_jobs(self, request: wire.PurgeJobsRequest) -> wire.JobsResponse:
+        """One word per job."""
+        return await self._steer(
+            PurgeJobs(checks.request_id(request.request_id), checks.job_ids(request.job_ids))
+        )
+
+    async def _steer(self, command: CancelJobs | RetryJobs | PurgeJobs) -> wire.JobsResponse:
         done = applied(await self._node.submit(command))
         assert isinstance(done.result, JobsResult)
         return wire.JobsResponse(results=done.result.words, applied_index=done.index)
+
+    async def cancel_where(self, request: wire.WhereRequest) -> wire.WhereResponse:
+        """One step."""
+        reason = checks.text("reason", request.reason)
+        return await self._steer_where(CancelWhere(*self._step(request, CANCELLABLE), reason))
+
+    async def retry_where(self, request: wire.WhereRequest) -> wire.WhereResponse:
+        """One step."""
+        return await self._steer_where(RetryWhere(*self._step(request, RETRYABLE)))
+
+    async def purge_where(self, request: wire.WhereRequest) -> wire.WhereResponse:
+        """One step."""
+        return await self._steer_where(PurgeWhere(*self._step(request, PURGEABLE)))
+
+    def _step(
+        self, request: wire.WhereRequest, allowed: frozenset[JobState]
+    ) -> tuple[bytes, JobFilter, bytes, int]:
+        """What every step of a command on a filter has: request id, filter, cursor, limit."""
+        asked = request.filter
+        before_ms = max(1, self._node.wall_ms - asked.older_than_ms) if asked.older_than_ms else 0
+        states = checks.filter_states(asked.states, allowed)
+        queue = checks.name_filter(checks.queue, asked.queue)
+        job_type = checks.name_filter(checks.job_type, asked.type)
+        where = JobFilter(states, queue, job_type, before_ms)
+        limit = checks.step(request.limit)
+        return checks.request_id(request.request_id), where, checks.cursor(request.cursor), limit
+
+    async def _steer_where(self, command: CancelWhere | RetryWhere | PurgeWhere) -> wire.WhereResponse:
+        done = applied(await self._node.submit(command))
+        result = done.result
+        assert isinstance(result, WhereResult)
+        return wire.WhereResponse(
+            done=result.done, skipped=result.skipped, next_cursor=result.cursor, applied_index=done.index
+        )
 
 
 def _states(request: wire.ListJobsRequest) -> frozenset[JobState]:

@@ -9,6 +9,8 @@ from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.api.health import SERVICE as HEALTH_SERVICE
 from orchestrix_raft.api.health import Health
 from orchestrix_raft.api.jobs import JobService
+from orchestrix_raft.api.queues import QueueService
+from orchestrix_raft.api.schedules import ScheduleService
 from orchestrix_raft.api.workers import WorkerService
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.wire import services
@@ -26,6 +28,8 @@ class ApiServer:
         self._server.add_generic_rpc_handlers(
             (
                 JobService(node).handlers(),
+                ScheduleService(node).handlers(),
+                QueueService(node).handlers(),
                 WorkerService(node).handlers(),
                 ClusterService(node).handlers(),
                 self._health.handlers(),

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from orchestrix_raft import OrchestrixError
-from orchestrix_raft.cli import cluster, dev, jobs, node, options, output, status, workers
+from orchestrix_raft.cli import cluster, dev, jobs, node, options, output, queues, schedules, status, steering, workers
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.version import VERSION
 
@@ -28,7 +28,11 @@ app.command("node")(node.node)
 app.command("dev")(dev.dev)
 app.command("status")(status.status)
 app.command("enqueue")(jobs.enqueue)
+for command in (steering.cancel, steering.retry, steering.purge):
+    jobs.app.command()(command)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(schedules.app, name="schedules")
+app.add_typer(queues.app, name="queues")
 app.add_typer(workers.app, name="workers")
 app.add_typer(cluster.app, name="cluster")
 app.command("worker")(workers.worker)

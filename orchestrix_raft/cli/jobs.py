@@ -1,4 +1,4 @@
-"""Commands about jobs: enqueue, and `jobs list / show / cancel / retry / wait / history / logs`."""
+"""Commands about jobs: enqueue, and `jobs list / show / explain / wait / history / logs`."""
 
 import json
 from collections.abc import Iterator
@@ -8,10 +8,12 @@ import typer
 
 from orchestrix_raft import Attempt, Client, DeadlineExceeded, Job, RetryPolicy
 from orchestrix_raft.cli import options, output, values
-from orchestrix_raft.cli.output import Failure
-from orchestrix_raft.client.model import LogLine
+from orchestrix_raft.client.model import RETRY_PRESETS, LogLine
 from orchestrix_raft.domain.durations import parse_duration_ms
+from orchestrix_raft.domain.job import OnConflict, UniqueScope
 
+SCOPES: Final = ", ".join(scope.word for scope in UniqueScope)
+ON_CONFLICT: Final = ", ".join(choice.word for choice in OnConflict)
 FOLLOW_S: Final = 1.0  # between two looks at the log of a job that goes on
 
 app = typer.Typer(help="Look at jobs and steer them.", no_args_is_help=True, rich_markup_mode=None)
@@ -41,9 +43,36 @@ def enqueue(
     max_retries: Annotated[
         int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure. [default: 3]")
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--retry", metavar="PRESET", help=f"How late and how often: {', '.join(RETRY_PRESETS)}."),
+    ] = None,
+    retry_for: Annotated[
+        str | None, typer.Option("--retry-for", metavar="D", help="No retry begins later than this from now.")
+    ] = None,
     unique_key: Annotated[
         str | None,
-        typer.Option("--unique-key", metavar="K", help="At most one unfinished job of TYPE has this key."),
+        typer.Option("--unique-key", metavar="K", help="At most one job of TYPE has this key."),
+    ] = None,
+    unique_scope: Annotated[
+        str | None,
+        typer.Option("--unique-scope", metavar="S", help=f"One of {SCOPES}. [default: until_done]"),
+    ] = None,
+    unique_for: Annotated[
+        str | None,
+        typer.Option("--unique-for", metavar="D", help="How long with scope window. [default: 1h]"),
+    ] = None,
+    on_conflict: Annotated[
+        str | None,
+        typer.Option(
+            "--on-conflict", metavar="C", help=f"One of {ON_CONFLICT}. [default: return_existing]"
+        ),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="D", help="Cancel it if no worker has it this long.")
     ] = None,
     job_id: options.NewJobId = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, print the result.")] = False,
@@ -58,6 +87,11 @@ def enqueue(
         raise typer.BadParameter("give --delay or --at, not both")
     delay_ms = options.read_optional(parse_duration_ms, delay, "--delay")
     timeout_ms = options.read_optional(parse_duration_ms, timeout, "--timeout")
+    retry_for_ms = options.read_optional(parse_duration_ms, retry_for, "--retry-for")
+    if preset is not None and preset not in RETRY_PRESETS:
+        raise typer.BadParameter(f"{preset!r} is none of {', '.join(RETRY_PRESETS)}", param_hint="--retry")
+    expires_ms = options.read_optional(parse_duration_ms, expires, "--expires")
+    unique_for_ms = options.read_optional(parse_duration_ms, unique_for, "--unique-for")
     arguments = options.read(values.parse_args, args, "--args")
     run_at = options.read_optional(values.parse_time, at, "--at")
     with options.connect(context, servers) as client:
@@ -69,8 +103,14 @@ def enqueue(
             delay=_seconds(delay_ms),
             run_at=run_at,
             timeout=_seconds(timeout_ms),
-            retry=None if max_retries is None else RetryPolicy(max_retries=max_retries),
+            retry=_policy(preset, max_retries),
+            retry_for=_seconds(retry_for_ms),
             unique_key=unique_key,
+            unique_scope=unique_scope,
+            unique_for=_seconds(unique_for_ms),
+            on_conflict=on_conflict,
+            key=key,
+            expires=_seconds(expires_ms),
             job_id=job_id,
         )
         if wait:
@@ -83,6 +123,13 @@ def enqueue(
 
 def _seconds(duration_ms: int | None) -> float | None:
     return None if duration_ms is None else duration_ms / 1_000
+
+
+def _policy(preset: str | None, max_retries: int | None) -> RetryPolicy | None:
+    """What was said about retries; None: nothing was."""
+    if preset is None and max_retries is None:
+        return None
+    return RetryPolicy(preset=preset or "default", max_retries=max_retries)
 
 
 def _finish(job: Job, as_json: bool) -> None:
@@ -149,30 +196,22 @@ def _show(job: Job) -> None:
 
 
 @app.command()
-def cancel(
-    context: typer.Context,
-    job_id: options.JobId,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept with the job.")] = "",
-    as_json: options.Json = False,
-    servers: options.Servers = None,
-) -> None:
-    """Cancel a job; a running handler is asked to stop."""
-    with options.connect(context, servers) as client:
-        word = client.cancel(job_id, reason)
-    _steered(job_id, word, as_json)
-
-
-@app.command()
-def retry(
+def explain(
     context: typer.Context,
     job_id: options.JobId,
     as_json: options.Json = False,
     servers: options.Servers = None,
 ) -> None:
-    """Make a job ready now: a dead or cancelled one, or one that waits for its retry."""
+    """Say why a job is not running, or where it stands."""
     with options.connect(context, servers) as client:
-        word = client.retry(job_id)
-    _steered(job_id, word, as_json)
+        job = client.get(job_id)
+        reasons = client.explain(job_id)
+    if as_json:
+        output.document({"id": job.id, "state": job.state, "reasons": reasons})
+        return
+    output.line(f"job {job.id} is {job.state}:")
+    for reason in reasons:
+        output.line(f"- {reason.text}")
 
 
 @app.command()
@@ -266,13 +305,3 @@ def _follow(client: Client, job_id: str) -> Iterator[LogLine]:
 
 def _show_line(one: LogLine) -> None:
     output.line(f"{output.cell(one.at)}  {one.level:<7}  {one.message}")
-
-
-def _steered(job_id: str, word: str, as_json: bool) -> None:
-    """Tell what became of a request to cancel or retry; Failure if the job was not in a state for it."""
-    if as_json:
-        output.document({"id": job_id, "result": word})
-    elif not word.startswith("already_"):
-        output.line({"requested": "its handler was asked to stop"}.get(word, word))
-    if word.startswith("already_"):
-        raise Failure(f"nothing to do: job {job_id} is {word.removeprefix('already_')} already")

@@ -41,6 +41,15 @@ def _checked(parse: Callable[[str], object]) -> Callable[[str | None], str | Non
     return check
 
 
+def checked_value(parse: Callable[[], object], text: str) -> str:
+    """`text` if `parse` accepts it; its ValueError becomes wrong usage."""
+    try:
+        parse()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
+
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", callback=_checked(parse_job_id))]
 NewJobId = Annotated[
     str | None,

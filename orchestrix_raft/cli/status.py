@@ -141,8 +141,11 @@ def _print_tables(answer: ClusterStatus) -> None:
     output.table(STATES, [[answer.jobs.get(state, 0) for state in STATES]], "none")
     output.heading("\nqueues")
     output.table(
-        ("queue", "scheduled", "pending", "dispatched", "running"),
-        [(q.name, q.scheduled, q.pending, q.dispatched, q.running) for q in answer.queues],
+        ("queue", "scheduled", "pending", "dispatched", "running", "state"),
+        [
+            (q.name, q.scheduled, q.pending, q.dispatched, q.running, "paused" if q.paused else "open")
+            for q in answer.queues
+        ],
         "no unfinished jobs",
     )
     output.heading("\nworkers")

@@ -7,8 +7,11 @@ import json
 import math
 import re
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Final
 
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.job import JobState
 
 STATES: Final = tuple(state.word for state in JobState)
@@ -49,6 +52,39 @@ def parse_args(text: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError('arguments are a JSON object, such as \'{"path": "a.txt"}\'')
     return value
+
+
+class Removed(Enum):
+    """The word that takes a limit away."""
+
+    NONE = "none"
+
+
+def parse_rate(text: str) -> tuple[int, int] | Removed:
+    """`100/1s` as (count, window in milliseconds); `100/s` is the same; `none`."""
+    if text == Removed.NONE.value:
+        return Removed.NONE
+    count, slash, window = text.partition("/")
+    if not slash:
+        raise ValueError(f"not a rate: {text[:40]!r} (write 100/1s, or none for no limit)")
+    number = parse_count(count)
+    if isinstance(number, Removed):
+        raise ValueError(f"not a rate: {text[:40]!r} (write 100/1s, or none for no limit)")
+    window_ms = parse_duration_ms(window if window[:1].isdigit() else f"1{window}")
+    if not 0 < window_ms <= limits.RATE_WINDOW_MS:
+        raise ValueError(f"the window of {text[:40]!r} is from 1ms to 31d")
+    return number, window_ms
+
+
+def parse_count(text: str) -> int | Removed:
+    """A limit from 1 on; `none`."""
+    if text == Removed.NONE.value:
+        return Removed.NONE
+    if not (text.isascii() and text.isdigit()) or len(text) > 10 or not int(text):
+        raise ValueError(
+            f"not a limit: {text[:40]!r} (a number from 1 on, or none for no limit; `queues pause` stops a queue)"
+        )
+    return int(text)
 
 
 def _no_number(word: str) -> float:

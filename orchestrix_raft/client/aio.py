@@ -16,12 +16,16 @@ from orchestrix_raft.client.model import (
     ClusterStatus,
     Job,
     LogLine,
+    Reason,
     RetryPolicy,
     attempt_of,
     job_of,
     log_line_of,
+    reason_of,
     status_of,
 )
+from orchestrix_raft.client.queues import AsyncQueues
+from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire import jobs as wire
@@ -40,6 +44,7 @@ from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, parse_serv
 
 DEADLINE_S: Final = 30.0
 WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
+WAITING: Final = ("scheduled", "pending")
 REQUESTS: Final = 4  # of one enqueue_many under way
 
 _JOBS: Final = services.JOBS.methods
@@ -65,6 +70,8 @@ class AsyncClient:
         addresses = parse_servers(servers if isinstance(servers, str) else tuple(servers))
         self._caller = Caller(addresses, tls, deadline)
         self._lane = Lane(self._caller)
+        self.queues = AsyncQueues(self._caller)
+        self.schedules = AsyncSchedules(self._caller)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,17 +103,45 @@ class AsyncClient:
         job_id: str | None = None,
         correlation_id: str | None = None,
         labels: Iterable[str] | None = None,
+        retry_for: float | timedelta | None = None,
+        key: str | None = None,
+        unique_scope: str | None = None,
+        unique_for: float | timedelta | None = None,
+        on_conflict: str | None = None,
+        expires: float | timedelta | None = None,
     ) -> str:
         """Enqueue one job and return its id; calls made concurrently share their round trips.
 
         `args` become the handler's keyword arguments.  `priority`: higher first.  `delay` (seconds) or
-        `run_at` put it off.  `timeout` (seconds) ends an attempt.  `unique_key`: while an unfinished job of
-        the type has it, that job's id is returned instead.  `job_id` (a UUID, made here by default): the
-        same id twice is one job.  Raises `InvalidArgument`, `QuotaExceeded`, `Unavailable`,
-        `OutcomeUnknown`.
+        `run_at` put it off.  `timeout` (seconds) ends an attempt.  `retry_for` (seconds): no retry begins
+        later than this after now.  `expires` (seconds): cancelled if no worker was given it by then,
+        counted from when it is due.  `key`: what the limits per key of its queue go by.  `job_id` (a UUID,
+        made here by default): the same id twice is one job.
+
+        `unique_key`: at most one job of the type has it, by `unique_scope` `until_done` (the default),
+        `until_started` or `window` (for `unique_for` seconds from now, an hour unless given).  While it is
+        taken, `on_conflict` says what happens: `return_existing` (the default: that job's id is returned),
+        `replace` (that job is cancelled if it still waits) or `reject` (`AlreadyExists`).
+
+        Raises `InvalidArgument`, `AlreadyExists`, `QuotaExceeded`, `Unavailable`, `OutcomeUnknown`.
         """
         options = Options(
-            queue, priority, delay, run_at, timeout, retry, unique_key, job_id, correlation_id, labels
+            queue,
+            priority,
+            delay,
+            run_at,
+            timeout,
+            retry,
+            unique_key,
+            job_id,
+            correlation_id,
+            labels,
+            retry_for,
+            key,
+            unique_scope,
+            unique_for,
+            on_conflict,
+            expires,
         )
         job, size = building.new_job(type, args, options)
         return format_job_id(await self._lane.enqueue(job, size))
@@ -123,6 +158,9 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         correlation_id: str | None = None,
         labels: Iterable[str] | None = None,
+        retry_for: float | timedelta | None = None,
+        key: str | None = None,
+        expires: float | timedelta | None = None,
     ) -> list[str]:
         """Enqueue many jobs given as (type, args) and return their ids in order.
 
@@ -131,7 +169,19 @@ class AsyncClient:
         the ids of the refused jobs.
         """
         options = Options(
-            queue, priority, delay, run_at, timeout, retry, None, None, correlation_id, tuple(labels or ())
+            queue,
+            priority,
+            delay,
+            run_at,
+            timeout,
+            retry,
+            None,
+            None,
+            correlation_id,
+            tuple(labels or ()),
+            retry_for,
+            key,
+            expires=expires,
         )
         under_way: set[asyncio.Task[None]] = set()
         chunks: list[Chunk] = []
@@ -237,6 +287,12 @@ class AsyncClient:
         response: wire.GetHistoryResponse = await self._caller.call(_JOBS["GetHistory"], request)
         return [attempt_of(message) for message in response.attempts]
 
+    async def explain(self, job_id: str) -> list[Reason]:
+        """Why the job is not running: everything that holds it at this moment; or where it stands."""
+        request = wire.ExplainJobRequest(job_id=building.id_bytes(job_id), read=self._read())
+        response: wire.ExplainJobResponse = await self._caller.call(_JOBS["ExplainJob"], request)
+        return [reason_of(message) for message in response.reasons]
+
     async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
         """Lines that the job's handlers logged, those after number `after`, wherever they are kept."""
         request = wire.GetLogsRequest(job_id=building.id_bytes(job_id), after=after, limit=limit)
@@ -273,6 +329,15 @@ class AsyncClient:
         request = wire.RetryJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
         return await self._steer(_JOBS["RetryJobs"], request, job_id)
 
+    async def purge(self, job_id: str) -> str:
+        """Forget a completed, cancelled or dead job and its history.  Its id stays known for a day after its
+        end, so enqueueing it again is still the same job.
+
+        Returns `purged`, or `still_pending`, `still_running` and the like.
+        """
+        request = wire.PurgeJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
+        return await self._steer(_JOBS["PurgeJobs"], request, job_id)
+
     async def _steer(self, method: services.Method, request: Any, job_id: str) -> str:
         response: wire.JobsResponse = await self._caller.call(method, request)
         self._caller.wrote(response.applied_index)
@@ -280,6 +345,73 @@ class AsyncClient:
         if word == "not_found":
             raise JobNotFound(f"no job {job_id}", "JOB_NOT_FOUND")
         return word
+
+    async def cancel_where(
+        self,
+        *,
+        state: str | Iterable[str] = WAITING,
+        queue: str | None = None,
+        type: str | None = None,
+        older_than: float | timedelta | None = None,
+        reason: str = "",
+    ) -> int:
+        """Cancel every job that is there now and that the filter accepts; how many were cancelled or, if
+        running (name the state), asked to stop.
+
+        `state`: one or several of scheduled, pending, dispatched, running; the first two by default.
+        `older_than`: enqueued at least this many seconds ago.
+        """
+        where = building.job_filter(state, queue, type, older_than)
+        return await self._steer_where(_JOBS["CancelWhere"], where, reason)
+
+    async def retry_where(
+        self,
+        *,
+        state: str | Iterable[str] = "dead",
+        queue: str | None = None,
+        type: str | None = None,
+        older_than: float | timedelta | None = None,
+    ) -> int:
+        """Make every job ready that is there now and that the filter accepts; how many were.
+
+        `state`: one or several of dead, cancelled, scheduled.  `older_than`: ended at least this many seconds
+        ago.  One that dies again meanwhile is not retried again.
+        """
+        where = building.job_filter(state, queue, type, older_than)
+        return await self._steer_where(_JOBS["RetryWhere"], where)
+
+    async def purge_where(
+        self,
+        *,
+        state: str | Iterable[str],
+        queue: str | None = None,
+        type: str | None = None,
+        older_than: float | timedelta | None = None,
+    ) -> int:
+        """Forget every job that has ended by now and that the filter accepts; how many were.
+
+        `state`: one or several of dead, completed, cancelled.  `older_than`: ended at least this many seconds
+        ago.
+        """
+        where = building.job_filter(state, queue, type, older_than)
+        return await self._steer_where(_JOBS["PurgeWhere"], where)
+
+    async def _steer_where(
+        self, method: services.Method, where: wire.JobFilterMessage, reason: str = ""
+    ) -> int:
+        """All steps of a command on a filter; how many jobs it did something to."""
+        done = 0
+        cursor = b""
+        while True:
+            request = wire.WhereRequest(
+                request_id=os.urandom(16), filter=where, cursor=cursor, reason=reason
+            )
+            response: wire.WhereResponse = await self._caller.call(method, request)
+            self._caller.wrote(response.applied_index)
+            done += response.done
+            cursor = response.next_cursor
+            if not cursor:
+                return done
 
     async def transfer_leadership(self, node_id: str = "") -> str:
         """Ask the leader to hand over, to `node_id` or the best follower; returns the new leader."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -10,13 +10,15 @@ from orchestrix_raft.client.ids import IDS
 from orchestrix_raft.client.model import RetryPolicy, ms_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id, parse_job_id
-from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.job import JobState, OnConflict, UniqueScope
 from orchestrix_raft.wire.errors import InvalidArgument
-from orchestrix_raft.wire.jobs import EnqueueRequest, NewJob
+from orchestrix_raft.wire.jobs import EnqueueRequest, JobFilterMessage, NewJob, UniqueRuleMessage, unique_rule_message
 
 FIELDS_BYTES: Final = 96  # id, numbers and tags of one job in a message, rounded up
 _STATES: Final = {state.word: f"JOB_STATE_{state.name}" for state in JobState}
 _EMPTY: Final = b"{}"
+
+Choice = TypeVar("Choice", UniqueScope, OnConflict)
 
 
 class Options(NamedTuple):
@@ -32,6 +34,12 @@ class Options(NamedTuple):
     job_id: str | None
     correlation_id: str | None
     labels: Iterable[str] | None
+    retry_for: float | timedelta | None = None
+    key: str | None = None
+    unique_scope: str | None = None
+    unique_for: float | timedelta | None = None
+    on_conflict: str | None = None
+    expires: float | timedelta | None = None
 
 
 class Chunk:
@@ -46,7 +54,8 @@ class Chunk:
 
 def new_job(job_type: str, args: Mapping[str, Any] | None, options: Options) -> tuple[NewJob, int]:
     """The job for the wire and about how many bytes it takes there; `InvalidArgument` for what is wrong."""
-    (queue, priority, delay, run_at, timeout, retry, unique_key, job_id, correlation_id, labels) = options
+    (queue, priority, delay, run_at, timeout, retry, unique_key, job_id, correlation_id, labels) = options[:10]
+    retry_for = options.retry_for
     text = encode_args(args) if args else _EMPTY
     try:
         if not -limits.PRIORITY_MAX <= priority <= limits.PRIORITY_MAX:
@@ -64,11 +73,15 @@ def new_job(job_type: str, args: Mapping[str, Any] | None, options: Options) -> 
             unique_key=unique_key or "",
             correlation_id=correlation_id or "",
             labels=labels or (),
+            retry_for_ms=_milliseconds("retry_for", retry_for) if retry_for is not None else 0,
+            key=options.key or "",
+            unique=_unique_rule(options),
+            expires_ms=_positive("expires", options.expires),
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgument(f"this is no job: {error}", "INVALID_ARGUMENT") from error
     size = FIELDS_BYTES + len(text) + 4 * (len(job_type) + len(queue))
-    if unique_key or correlation_id or labels:
+    if unique_key or correlation_id or labels or options.key:
         size = job.ByteSize() + 8
     return job, size
 
@@ -109,6 +122,19 @@ def id_bytes(job_id: str) -> bytes:
         raise InvalidArgument(str(error), "JOB_ID_INVALID") from error
 
 
+def job_filter(
+    state: str | Iterable[str], queue: str | None, type: str | None, older_than: float | timedelta | None
+) -> JobFilterMessage:
+    """What a command on a filter means; `InvalidArgument` for what is wrong."""
+    try:
+        older_than_ms = 0 if older_than is None else _milliseconds("older_than", older_than)
+    except ValueError as error:
+        raise InvalidArgument(str(error), "INVALID_ARGUMENT") from error
+    return JobFilterMessage(
+        states=states(state), queue=queue or "", type=type or "", older_than_ms=older_than_ms
+    )
+
+
 def states(wanted: str | Iterable[str] | None) -> list[str]:
     """State words as the names in the .proto file; `InvalidArgument` for a word that is none."""
     words = () if wanted is None else (wanted,) if isinstance(wanted, str) else tuple(wanted)
@@ -119,6 +145,41 @@ def states(wanted: str | Iterable[str] | None) -> list[str]:
         raise InvalidArgument(
             f"no such state: {error.args[0]!r} (there are {known})", "STATE_INVALID"
         ) from None
+
+
+def _unique_rule(options: Options) -> UniqueRuleMessage | None:
+    """How a unique key is meant; None: as by default."""
+    scope, unique_for, on_conflict = options.unique_scope, options.unique_for, options.on_conflict
+    if scope is None and unique_for is None and on_conflict is None:
+        return None
+    if not options.unique_key:
+        raise ValueError("unique_scope, unique_for and on_conflict need a unique_key")
+    if unique_for is not None and scope != UniqueScope.WINDOW.word:
+        raise ValueError("unique_for belongs to unique_scope='window'")
+    return unique_rule_message(
+        _choice("unique_scope", scope, UniqueScope.UNTIL_DONE),
+        _positive("unique_for", unique_for),
+        _choice("on_conflict", on_conflict, OnConflict.RETURN_EXISTING),
+    )
+
+
+def _choice(name: str, word: str | None, default: Choice) -> Choice:
+    if word is None:
+        return default
+    for choice in type(default):
+        if choice.word == word:
+            return choice
+    raise ValueError(f"{name} is {word!r}: there are {', '.join(one.word for one in type(default))}")
+
+
+def _positive(name: str, value: float | timedelta | None) -> int:
+    """Milliseconds; 0 for None alone."""
+    if value is None:
+        return 0
+    milliseconds = _milliseconds(name, value)
+    if not milliseconds:
+        raise ValueError(f"{name} is {value}: it must be more than 0 seconds")
+    return milliseconds
 
 
 def _milliseconds(name: str, value: float | timedelta) -> int:

@@ -223,7 +223,9 @@ class Caller:
             self.servers.learn(node.address for node in status.nodes)
 
 
-_READS: Final = frozenset({"GetJob", "ListJobs", "WaitJob", "GetHistory", "GetLogs", "Status", "ListWorkers"})
+_READS: Final = frozenset(
+    {"GetJob", "ListJobs", "WaitJob", "GetHistory", "GetLogs", "ExplainJob", "GetSchedule", "ListSchedules", "Status", "ListWorkers"}
+)
 
 
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:

@@ -5,7 +5,7 @@ into what `--json` prints.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -14,13 +14,18 @@ from orchestrix_raft.domain.job import AttemptState, JobState
 from orchestrix_raft.wire.cluster import StatusResponse
 from orchestrix_raft.wire.common import RetryPolicyMessage
 from orchestrix_raft.wire.errors import JobFailed
-from orchestrix_raft.wire.jobs import AttemptMessage, JobMessage, LogLineMessage
+from orchestrix_raft.wire.jobs import AttemptMessage, JobMessage, LogLineMessage, ReasonMessage
 from orchestrix_raft.wire.workers import WorkerInfo
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES: Final = {int(state): state.word for state in JobState}
 _ATTEMPT_STATES: Final = {int(state): state.word for state in AttemptState}
 TERMINAL: Final = frozenset({"completed", "cancelled", "dead"})
+RETRY_PRESETS: Final = {
+    "default": RetryPolicyMessage.PRESET_DEFAULT,
+    "fast": RetryPolicyMessage.PRESET_FAST,
+    "patient": RetryPolicyMessage.PRESET_PATIENT,
+}
 
 
 def at(ms: int) -> datetime | None:
@@ -40,17 +45,31 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetryPolicy(_Value, frozen=True):
-    """How often and how late a failed attempt is tried again.  None takes the server's default."""
+    """How often and how late a failed attempt is tried again.  None takes the value of the preset."""
 
     max_retries: int | None = None  # 3; retries after the first failure
     delay: float | None = None  # 10 s; before the first retry
     multiplier: float | None = None  # 2; each further delay is this many times the one before
     max_delay: float | None = None  # 600 s
     jitter: float | None = None  # 0.2; the delay varies by this share, up and down
+    preset: str = "default"  # or `fast`, `patient`; the numbers above are those of `default`
+
+    @classmethod
+    def fast(cls, *, max_retries: int | None = None) -> Self:
+        """For what fails briefly and is waited for: 5 retries, after 1, 2, 4, 8 and 16 seconds."""
+        return cls(preset="fast", max_retries=max_retries)
+
+    @classmethod
+    def patient(cls, *, max_retries: int | None = None) -> Self:
+        """For what may be away for days: 25 retries, n^4 + 15 seconds before the n-th, over 25 days."""
+        return cls(preset="patient", max_retries=max_retries)
 
     def message(self) -> RetryPolicyMessage:
-        """The form for the wire; ValueError for a negative number."""
-        for name in self.__struct_fields__:
+        """The form for the wire; ValueError for a negative number or an unknown preset."""
+        if self.preset not in RETRY_PRESETS:
+            known = ", ".join(RETRY_PRESETS)
+            raise ValueError(f"RetryPolicy.preset is {self.preset!r}: there are {known}")
+        for name in ("max_retries", "delay", "multiplier", "max_delay", "jitter"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise ValueError(f"RetryPolicy.{name} is {value}: it must be 0 or more")
@@ -60,6 +79,7 @@ class RetryPolicy(_Value, frozen=True):
             multiplier_permille=_scaled(self.multiplier, 1_000),
             max_delay_ms=_scaled(self.max_delay, 1_000),
             jitter_percent=_scaled(self.jitter, 100),
+            preset=RETRY_PRESETS[self.preset],
         )
 
 
@@ -89,7 +109,13 @@ class Job(_Value, frozen=True):
     worker: str
     fencing_token: int
     timeout: float | None  # seconds
+    retry_for: float | None  # seconds after it was enqueued in which a retry may begin
+    expires: float | None  # seconds from being due in which a worker must be given it
+    key: str  # what the limits per key of its queue go by
     unique_key: str
+    schedule: str  # whose run it is; "": enqueued by a client
+    scheduled_for: datetime | None  # when the run was due
+    missed_count: int  # due times before, without a run, that this one stands for
     correlation_id: str
     labels: list[str]
     abridged: bool  # long arguments, results or errors were left out; `get` has them
@@ -126,6 +152,14 @@ class Attempt(_Value, frozen=True):
     finished_at: datetime | None
 
 
+class Reason(_Value, frozen=True):
+    """One of the things that hold a job, or that say where it stands."""
+
+    code: str  # a stable word: delayed, backing_off, queue_paused, no_worker, workers_full, ...
+    text: str
+    facts: dict[str, str]  # what the text was made of; names ending in _ms are Unix milliseconds
+
+
 class LogLine(_Value, frozen=True):
     """One line logged by a handler."""
 
@@ -158,6 +192,7 @@ class QueueStatus(_Value, frozen=True):
     pending: int
     dispatched: int
     running: int
+    paused: bool = False
 
 
 class WorkerStatus(_Value, frozen=True):
@@ -217,7 +252,13 @@ def job_of(m: JobMessage) -> Job:
         worker=m.worker,
         fencing_token=m.fencing_token,
         timeout=m.timeout_ms / 1_000 if m.timeout_ms else None,
+        retry_for=m.retry_for_ms / 1_000 if m.retry_for_ms else None,
+        expires=m.expires_ms / 1_000 if m.expires_ms else None,
+        key=m.key,
         unique_key=m.unique_key,
+        schedule=m.firing.schedule_id,
+        scheduled_for=at(m.firing.scheduled_for_ms),
+        missed_count=m.firing.missed_count,
         correlation_id=m.correlation_id,
         labels=list(m.labels),
         abridged=m.abridged,
@@ -243,6 +284,11 @@ def attempt_of(m: AttemptMessage) -> Attempt:
         started_at=at(m.started_ms),
         finished_at=at(m.finished_ms),
     )
+
+
+def reason_of(m: ReasonMessage) -> Reason:
+    """From the wire."""
+    return Reason(code=m.code, text=m.text, facts=dict(m.facts))
 
 
 def log_line_of(m: LogLineMessage) -> LogLine:
@@ -295,6 +341,7 @@ def status_of(m: StatusResponse) -> ClusterStatus:
                 pending=q.pending,
                 dispatched=q.dispatched,
                 running=q.running,
+                paused=q.paused,
             )
             for q in m.queues
         ],

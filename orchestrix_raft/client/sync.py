@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from orchestrix_raft.client.aio import DEADLINE_S, AsyncClient
+from orchestrix_raft.client.queues import AsyncQueues
+from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.wire.errors import OrchestrixError
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, new_event_loop
 
@@ -59,9 +61,68 @@ def _face(
     return call
 
 
+def _queue_face(
+    method: Callable[Concatenate[AsyncQueues, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["Queues", P], R]:
+    def call(self: "Queues", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self._run(method(self._queues, *args, **kwargs))
+        return result
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _schedule_face(
+    method: Callable[Concatenate[AsyncSchedules, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["Schedules", P], R]:
+    def call(self: "Schedules", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self._run(method(self._schedules, *args, **kwargs))
+        return result
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+class Schedules:
+    """`client.schedules`: every method of `AsyncSchedules` of the same name, with its signature and
+    docstring."""
+
+    def __init__(
+        self, schedules: AsyncSchedules, run: Callable[[Coroutine[Any, Any, Any]], Any]
+    ) -> None:
+        self._schedules = schedules
+        self._run = run
+
+    cron = _schedule_face(AsyncSchedules.cron)
+    every = _schedule_face(AsyncSchedules.every)
+    at = _schedule_face(AsyncSchedules.at)
+    update = _schedule_face(AsyncSchedules.update)
+    get = _schedule_face(AsyncSchedules.get)
+    list = _schedule_face(AsyncSchedules.list)
+    pause = _schedule_face(AsyncSchedules.pause)
+    resume = _schedule_face(AsyncSchedules.resume)
+    trigger = _schedule_face(AsyncSchedules.trigger)
+    delete = _schedule_face(AsyncSchedules.delete)
+
+
 def _close(client: AsyncClient, thread: _LoopThread) -> None:
     thread.run(client.close())
     thread.stop()
+
+
+class Queues:
+    """`client.queues`: every method of `AsyncQueues` of the same name, with its signature and docstring."""
+
+    def __init__(self, queues: AsyncQueues, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._queues = queues
+        self._run = run
+
+    list = _queue_face(AsyncQueues.list)
+    get = _queue_face(AsyncQueues.get)
+    pause = _queue_face(AsyncQueues.pause)
+    resume = _queue_face(AsyncQueues.resume)
+    limit = _queue_face(AsyncQueues.limit)
+    purge = _queue_face(AsyncQueues.purge)
 
 
 class Client:
@@ -92,6 +153,11 @@ class Client:
     ) -> None:
         self.close()
 
+    @property
+    def queues(self) -> Queues:
+        """Pause, limit and look at queues."""
+        return Queues(self._client.queues, self._run)  # kept, it would keep this client from being collected
+
     def close(self) -> None:
         """Close all connections.  Calls that are under way fail.  Closing twice does nothing."""
         self._closing()
@@ -101,6 +167,11 @@ class Client:
             work.close()
             raise OrchestrixError("this client is closed")
         return self._thread.run(work)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Make, look at and steer schedules."""
+        return Schedules(self._client.schedules, self._run)  # not kept, as above
 
     enqueue = _face(AsyncClient.enqueue)
     enqueue_many = _face(AsyncClient.enqueue_many)
@@ -112,4 +183,9 @@ class Client:
     status = _face(AsyncClient.status)
     cancel = _face(AsyncClient.cancel)
     retry = _face(AsyncClient.retry)
+    purge = _face(AsyncClient.purge)
+    cancel_where = _face(AsyncClient.cancel_where)
+    retry_where = _face(AsyncClient.retry_where)
+    purge_where = _face(AsyncClient.purge_where)
+    explain = _face(AsyncClient.explain)
     transfer_leadership = _face(AsyncClient.transfer_leadership)

@@ -16,6 +16,7 @@ from orchestrix_raft.consensus.port import Accepted, Apply, Consensus, Refused, 
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
 from orchestrix_raft.coordinator.digests import DigestTrail
+from orchestrix_raft.coordinator.duties import Duties
 from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.hub import SessionHub
@@ -31,13 +32,13 @@ from orchestrix_raft.coordinator.origin import Origin
 from orchestrix_raft.coordinator.port import Outcome
 from orchestrix_raft.coordinator.proposer import OnDone, Proposer
 from orchestrix_raft.coordinator.reads import Reads
+from orchestrix_raft.coordinator.schedules import ScheduleRunner
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.coordinator.watches import Watches
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.domain.session import CoordinatorMessage, HandlerLine, Hello
-from orchestrix_raft.duties.health import unhealthy_nodes
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import (
     decode_entry,
@@ -95,11 +96,12 @@ class Core:
         self._applied: deque[tuple[int, Applied]] = deque()
         self._restored = False
         self._stamper = Stamper(clocks)
+        self.schedules = ScheduleRunner(clocks.monotonic)
+        self._duties = Duties(limits, self.beats, self._stamper)
         self._connected: set[str] = set()
         self._leading = False
         self._leader: tuple[int, str | None] = (0, None)
         self._in_flight: deque[int] = deque()
-        self._duty_index = 0
         self._stopped = False
         self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
         self.disk_problems: list[str] = []  # set by the shell, shown by `status`
@@ -191,6 +193,8 @@ class Core:
 
     def _more(self) -> bool:
         proposer = self.proposer
+        if self._leading and self.schedules.busy:
+            return True
         if self.consensus.applied_index < self.consensus.commit_index:
             return True
         if not proposer.pending:
@@ -205,7 +209,8 @@ class Core:
         if leading and not self._leading:
             self._stamper.start(self.machine.state, consensus.voters, now)
             self.beats.lead(now)
-            self._duty_index = 0
+            self._duties.lead()
+            self.schedules.lead()
         elif self._leading and not leading:
             self._in_flight.clear()
         self._leading = leading
@@ -333,8 +338,8 @@ class Core:
         self.hub.tick(now, consensus.leader_contact_s())
         if now >= self.beats.beat_at:
             self._send_beat(now)
-        if self._leading and self._duty_index <= consensus.applied_index:
-            self._duties(now)
+        if self._leading:
+            self._do_duties(now)
         if not self.disk_work:
             work = self.checkpoints.begin(consensus, now)
             if work is not None:
@@ -362,15 +367,17 @@ class Core:
             digest,
         )
 
-    def _duties(self, now: float) -> None:
-        """What the leader should propose now.  One such entry at a time: the next look sees its effect."""
-        state = self.machine.state
-        silence = self.beats.silence_ms(state.nodes, now)
-        commands = unhealthy_nodes(state, silence, self.limits.beats.verdict)
+    def _do_duties(self, now: float) -> None:
+        """What the leader should propose now."""
+        commands = self._duties.due(self.machine.state, self.consensus.applied_index, now)
         if commands:
-            accepted = self._unnumbered(tuple(commands), now)
+            accepted = self._unnumbered(commands, now)
             if accepted is not None:
-                self._duty_index = accepted.index
+                self._duties.proposed(accepted.index)
+        if self._stamper.ready(now):
+            wall_ms, applied = self._stamper.wall_ms(now), self.consensus.applied_index
+            self.schedules.step(self.machine.state, wall_ms, applied, lambda plans: self._unnumbered(plans, now))
+            self.faults.extend(self.schedules.taken_faults())
 
     @property
     def wake_at(self) -> float:
@@ -379,6 +386,9 @@ class Core:
         wake = min(self.consensus.wake_at, now + 0.25)
         if self._leading:
             wake = min(wake, now + self._stamper.due_in_s(self.machine.state, now))
+            wake = min(wake, now + self._duties.due_in_s(now))
+            wall_ms = self._stamper.wall_ms(now)
+            wake = min(wake, now + self.schedules.due_in_s(self.machine.state, wall_ms))
         return max(now, wake)
 
     def checkpoint_done(self, work: CheckpointWork) -> None:
@@ -449,7 +459,7 @@ class Core:
         if live is not None:
             return live
         data = self.history.get(FINISHED, job_id)
-        return None if data is None else decode_job(data)
+        return decode_job(data) if data else None
 
     def args_of(self, job: Job) -> bytes:
         """A job's arguments, from disk if they are large."""

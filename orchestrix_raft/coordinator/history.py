@@ -5,16 +5,57 @@ to a checkpoint that is being written), the store.  A layer is dropped only when
 the same; so the answer for an index never depends on when checkpoints were made.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
 
+from orchestrix_raft.machine.history import Row, overlaid
 from orchestrix_raft.storage.port import StateStore
 
 Layer = dict[str, dict[bytes, bytes | None]]
 
+_GAPS: Final = 64  # between known keys that new ones may be put into one by one; sorting anew costs less then
+
 
 def _layer() -> Layer:
     return defaultdict(dict)
+
+
+class Ordered:
+    """The keys of one table of a layer in order.  New ones are put in their places when somebody asks: keys
+    come mostly in order, so that costs far less than a place for each as it comes."""
+
+    __slots__ = ("_fresh", "_keys")
+
+    def __init__(self, keys: Iterable[bytes]) -> None:
+        self._keys = sorted(keys)
+        self._fresh: list[bytes] = []
+
+    def add(self, key: bytes) -> None:
+        """A key that was not there."""
+        self._fresh.append(key)
+
+    def keys(self) -> list[bytes]:
+        """All of them; not to be changed, and valid until the next `add`."""
+        if self._fresh:
+            self._merge()
+        return self._keys
+
+    def _merge(self) -> None:
+        keys, fresh = self._keys, sorted(self._fresh)
+        self._fresh = []
+        first = 0
+        for _ in range(_GAPS):  # each round fills one gap between two known keys
+            place = bisect_left(keys, fresh[first])
+            last = len(fresh) if place == len(keys) else bisect_left(fresh, keys[place], first)
+            keys[place:place] = fresh[first:last]
+            if last == len(fresh):
+                return
+            first = last
+        keys += fresh[first:]
+        keys.sort()
 
 
 class LayeredHistory:
@@ -24,10 +65,15 @@ class LayeredHistory:
         self._store = store
         self._current = _layer()
         self._frozen: Layer | None = None
+        self._order: dict[str, Ordered] = {}  # of `_current`: tables that were walked since it began
+        self._frozen_order: dict[str, Ordered] = {}
         self.pending_bytes = 0  # of the current layer, for deciding when to checkpoint
 
     def put(self, table: str, key: bytes, value: bytes | None) -> None:
-        self._current[table][key] = value
+        rows = self._current[table]
+        if table in self._order and key not in rows:
+            self._order[table].add(key)
+        rows[key] = value
         self.pending_bytes += 64 if value is None else len(value) + 64
 
     def get(self, table: str, key: bytes) -> bytes | None:
@@ -43,23 +89,26 @@ class LayeredHistory:
     def scan(
         self, table: str, start: bytes, limit: int, *, reverse: bool = False
     ) -> list[tuple[bytes, bytes]]:
-        """Merges the layers.  Asks the store for as many more rows as the layers may hide."""
-        over: dict[bytes, bytes | None] = {}
-        for layer in (self._frozen, self._current):
-            for key, value in ({} if layer is None else layer.get(table, {})).items():
-                if (key <= start) if reverse else (key >= start):
-                    over[key] = value
-        hidden = sum(1 for value in over.values() if value is None)
-        below = self._store.scan(table, start, limit + hidden + 1, reverse=reverse)
-        complete = len(below) <= limit + hidden
-        merged = {key: value for key, value in below if key not in over}
-        merged.update((key, value) for key, value in over.items() if value is not None)
-        rows = sorted(merged.items(), reverse=reverse)
-        if not complete:
-            # What lies beyond the last row seen below is unknown, so nothing beyond it may be answered.
-            edge = below[-1][0]
-            rows = [row for row in rows if (row[0] >= edge if reverse else row[0] <= edge)]
-        return rows[:limit]
+        """Walks the layers together.  Costs what is answered and what of it was deleted, not what they hold."""
+        rows: Iterator[Row] | None = None
+        for layer, order in ((self._frozen, self._frozen_order), (self._current, self._order)):
+            table_rows = None if layer is None else layer.get(table)
+            if table_rows:
+                if rows is None:
+                    rows = self._stored(table, start, limit, reverse)
+                rows = overlaid(_walk(table, table_rows, order, start, reverse), rows, reverse=reverse)
+        if rows is None:
+            return self._store.scan(table, start, limit, reverse=reverse)
+        return list(islice(((key, value) for key, value in rows if value is not None), limit))
+
+    def _stored(self, table: str, start: bytes, limit: int, reverse: bool) -> Iterator[Row]:
+        """The checkpoint's rows, page by page."""
+        seen: bytes | None = None
+        while rows := self._store.scan(table, start, limit + (seen is not None), reverse=reverse):
+            if rows[-1][0] == seen:
+                return
+            yield from (rows if rows[0][0] != seen else rows[1:])
+            seen = start = rows[-1][0]
 
     def tables(self, table: str) -> Iterator[tuple[bytes, bytes]]:
         """Every row of a table of the checkpoint, for loading; the layers must be empty."""
@@ -72,20 +121,38 @@ class LayeredHistory:
         if self._frozen is not None:
             raise RuntimeError("a checkpoint is still being written")
         self._frozen, self._current = self._current, _layer()
+        self._frozen_order, self._order = self._order, {}
         self.pending_bytes = 0
         return self._frozen
 
     def settled(self) -> None:
         """The frozen changes are in the store."""
         self._frozen = None
+        self._frozen_order = {}
 
     def forget(self) -> None:
         """The store was replaced as a whole (an installed snapshot): nothing above it is valid."""
-        self._frozen = None
+        self.settled()
         self._current = _layer()
+        self._order = {}
         self.pending_bytes = 0
 
     @property
     def checkpointing(self) -> bool:
         """A checkpoint is being written."""
         return self._frozen is not None
+
+
+def _walk(
+    table: str, rows: dict[bytes, bytes | None], order: dict[str, Ordered], start: bytes, reverse: bool
+) -> Iterator[Row]:
+    """A layer's rows of one table from `start` on."""
+    ordered = order.get(table)
+    if ordered is None:
+        ordered = order[table] = Ordered(rows)
+    keys = ordered.keys()
+    if reverse:
+        places = range(bisect_right(keys, start) - 1, -1, -1)
+    else:
+        places = range(bisect_left(keys, start), len(keys))
+    return ((key, rows[key]) for key in map(keys.__getitem__, places))

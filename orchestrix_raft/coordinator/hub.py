@@ -350,6 +350,7 @@ class SessionHub:
                 spec.retry.max_retries,
                 spec.correlation_id,
                 left,
+                spec.firing,
             )
         )
 

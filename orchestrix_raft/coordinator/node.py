@@ -24,14 +24,19 @@ from orchestrix_raft.coordinator.port import (
     NotApplied,
     Outcome,
     Page,
+    SchedulePage,
+    ScheduleView,
+    QueueDetails,
 )
 from orchestrix_raft.coordinator.proposer import unavailable
+from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.explain import Reason, explain
 from orchestrix_raft.storage.port import LocalStore
 
 log = logging.getLogger(__name__)
@@ -250,6 +255,11 @@ class Node:
         """See NodePort."""
         return queries.attempts(self.core, job_id)
 
+    def explain(self, job_id: bytes) -> list[Reason]:
+        """See NodePort."""
+        job = self.core.job(job_id)
+        return [] if job is None else explain(self.core.machine.state, job)
+
     def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
         """See NodePort."""
         job = self.core.job(job_id)
@@ -289,9 +299,33 @@ class Node:
                 self.core.watches.remove(job_id, ended.set)
         return self.job(job_id)
 
+    def find_schedule(self, schedule_id: str) -> ScheduleView | None:
+        """See NodePort."""
+        return schedule_view(self.core, schedule_id)
+
+    async def list_schedules(
+        self, prefix: str, states: frozenset[str], limit: int, cursor: bytes
+    ) -> SchedulePage | Rejected:
+        """See NodePort."""
+        wrong = ScheduleListing.check(cursor)
+        if wrong is not None:
+            return wrong
+        listing = ScheduleListing(self.core, prefix, states, limit, cursor)
+        while not listing.slice():
+            await asyncio.sleep(0)
+        return listing.page()
+
     def sessions(self) -> list[Session]:
         """See NodePort."""
         return list(self.core.machine.state.sessions.values())
+
+    def queues(self) -> list[QueueDetails]:
+        """See NodePort."""
+        return queries.queues_of(self.core)
+
+    def queue(self, name: str) -> QueueDetails:
+        """See NodePort."""
+        return queries.queue(self.core, name)
 
     def status(self) -> ClusterView:
         """See NodePort."""

@@ -127,6 +127,11 @@ OPTIONS: Final = (
     _duration("node_heartbeat", "10s", "nodes tell the leader their clock and load this often"),
     _duration("node_suspect", "20s", "a node not heard for this long is suspect"),
     _duration("node_dead", "30s", "a node not heard for this long is dead: its workers go elsewhere"),
+    # ---- keeping: the leader's values count, so give every node the same ---------------------------------
+    _duration("keep_finished", "24h", "completed and cancelled jobs are kept this long after their end"),
+    _count("keep_finished_jobs", limits.KEEP_FINISHED, "and at most so many; the oldest go first"),
+    _duration("keep_dead", "30d", "dead letters are kept this long, for somebody to look at them"),
+    _count("keep_dead_jobs", limits.KEEP_DEAD, "and at most so many; the oldest go first"),
     # ---- requests ----------------------------------------------------------------------------------------
     _duration(
         "leader_wait", "5s", "a change waits this long for a leader, then it is refused: a hang helps nobody"

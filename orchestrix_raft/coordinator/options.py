@@ -19,11 +19,12 @@ from orchestrix_raft.coordinator.hub import HubLimits
 from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.option_table import BY_NAME, OFF, OPTIONS, RULES, OptionError, read_value
 from orchestrix_raft.coordinator.proposer import ProposerLimits
-from orchestrix_raft.coordinator.settings import CoreLimits
+from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.coordinator.tls import TlsFiles
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.durations import format_duration
 from orchestrix_raft.duties.health import VerdictAfter
+from orchestrix_raft.duties.retention import Keep
 
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 7400)
 
@@ -58,6 +59,10 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
     node_heartbeat_s: float
     node_suspect_s: float
     node_dead_s: float
+    keep_finished_s: float
+    keep_finished_jobs: int
+    keep_dead_s: float
+    keep_dead_jobs: int
     leader_wait_s: float
     outcome_wait_s: float
     read_wait_s: float
@@ -89,6 +94,14 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
                 verdict=VerdictAfter(
                     suspect_ms=round(self.node_suspect_s * 1000), dead_ms=round(self.node_dead_s * 1000)
                 ),
+            ),
+            keeping=Keeping(
+                Keep(
+                    finished_ms=round(self.keep_finished_s * 1000),
+                    finished=self.keep_finished_jobs,
+                    dead_ms=round(self.keep_dead_s * 1000),
+                    dead=self.keep_dead_jobs,
+                )
             ),
             checkpoint_s=self.checkpoint_interval_s,
             checkpoint_bytes=self.checkpoint_bytes,

@@ -11,9 +11,12 @@ from typing import NamedTuple, Protocol
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
 from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.schedule import Schedule
+from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.explain import Reason
 from orchestrix_raft.machine.port import Result
 
 
@@ -63,6 +66,23 @@ class Page(NamedTuple):
     cursor: bytes
 
 
+class ScheduleView(NamedTuple):
+    """A schedule and what is computed for display."""
+
+    schedule: Schedule
+    next_slot_ms: int  # wall; 0: none
+    next_run_ms: int  # that slot and its jitter
+    active: int  # unfinished runs
+    active_ids: tuple[bytes, ...]  # the first of them
+
+
+class SchedulePage(NamedTuple):
+    """One page of a listing, by id; an empty cursor ends it."""
+
+    schedules: list[ScheduleView]
+    cursor: bytes
+
+
 class NodeView(NamedTuple):
     """One member, as this node sees it."""
 
@@ -86,6 +106,17 @@ class QueueView(NamedTuple):
     pending: int
     dispatched: int
     running: int
+    paused: bool = False
+
+
+class QueueDetails(NamedTuple):
+    """A queue with its limits and what counts against them; `rate_opens_ms` is wall time, 0: there is room."""
+
+    jobs: QueueView
+    options: QueueOptions
+    held: int
+    rate_used: int
+    rate_opens_ms: int
 
 
 class ClusterView(NamedTuple):
@@ -136,6 +167,10 @@ class NodePort(Protocol):
     def freshness(self) -> Freshness: ...
     def job(self, job_id: bytes) -> JobView | None: ...
     def attempts(self, job_id: bytes) -> list[Attempt]: ...
+    def explain(self, job_id: bytes) -> list[Reason]:
+        """Why a job is where it is; []: no such job."""
+        ...
+
     def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
         """None: no such job."""
         ...
@@ -147,7 +182,19 @@ class NodePort(Protocol):
         """The job when it is terminal or the time is over."""
         ...
 
+    def find_schedule(self, schedule_id: str) -> ScheduleView | None: ...
+    async def list_schedules(
+        self, prefix: str, states: frozenset[str], limit: int, cursor: bytes
+    ) -> SchedulePage | Rejected:
+        """By id; no states: all."""
+        ...
+
     def sessions(self) -> list[Session]: ...
+    def queues(self) -> list[QueueDetails]:
+        """Those with unfinished jobs, a pause or a limit, by name."""
+        ...
+
+    def queue(self, name: str) -> QueueDetails: ...
     def status(self) -> ClusterView: ...
     async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from orchestrix_raft.consensus.port import Role
 from orchestrix_raft.coordinator.core import Core
-from orchestrix_raft.coordinator.port import ClusterView, JobView, NodeView, Page, QueueView
+from orchestrix_raft.coordinator.port import ClusterView, JobView, NodeView, Page, QueueDetails, QueueView
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, Job, JobState, TimerKind
 from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.machine.codec import decode_attempt, decode_job
 from orchestrix_raft.machine.history import ATTEMPTS, FINISHED, FINISHED_BY_TIME
 from orchestrix_raft.machine.state import LIVE_STATES
@@ -119,7 +120,7 @@ class Listing:
             if seen % (SLICE // 10) == SLICE // 10 - 1:
                 yield seen
             data = self._core.history.get(FINISHED, place[8:])
-            job = None if data is None else decode_job(data)
+            job = decode_job(data) if data else None
             if job is not None and self._wanted(job):
                 self._jobs.append(view(self._core, job))
                 self._next = _FINISHED + place
@@ -205,20 +206,45 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
             f"the clock of node {node_id or core.identity.node_id} is off by {offset_ms / 1000:.1f} s"
         )
     problems.extend(core.disk_problems)
+    problems.extend(core.schedules.problems(core.machine.state))
     waiting = core.machine.state.counts[JobState.PENDING]
     if waiting and not core.machine.state.sessions:
         problems.append(f"{waiting} jobs wait and no worker is connected")
     return problems
 
 
+def queues_of(core: Core) -> list[QueueDetails]:
+    """Every queue that there is something to say about, by name."""
+    state = core.machine.state
+    return [queue(core, name) for name in sorted(state.queues.keys() | state.limited.keys())]
+
+
+def queue(core: Core, name: str) -> QueueDetails:
+    """A queue: unknown ones are empty and without limits."""
+    state = core.machine.state
+    counts = state.queues.get(name)
+    limited = state.limited.get(name)
+    paused = limited is not None and limited.options.paused
+    jobs = QueueView(name, *((counts[live] if counts else 0) for live in LIVE_STATES))._replace(paused=paused)
+    gate = state.board.gates.get(name)
+    if gate is None:
+        return QueueDetails(jobs, QueueOptions(), 0, 0, 0)
+    rate, window = gate.queue.options.rate, gate.queue.window
+    used = opens = 0
+    if rate is not None:
+        edge = state.elapsed_ms - rate.window_ms
+        passed = zip(window.stamps, window.counts, strict=True)
+        used = sum(count for stamp, count in passed if stamp > edge)
+        opens = window.opens_ms(rate)
+    opens_ms = state.wall_ms + opens - state.elapsed_ms if opens > state.elapsed_ms else 0
+    return QueueDetails(jobs, gate.queue.options, gate.running, used, opens_ms)
+
+
 def status(core: Core, cluster_id: str) -> ClusterView:
     """Everything `status` shows."""
     state, consensus = core.machine.state, core.consensus
     nodes = _nodes(core)
-    queues = [
-        QueueView(name, *(counts[live] for live in LIVE_STATES))
-        for name, counts in sorted(state.queues.items())
-    ]
+    queues = [details.jobs for details in queues_of(core)]
     return ClusterView(
         consensus.leader_id or "",
         consensus.term,

@@ -6,6 +6,16 @@ from typing import NamedTuple
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.hub import HubLimits
 from orchestrix_raft.coordinator.proposer import ProposerLimits
+from orchestrix_raft.domain import limits
+from orchestrix_raft.duties.retention import Keep
+
+
+class Keeping(NamedTuple):
+    """What is kept, and how gently the rest goes: 50,000 records a second at most."""
+
+    keep: Keep = Keep()
+    at_once: int = limits.FORGET_AT_ONCE  # records of a kind in one command
+    pause_s: float = 0.01  # between two such commands, so that other work has its turn
 
 
 class CoreLimits(NamedTuple):
@@ -17,6 +27,7 @@ class CoreLimits(NamedTuple):
     checkpoint_s: float = 5.0  # at the latest so often ...
     checkpoint_bytes: int = 32 << 20  # ... and when so much waits to be written
     read_wait_s: float = 5.0
+    keeping: Keeping = Keeping()
     stale_s: float = 2.0  # without contact to a leader, local answers are marked as possibly old
 
 

@@ -34,7 +34,7 @@ _S = JobState
 LIFE_CYCLE: Final = MappingProxyType(
     {
         _S.SCHEDULED: frozenset({_S.PENDING, _S.CANCELLED}),
-        _S.PENDING: frozenset({_S.DISPATCHED, _S.CANCELLED}),
+        _S.PENDING: frozenset({_S.DISPATCHED, _S.CANCELLED, _S.DEAD}),  # dead: too old for a retry
         _S.DISPATCHED: frozenset({_S.RUNNING, _S.COMPLETED, _S.CANCELLED, _S.DEAD, _S.SCHEDULED, _S.PENDING}),
         _S.RUNNING: frozenset({_S.COMPLETED, _S.CANCELLED, _S.DEAD, _S.SCHEDULED, _S.PENDING}),
         _S.COMPLETED: frozenset[JobState](),
@@ -67,6 +67,11 @@ class UniqueScope(IntEnum):
     UNTIL_STARTED = 2  # until it is dispatched
     WINDOW = 3  # for `unique_for_ms` after it was enqueued, whatever becomes of it
 
+    @property
+    def word(self) -> str:
+        """The lower-case word used in JSON, Python and docs."""
+        return self.name.lower()
+
 
 class OnConflict(IntEnum):
     """What happens to a job whose unique key is taken."""
@@ -74,6 +79,11 @@ class OnConflict(IntEnum):
     RETURN_EXISTING = 1
     REPLACE = 2  # the one that is there, while it is still waiting; otherwise it is returned
     REJECT = 3
+
+    @property
+    def word(self) -> str:
+        """The lower-case word used in JSON, Python and docs."""
+        return self.name.lower()
 
 
 class UniqueRule(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -88,7 +98,7 @@ class Firing(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unkn
     """Which slot of which schedule a job is the run of."""
 
     schedule_id: str
-    incarnation: int  # log index at which the schedule was created: a deleted one's slots are not a new one's
+    incarnation: int  # of the schedule: a deleted one's slots are not those of a new one with its id
     slot_ms: int  # wall: when it was due
     fired_ms: int  # wall: when it was fired
     missed: int = 0  # slots that this run stands for besides its own
@@ -106,12 +116,12 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unk
     delay_ms: int = 0  # elapsed time from the moment of being applied, 0: none
     timeout_ms: int = 0  # elapsed time from the assignment, 0: none
     retry: RetryPolicy = DEFAULT_RETRY
-    unique_key: str = ""  # "": none; scope: the job type, until the job is terminal
+    unique_key: str = ""  # "": none; scope: the job type; how long and with what effect: `unique`
     correlation_id: str = ""
     labels: tuple[str, ...] = ()  # sorted; a worker must have them all
     key: str = ""  # for the limits per key of its queue
     unique: UniqueRule | None = None  # None: as by default
-    expires_ms: int = 0  # elapsed time from being enqueued; not started by then: cancelled; 0: never
+    expires_ms: int = 0  # elapsed time from first being ready; not handed to a worker by then: cancelled; 0: never
     retry_for_ms: int = 0  # no retry begins later than this after being enqueued (elapsed); 0: no limit
     firing: Firing | None = None  # None: enqueued by a client
 
@@ -132,6 +142,11 @@ class TimerKind(IntEnum):
     TIMEOUT = 3  # the attempt's time is over: soft cancel
     FORCED_END = 4  # the soft cancel's grace is over
     SESSION_DEADLINE = 5  # nobody resumed the session
+    QUEUE_WINDOW = 20  # the rate window of a queue has room again
+    KEY_WINDOW = 21  # that of a key has room again, or can be forgotten
+    UNIQUE_WINDOW = 22  # a unique key that was taken for a time is free again
+    EXPIRY = 23  # a job that was never handed to a worker is cancelled
+    RETRY_LIMIT = 30  # a job that failed has not been taken again within `retry_for_ms`
 
 
 class Job(msgspec.Struct, array_like=True, gc=False):
@@ -159,6 +174,7 @@ class Job(msgspec.Struct, array_like=True, gc=False):
     owner: str = ""  # node whose session holds (or last held) it
     worker: str = ""  # name of that session's worker
     args_stored: bool = False  # spec.args is in table `payloads`
+    retry_until_ms: int = 0  # elapsed: when `retry_for_ms` is over; 0: no limit
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -193,12 +209,16 @@ def fault_in_spec(spec: JobSpec) -> str:
         return f"unique_key and correlation_id have at most {limits.KEY_CHARS} characters"
     if not -limits.PRIORITY_MAX <= spec.priority <= limits.PRIORITY_MAX:
         return f"priority must be within +-{limits.PRIORITY_MAX}"
-    if spec.delay_ms or spec.run_at_ms or spec.timeout_ms:
+    if spec.delay_ms or spec.run_at_ms or spec.timeout_ms or spec.retry_for_ms:
         fault = _fault_in_times(spec)
         if fault:
             return fault
     if spec.labels:
         fault = fault_in_labels(spec.labels)
+        if fault:
+            return fault
+    if spec.key or spec.unique is not None or spec.expires_ms:
+        fault = _fault_in_rules(spec)
         if fault:
             return fault
     return "" if spec.retry == DEFAULT_RETRY else fault_in_policy(spec.retry)
@@ -209,10 +229,31 @@ def _fault_in_times(spec: JobSpec) -> str:
         return f"delay must be within 0..{limits.DURATION_MS} ms"
     if not 0 <= spec.timeout_ms <= limits.DURATION_MS:
         return f"timeout must be within 0..{limits.DURATION_MS} ms"
+    if not 0 <= spec.retry_for_ms <= limits.DURATION_MS:
+        return f"retry_for must be within 0..{limits.DURATION_MS} ms"
     if not 0 <= spec.run_at_ms <= limits.WALL_MS_MAX:
         return f"run_at must be within 0..{limits.WALL_MS_MAX} ms since 1970"
     if spec.delay_ms and spec.run_at_ms:
         return "give either delay or run_at, not both"
+    return ""
+
+
+def _fault_in_rules(spec: JobSpec) -> str:
+    if len(spec.key) > limits.KEY_CHARS:
+        return f"key has at most {limits.KEY_CHARS} characters"
+    if not 0 <= spec.expires_ms <= limits.DURATION_MS:
+        return f"expires must be within 0..{limits.DURATION_MS} ms"
+    return "" if spec.unique is None else fault_in_unique(spec.unique_key, spec.unique)
+
+
+def fault_in_unique(unique_key: str, rule: UniqueRule) -> str:
+    """What is wrong with how a unique key is meant, or ""."""
+    if not unique_key:
+        return "a unique rule needs a unique_key"
+    if rule.scope is not UniqueScope.WINDOW:
+        return "unique_for belongs to the scope `window`" if rule.for_ms else ""
+    if not 0 < rule.for_ms <= limits.UNIQUE_FOR_MS_MAX:
+        return f"unique_for must be within 1..{limits.UNIQUE_FOR_MS_MAX} ms (30 days)"
     return ""
 
 

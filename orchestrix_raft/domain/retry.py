@@ -23,15 +23,24 @@ class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid
 
 
 DEFAULT_RETRY = RetryPolicy()
+FAST_RETRY = RetryPolicy(max_retries=5, delay_ms=1_000, max_delay_ms=60_000)
+"""For what fails briefly and is waited for: 1, 2, 4, 8, 16 seconds."""
+PATIENT_RETRY = RetryPolicy(
+    max_retries=25, delay_ms=15_000, max_delay_ms=limits.DURATION_MS, patient=True
+)
+"""For what may be away for days: 16 s, 31 s, 96 s, ... 4.5 days; 25 days in all."""
 
 
 def backoff_ms(policy: RetryPolicy, job_id: bytes, failures: int) -> int:
     """Milliseconds to wait after the `failures`-th failure (from 1), jitter included."""
     delay = policy.delay_ms
-    for _ in range(min(failures - 1, 64)):
-        delay = delay * policy.multiplier_permille // 1_000
-        if delay >= policy.max_delay_ms:
-            break
+    if policy.patient:
+        delay += failures**4 * 1_000
+    else:
+        for _ in range(min(failures - 1, 64)):
+            delay = delay * policy.multiplier_permille // 1_000
+            if delay >= policy.max_delay_ms:
+                break
     delay = min(delay, policy.max_delay_ms)
     spread = delay * policy.jitter_percent // 100
     if spread == 0:

@@ -6,6 +6,7 @@ they are.  docs/reference/worker-protocol.md tells the story; the .proto comment
 
 import msgspec
 
+from orchestrix_raft.domain.job import Firing
 from orchestrix_raft.domain.report import Outcome, ProgressMark, StartedMark
 
 
@@ -94,6 +95,7 @@ class Assignment(_Value, frozen=True):
     max_retries: int
     correlation_id: str
     timeout_ms: int  # what is left of it; 0: none
+    firing: Firing | None = None  # of which slot it is the run
 
 
 class Assignments(_Value, frozen=True):

@@ -21,6 +21,8 @@ class Session(msgspec.Struct, array_like=True):
     attached_ms: int  # wall
     draining: bool = False  # takes nothing new
     timer: Timer | None = None
+    leftovers: dict[int, tuple[str, str]] = msgspec.field(default_factory=dict)
+    # token -> (queue, key) of the slots whose attempt is over and whose handler was not heard of
 
 
 def fault_in_worker(

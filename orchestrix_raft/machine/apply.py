@@ -14,7 +14,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Job, TimerKind
 from orchestrix_raft.domain.node import OVER
-from orchestrix_raft.machine import attempts, codec, digest, jobs, loading, nodes, requests, sessions
+from orchestrix_raft.machine import attempts, codec, digest, jobs, keeping, loading, nodes, queues, requests, sessions, unique
 from orchestrix_raft.machine.commands import (
     AttachSession,
     Batch,
@@ -23,6 +23,7 @@ from orchestrix_raft.machine.commands import (
     DetachSession,
     DrainSession,
     Entry,
+    Forget,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
@@ -35,6 +36,7 @@ from orchestrix_raft.machine.history import CORE_KEY, LIVE_JOBS, NODES, SESSIONS
 from orchestrix_raft.machine.items import ITEMWISE, LOCAL, Trace
 from orchestrix_raft.machine.port import Applied, ChangeLog, Gap, Resolved, Result
 from orchestrix_raft.machine.records import Records
+from orchestrix_raft.machine.schedule_items import SCHEDULE_COMMANDS, follow_runs
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.machine.timers import Item, TimerHeap
 
@@ -50,9 +52,15 @@ DECIDE: Final = MappingProxyType[type, Decide](
         NodeStarted: nodes.decide_started,
         NodeStopped: nodes.decide_stopped,
         NodeHealthChanged: nodes.decide_health,
+        Forget: keeping.decide_forget,
     }
 )
-"""Commands that are decided as a whole; those with items are in `items.ITEMWISE`."""
+"""Commands that are decided as a whole."""
+
+STEPWISE: Final = MappingProxyType[type, Callable[[State, Any, Trace], Result]](
+    {**ITEMWISE, **SCHEDULE_COMMANDS}
+)
+"""Commands that are decided and evolved step by step."""
 
 DUE: Final = MappingProxyType[int, Callable[[State, bytes], tuple[Event, ...]]](
     {
@@ -61,6 +69,11 @@ DUE: Final = MappingProxyType[int, Callable[[State, bytes], tuple[Event, ...]]](
         TimerKind.TIMEOUT: attempts.decide_timeout,
         TimerKind.FORCED_END: attempts.decide_forced_end,
         TimerKind.SESSION_DEADLINE: sessions.decide_expiry,
+        TimerKind.QUEUE_WINDOW: queues.decide_queue_window,
+        TimerKind.KEY_WINDOW: queues.decide_key_window,
+        TimerKind.UNIQUE_WINDOW: unique.decide_window_end,
+        TimerKind.EXPIRY: jobs.decide_expired,
+        TimerKind.RETRY_LIMIT: jobs.decide_too_old,
     }
 )
 """What a due timer means."""
@@ -88,6 +101,8 @@ class Machine:
         done = Applied(trace.events, [], [], [])
         requests.expire(state)
         _run_due(state, trace)
+        if state.book.ended:
+            follow_runs(state, trace)
         dispatch(state, trace.events)
         for batch in batches:
             _apply_batch(state, batch, trace, done)
@@ -126,6 +141,7 @@ class Machine:
                 tuple(state.counts),
                 tuple(state.totals),
                 state.set_aside,
+                tuple(state.oldest),
             )
         )
 
@@ -140,6 +156,15 @@ class Machine:
             put(SESSIONS, session_id, None if session is None else encode(session))
         for node_id, node in state.touched_nodes.items():
             put(NODES, node_id.encode(), encode(node))
+        if state.touched_rest:
+            for table, entities in state.touched_rest.items():
+                for key, entity in entities.items():
+                    put(table, key, None if entity is None else encode(entity))
+            state.touched_rest.clear()
+        for table, rows in state.touched_rest.items():
+            for key, entity in rows.items():
+                put(table, key, None if entity is None else encode(entity))
+        state.touched_rest.clear()
         state.touched_jobs.clear()
         state.touched_sessions.clear()
         state.touched_nodes.clear()
@@ -175,8 +200,10 @@ def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> Non
 
 
 def _apply_command(state: State, command: Command, trace: Trace) -> Result:
-    itemwise = ITEMWISE.get(type(command))
-    result = _apply_whole(state, command, trace) if itemwise is None else itemwise(state, command, trace)
+    stepwise = STEPWISE.get(type(command))
+    result = _apply_whole(state, command, trace) if stepwise is None else stepwise(state, command, trace)
+    if state.book.ended:
+        follow_runs(state, trace)
     dispatch(state, trace.events)
     return result
 

@@ -7,10 +7,20 @@ over, and the reporting session holds the slot; anything else changes nothing bu
 from typing import Any, Final, NamedTuple, assert_never
 
 from orchestrix_raft.domain import limits
-from orchestrix_raft.domain.job import ASSIGNED, Attempt, AttemptState, Job, JobState, Timer, TimerKind
+from orchestrix_raft.domain.job import (
+    ASSIGNED,
+    Attempt,
+    AttemptState,
+    Job,
+    JobSpec,
+    JobState,
+    Timer,
+    TimerKind,
+)
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, Released, StartedMark
 from orchestrix_raft.domain.retry import backoff_ms
 from orchestrix_raft.domain.worker import Session
+from orchestrix_raft.machine import queues, unique
 from orchestrix_raft.machine.codec import encode_record
 from orchestrix_raft.machine.events import (
     AttemptEnded,
@@ -25,7 +35,14 @@ from orchestrix_raft.machine.events import (
     StopRequested,
 )
 from orchestrix_raft.machine.history import ATTEMPTS
-from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, finish, make_ready, stop_of
+from orchestrix_raft.machine.jobs import (
+    CANCELLED_WHY,
+    TIMED_OUT_WHY,
+    TOO_OLD,
+    finish,
+    make_ready,
+    stop_of,
+)
 from orchestrix_raft.machine.records import attempt_key
 from orchestrix_raft.machine.state import GENERATION_SHIFT, State, move
 from orchestrix_raft.machine.timers import set_timer
@@ -207,8 +224,12 @@ def _failure(state: State, job: Job, seq: int, ended: AttemptState, told: _Told,
     else:
         wait_ms = told.retry_in_ms
         wait_ms = min(wait_ms, limits.DURATION_MS) if wait_ms >= 0 else backoff_ms(policy, job_id, failures)
-        follows = JobState.SCHEDULED
-        timer = Timer(TimerKind.READY_AT_ELAPSED, state.elapsed_ms + wait_ms, seq)
+        due_ms = state.elapsed_ms + wait_ms
+        if job.retry_until_ms and due_ms > job.retry_until_ms:
+            reason = TOO_OLD
+        else:
+            follows = JobState.SCHEDULED
+            timer = Timer(TimerKind.READY_AT_ELAPSED, due_ms, seq)
     return AttemptEnded(
         job_id,
         job.token,
@@ -287,6 +308,13 @@ def evolve_assigned(state: State, event: JobAssigned) -> None:
     if event.timer is not None:
         state.counter = event.timer.seq
         set_timer(state, job, job_id, event.timer)
+    elif job.timer is not None:
+        set_timer(state, job, job_id, None)
+    spec = job.spec
+    if spec.unique is not None:
+        unique.started(state, spec)
+    if state.board.gates:
+        queues.count_assignment(state, spec)
     state.counter += 1
     session.idle_seq = state.counter
     state.touched_jobs[job_id] = job
@@ -314,7 +342,7 @@ def evolve_completed(state: State, event: JobCompleted) -> None:
     job = state.jobs[event.job_id]
     job.started_ms = event.started_ms or job.started_ms
     _keep_attempt(state, job, _ATTEMPT_COMPLETED, job.started_ms, event.finished_ms, "", "", True)
-    _free_slot(state, job.session_id, event.token)
+    _free_slot(state, job.session_id, event.token, job.spec)
     job.session_id = b""
     job.end_reason = ""
     job.result = event.result
@@ -329,7 +357,9 @@ def evolve_attempt_ended(state: State, event: AttemptEnded) -> None:
         state, job, event.state, started_ms, event.finished_ms, event.error, event.reason, event.reported
     )
     if event.reported:
-        _free_slot(state, job.session_id, event.token)
+        _free_slot(state, job.session_id, event.token, job.spec)
+    else:
+        queues.keep_unit(state, state.sessions[job.session_id], job)
     if event.state in _COUNTED:
         job.failures += 1
         job.error = event.error
@@ -356,7 +386,7 @@ def evolve_attempt_ended(state: State, event: AttemptEnded) -> None:
 def evolve_released(state: State, event: JobReleased) -> None:
     """As if it had not been assigned, but the token stays used."""
     job = state.jobs[event.job_id]
-    _free_slot(state, job.session_id, event.token)
+    _free_slot(state, job.session_id, event.token, job.spec)
     job.attempt -= 1
     job.session_id = b""
     job.dispatched_ms = job.started_ms = 0
@@ -375,16 +405,21 @@ def evolve_stop_requested(state: State, event: StopRequested) -> None:
 
 def evolve_slot_freed(state: State, event: SlotFreed) -> None:
     """The handler of an attempt that was over has ended, too."""
-    _free_slot(state, event.session_id, event.token)
+    _free_slot(state, event.session_id, event.token, None)
 
 
 def evolve_nothing(state: State, event: Any) -> None:
     """An event that only tells (StaleToken)."""
 
 
-def _free_slot(state: State, session_id: bytes, token: int) -> None:
+def _free_slot(state: State, session_id: bytes, token: int, spec: JobSpec | None) -> None:
+    """`spec` None: the attempt was over before."""
     session = state.sessions[session_id]
     del session.slots[token]
+    if spec is None:
+        queues.free_unit(state, *session.leftovers.pop(token))
+    elif state.board.gates:
+        queues.free_unit(state, spec.queue, spec.key)
     state.board.freed[session_id] = session
     state.touched_sessions[session_id] = session
 

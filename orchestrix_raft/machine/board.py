@@ -1,31 +1,34 @@
 """The index behind dispatching: which ready jobs and which free slots fit each other.
 
-Ready jobs stand in *lanes*, one per (queue, labels).  Sessions that serve the same (queues, labels) form a
-*pool*.  A pool and a lane are matched once, when the younger of them is made.  Everything here is derived
-from jobs and sessions: it can be rebuilt, holds nothing that is stored, and every choice is made by stored
-counters (job.seq, session.idle_seq), so a rebuilt board chooses as the old one would have.
+Ready jobs stand in *lanes*, one per (queue, labels); those with a key, inside their lane, in a *line* per
+key.  Sessions that serve the same (queues, labels) form a *pool*.  A pool and a lane are matched once, when
+the younger of them is made.  A queue that is paused or limited has a *gate* (gates.py).  Everything here is
+derived from jobs, sessions and queues: it can be rebuilt, holds nothing that is stored, and every choice is
+made by stored counters (job.seq, session.idle_seq), so a rebuilt board chooses as the old one would have.
 
-Lines and heaps use lazy deletion.  Two promises keep that right:
+Lines and heaps use lazy deletion.  Three promises keep that right:
 - a pool's heap holds, for each session that may take a job, an item with its present key;
 - a lane's `offers` hold, for each pool of it with a free slot, one valid item (the one in `offered`) whose
   key is not greater than the key of the pool's best session.  Assignments only raise that key, so the item
-  is corrected when it comes to the top; `refresh` offers anew when the key fell.
+  is corrected when it comes to the top; `refresh` offers anew when the key fell;
+- a lane's `open` holds, for each of its lines that is not parked, one valid entry (`Line.entry`) whose job is
+  not worse than the line's best.  A line is parked only while the gate of its key is closed.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
 from orchestrix_raft.domain import limits
-from orchestrix_raft.domain.job import Job, JobState
+from orchestrix_raft.domain.job import Job
 from orchestrix_raft.domain.worker import Session
+from orchestrix_raft.machine.gates import Gate, Line, LineEntry, ReadyItem, is_ready
 
-_PENDING: Final = JobState.PENDING
 _SLACK: Final = 64  # stale items a heap may hold besides as many as it has live ones
 
 LaneKey = tuple[str, tuple[str, ...]]  # queue, labels
 PoolKey = tuple[tuple[str, ...], tuple[str, ...]]  # queues, labels
-ReadyItem = tuple[int, int, bytes]  # -priority, job.seq, job id: their order is that of being taken
 SeatItem = tuple[int, int, bytes]  # load, session.idle_seq, session id: likewise
 
 
@@ -87,14 +90,31 @@ OfferItem = tuple[int, int, int, Pool]  # load, idle_seq, pool number, pool
 class Lane:
     """Ready jobs of one queue that ask for the same labels."""
 
-    __slots__ = ("count", "key", "length", "lines", "offered", "offers", "pools", "ranks")
+    __slots__ = (
+        "_chosen",
+        "count",
+        "gate",
+        "key",
+        "keyed",
+        "length",
+        "lines",
+        "offered",
+        "offers",
+        "open",
+        "pools",
+        "ranks",
+    )
 
     def __init__(self, key: LaneKey) -> None:
         self.key = key
         self.lines: dict[int, deque[tuple[int, bytes]]] = {}  # -priority -> (job.seq, job id), seq ascending
         self.ranks: list[int] = []  # heap of the keys of `lines`
-        self.count = 0  # jobs in it that are still ready
-        self.length = 0  # items in all lines, of jobs that are no longer ready, too
+        self.count = 0  # jobs in it that are still ready, those with a key included
+        self.length = 0  # items in all `lines`, of jobs that are no longer ready, too
+        self.keyed: dict[str, Line] = {}  # none is empty
+        self.open: list[LineEntry] = []  # heap over those of `keyed` that are not parked
+        self._chosen: Line | None = None  # the line of the job that `first` named last; None: none of `keyed`
+        self.gate: Gate | None = None
         self.pools: dict[PoolKey, Pool] = {}
         self.offers: list[OfferItem] = []
         self.offered: dict[int, OfferItem] = {}  # pool number -> its valid item
@@ -107,15 +127,56 @@ class Lane:
             line = self.lines[rank]
             while line:
                 seq, job_id = line[0]
-                if _is_ready(jobs.get(job_id), seq):
-                    return rank, seq, job_id
+                if is_ready(jobs.get(job_id), seq):
+                    item = rank, seq, job_id
+                    return self._or_keyed(item, jobs) if self.open else item
                 line.popleft()
                 self.length -= 1
             del self.lines[heappop(ranks)]
-        return None
+        return self._or_keyed(None, jobs) if self.open else None
+
+    def _or_keyed(self, plain: ReadyItem | None, jobs: dict[bytes, Job]) -> ReadyItem | None:
+        """The better of the best job without a key and the best one with a key that its gate admits."""
+        entries = self.open
+        gate = self.gate
+        self._chosen = None
+        while entries:
+            entry = entries[0]
+            line = entry[3]
+            if line.entry is not entry:
+                heappop(entries)  # replaced by a better one, or the line is empty
+                continue
+            head = line.first(jobs)
+            if head is None or (gate is not None and not gate.admits(line.key)):
+                heappop(entries)
+                line.entry = None
+                if head is not None and gate is not None:
+                    gate.park(self, line)
+            elif head[1] != entry[1]:
+                line.entry = (*head, line)
+                heapreplace(entries, line.entry)
+            elif plain is None or head < plain:
+                self._chosen = line
+                return head
+            else:
+                return plain
+        return plain
+
+    def put(self, line: Line) -> None:
+        """A line may be taken from; its head may be a job that is no longer ready."""
+        entry = line.entry = (*line.items[0], line)
+        if len(self.open) > 2 * len(self.keyed) + _SLACK:
+            self.open = [found for one in self.keyed.values() if (found := one.entry) is not None]
+            heapify(self.open)
+            self._chosen = None
+        else:
+            heappush(self.open, entry)
 
     def join(self, job: Job) -> None:
         """A job became ready: later than all that are in line, so seq ascends by itself."""
+        if job.spec.key:
+            self._join_keyed(job)
+            return
         rank = -job.spec.priority
         line = self.lines.get(rank)
         if line is None:
@@ -125,22 +186,57 @@ class Lane:
         self.length += 1
         self.count += 1
 
+    def _join_keyed(self, job: Job) -> None:
+        key = job.spec.key
+        line = self.keyed.get(key)
+        if line is None:
+            line = self.keyed[key] = Line(key)
+        item = (-job.spec.priority, job.seq, job.spec.job_id)
+        heappush(line.items, item)
+        line.count += 1
+        self.count += 1
+        if not line.parked and (line.entry is None or item[0] < line.entry[0]):
+            self.put(line)
+
     def take(self, rank: int) -> None:
         """Remove the job at the head, which `first` has just named."""
-        self.lines[rank].popleft()
-        self.length -= 1
+        line = self._chosen
+        if line is None:
+            self.lines[rank].popleft()
+            self.length -= 1
+            return
+        self._chosen = None
+        heappop(line.items)
+        line.entry = None
+        heappop(self.open)
+        if line.items:
+            self.put(line)
 
-    def leave(self, jobs: dict[bytes, Job]) -> None:
+    def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
         """One of its jobs is no longer ready."""
         self.count -= 1
+        key = job.spec.key
+        if key:
+            keyed = self.keyed[key]
+            keyed.leave(jobs)
+            if not keyed.count:
+                self._drop(keyed)
         if not self.count:
             self.lines.clear()
             self.ranks.clear()
             self.length = 0
+            self.open.clear()
+            self._chosen = None
         elif self.length > 2 * self.count + _SLACK:
             for rank, line in self.lines.items():
-                self.lines[rank] = deque(item for item in line if _is_ready(jobs.get(item[1]), item[0]))
+                self.lines[rank] = deque(item for item in line if is_ready(jobs.get(item[1]), item[0]))
             self.length = sum(map(len, self.lines.values()))
+
+    def _drop(self, line: Line) -> None:
+        del self.keyed[line.key]
+        line.entry = None
+        if line.parked and self.gate is not None:
+            self.gate.unpark(self, line)
 
     def offer(self, seat: SeatItem, pool: Pool) -> None:
         """A pool of this lane has a free slot, the best one with this key."""
@@ -190,7 +286,7 @@ def is_open(session: Session) -> bool:
 class Board:
     """All lanes and pools, and what changed since the last dispatch."""
 
-    __slots__ = ("_made", "freed", "lanes", "lanes_of", "pools", "pools_of", "woken")
+    __slots__ = ("_made", "freed", "gates", "lanes", "lanes_of", "opened", "pools", "pools_of", "woken")
 
     def __init__(self) -> None:
         self.lanes: dict[LaneKey, Lane] = {}
@@ -199,6 +295,8 @@ class Board:
         self.pools_of: dict[str, dict[PoolKey, Pool]] = {}
         self.woken: dict[LaneKey, Lane] = {}  # lanes that got a job
         self.freed: dict[bytes, Session] = {}  # sessions that can take more than before
+        self.gates: dict[str, Gate] = {}  # by queue
+        self.opened: dict[str, Gate] = {}  # those that may let more through than before
         self._made = 0
 
     # ---- jobs
@@ -216,12 +314,13 @@ class Board:
     def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
         """A job is no longer ready; its state has changed already."""
         lane = self.lanes[(job.spec.queue, job.spec.labels)]
-        lane.leave(jobs)
+        lane.leave(job, jobs)
         if not lane.count and len(self.lanes) > limits.EMPTY_LANES:
             self._drop_lane(lane)
 
     def _make_lane(self, key: LaneKey) -> Lane:
         lane = self.lanes[key] = Lane(key)
+        lane.gate = self.gates.get(key[0])
         self.lanes_of.setdefault(key[0], {})[key] = lane
         for pool in self.pools_of.get(key[0], {}).values():
             _match(lane, pool)
@@ -230,6 +329,8 @@ class Board:
     def _drop_lane(self, lane: Lane) -> None:
         del self.lanes[lane.key]
         self.woken.pop(lane.key, None)
+        if lane.gate is not None:
+            lane.gate.forget(lane)
         siblings = self.lanes_of[lane.key[0]]
         del siblings[lane.key]
         if not siblings:
@@ -276,6 +377,32 @@ class Board:
             del lane.pools[pool.key]
             lane.offered.pop(pool.number, None)
 
+    # ---- gates
+
+    def add_gate(self, gate: Gate) -> None:
+        """A queue is paused or limited from now on."""
+        name = gate.queue.name
+        self.gates[name] = gate
+        for lane in self.lanes_of.get(name, {}).values():
+            lane.gate = gate
+
+    def drop_gate(self, gate: Gate) -> None:
+        """A queue is neither any more: all that waited is looked at."""
+        name = gate.queue.name
+        self.open_keys(gate, list(gate.parked))
+        for lane in gate.waiting:
+            self.woken[lane.key] = lane
+        del self.gates[name]
+        self.opened.pop(name, None)
+        for lane in self.lanes_of.get(name, {}).values():
+            lane.gate = None
+
+    def open_keys(self, gate: Gate, keys: Iterable[str]) -> None:
+        """These keys of a queue may be let through."""
+        for key in keys:
+            for lane in gate.release(key):
+                self.woken[lane.key] = lane
+
     # ---- both
 
     def refresh(self) -> None:
@@ -300,9 +427,16 @@ class Board:
         found: list[Candidate] = []
         for lane in self.woken.values():
             item = lane.first(jobs)
+            if lane.gate is not None:
+                lane.gate.forget(lane)
             if item is not None:
                 found.append((item[0], item[1], item[2], lane))
         self.woken.clear()
+        for gate in self.opened.values():
+            candidate = gate.next(jobs) if gate.is_open() else None
+            if candidate is not None:
+                found.append(candidate)
+        self.opened.clear()
         heapify(found)
         return found
 
@@ -316,6 +450,3 @@ def _match(lane: Lane, pool: Pool) -> None:
     if seat is not None:
         lane.offer(seat, pool)
 
-
-def _is_ready(job: Job | None, seq: int) -> bool:
-    return job is not None and job.state is _PENDING and job.seq == seq

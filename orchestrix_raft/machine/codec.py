@@ -10,8 +10,10 @@ import msgspec
 
 from orchestrix_raft.domain.job import Attempt, Job
 from orchestrix_raft.domain.node import Node
+from orchestrix_raft.domain.queue import KeyWindow, Queue, UniqueWindow
+from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.worker import Session
-from orchestrix_raft.machine.commands import Batch, Command, Entry
+from orchestrix_raft.machine.commands import Batch, Command, Entry, ScheduleResult
 from orchestrix_raft.machine.events import Event
 
 
@@ -26,9 +28,10 @@ class Core(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknow
     generation: int
     token_counter: int
     digest: bytes
-    counts: tuple[int, ...]  # jobs by JobState, finished ones included; position 0 unused
+    counts: tuple[int, ...]  # jobs by JobState, finished ones included; [0]: ids of jobs that are gone
     totals: tuple[int, ...]  # ends by JobState since the cluster began; never falls
     set_aside: int  # timers set aside
+    oldest: tuple[int, ...]  # see State.oldest
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -36,7 +39,9 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_
 
     seq: int
     expires_ms: int  # elapsed
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # of a command that names jobs
+    where: tuple[int, int, bytes] | None = None  # of one on a filter: done, skipped, cursor
+    schedule: ScheduleResult | None = None  # of one about a schedule
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -49,7 +54,11 @@ encode_record: Final = _encoder.encode
 decode_job: Final = msgspec.msgpack.Decoder(Job).decode
 decode_session: Final = msgspec.msgpack.Decoder(Session).decode
 decode_node: Final = msgspec.msgpack.Decoder(Node).decode
+decode_schedule: Final = msgspec.msgpack.Decoder(Schedule).decode
 decode_attempt: Final = msgspec.msgpack.Decoder(Attempt).decode
+decode_queue: Final = msgspec.msgpack.Decoder(Queue).decode
+decode_key_window: Final = msgspec.msgpack.Decoder(KeyWindow).decode
+decode_unique_window: Final = msgspec.msgpack.Decoder(UniqueWindow).decode
 decode_core: Final = msgspec.msgpack.Decoder(Core).decode
 decode_remembered: Final = msgspec.msgpack.Decoder(Remembered).decode
 

@@ -9,8 +9,11 @@ import msgspec
 
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import JobSpec
+from orchestrix_raft.domain.keeping import JobFilter, Kept
 from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.queue import QueueChange
 from orchestrix_raft.domain.report import Outcome, ProgressMark, StartedMark
+from orchestrix_raft.domain.schedule import Cursor, ScheduleSpec, Slot
 
 
 class _Closed(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -120,6 +123,124 @@ class NodeHealthChanged(_Closed, frozen=True, tag=13):
     health: Health
 
 
+# ---- schedules: 20-29
+
+
+class PutSchedule(_Closed, frozen=True, tag=20):
+    """A new schedule, or another specification for the one of this id.  Result: `ScheduleResult`."""
+
+    request_id: bytes
+    spec: ScheduleSpec
+    cursor: Cursor = Cursor.AUTO
+    version: int = -1  # that is to be replaced; 0: there must be none; -1: whatever there is
+
+
+class PauseSchedule(_Closed, frozen=True, tag=21):
+    """No slot fires until it is resumed; those that wait in its buffer are skipped.  Result: likewise."""
+
+    request_id: bytes
+    schedule_id: str
+    reason: str
+    version: int = -1  # that the caller saw; -1: whatever there is
+
+
+class ResumeSchedule(_Closed, frozen=True, tag=22):
+    """Slots fire again, from now on; those that passed meanwhile do not.  Result: likewise."""
+
+    request_id: bytes
+    schedule_id: str
+
+
+class TriggerSchedule(_Closed, frozen=True, tag=23):
+    """A run now, paused or not, under the schedule's overlap policy.  Result: likewise."""
+
+    request_id: bytes
+    schedule_id: str
+
+
+class DeleteSchedule(_Closed, frozen=True, tag=24):
+    """Gone; its unfinished runs go on as jobs.  Result: likewise."""
+
+    request_id: bytes
+    schedule_id: str
+
+
+class FireSchedule(_Closed, frozen=True, tag=25):
+    """The leader's plan: these slots, up to the one before `next_slot_ms`, are decided now.
+
+    Compare-and-set on (incarnation, version, seen_ms): a plan for a place in time that the schedule has left changes
+    nothing, so a slot is decided once, whoever leads.
+    """
+
+    schedule_id: str
+    incarnation: int
+    version: int
+    seen_ms: int  # the schedule's `next_slot_ms` when the plan was made
+    slots: tuple[Slot, ...]  # ascending; together with those they stand for: every slot up to now
+    next_slot_ms: int
+    due_ms: int  # of that slot, its jitter included
+
+
+# ---- queues: 30-39
+
+
+class ConfigureQueue(_Closed, frozen=True, tag=30):
+    """Pause a queue, set or clear its limits; what the change does not name stays.  Result: `JobsResult`
+    ("configured",)."""
+
+    request_id: bytes
+    name: str
+    change: QueueChange
+
+
+# ---- retries and keeping: 40-49
+
+
+class Forget(_Closed, frozen=True, tag=40):
+    """The leader's duty of keeping no more than is to be kept: at most `limit` of the oldest records go,
+    those that ended earlier than `before_ms` (wall) and those beyond `keep`.  IDS: those whose time is over."""
+
+    what: Kept
+    before_ms: int
+    keep: int
+    limit: int
+
+
+class PurgeJobs(_Closed, frozen=True, tag=41):
+    """Forget finished jobs now.  Result: `JobsResult`."""
+
+    request_id: bytes
+    job_ids: tuple[bytes, ...]
+
+
+class CancelWhere(_Closed, frozen=True, tag=42):
+    """CancelJobs for up to `limit` jobs from `cursor` on that the filter accepts.  Result: `WhereResult`."""
+
+    request_id: bytes
+    where: JobFilter
+    cursor: bytes  # of the step before; empty: begin, with the jobs that there are now
+    limit: int  # jobs to look at
+    reason: str
+
+
+class RetryWhere(_Closed, frozen=True, tag=43):
+    """RetryJobs, likewise."""
+
+    request_id: bytes
+    where: JobFilter
+    cursor: bytes
+    limit: int
+
+
+class PurgeWhere(_Closed, frozen=True, tag=44):
+    """PurgeJobs, likewise."""
+
+    request_id: bytes
+    where: JobFilter
+    cursor: bytes
+    limit: int
+
+
 Command = (
     Enqueue
     | Report
@@ -134,6 +255,18 @@ Command = (
     | NodeStarted
     | NodeStopped
     | NodeHealthChanged
+    | PutSchedule
+    | PauseSchedule
+    | ResumeSchedule
+    | TriggerSchedule
+    | DeleteSchedule
+    | FireSchedule
+    | ConfigureQueue
+    | Forget
+    | PurgeJobs
+    | CancelWhere
+    | RetryWhere
+    | PurgeWhere
 )
 
 
@@ -174,9 +307,30 @@ class ReportResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class JobsResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One word per job id of the command, in order.
 
-    cancelled, requested (a running job was told to stop), retried, already_<state>, not_found; and for
-    retries that would break a rule: unique_conflict (another live job has its unique key),
-    live_jobs_limit.  internal: deciding failed, a bug.
+    cancelled, requested (a running job was told to stop), retried, purged, already_<state>, still_<state>
+    (purge of an unfinished job), not_found; and for retries that would break a rule: unique_conflict
+    (another live job has its unique key), live_jobs_limit.  internal: deciding failed, a bug.
     """
 
     words: tuple[str, ...]
+
+
+class WhereResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One step of a command on a filter."""
+
+    done: int
+    skipped: int  # the filter accepts them, a rule does not
+    cursor: bytes  # where the next step begins; empty: there are no more
+
+
+class ScheduleResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What became of a command about a schedule.
+
+    created, updated, unchanged; paused, already_paused; resumed, not_paused; fired, buffered, or skipped_...
+    with the reason (a trigger); deleted.
+    """
+
+    word: str
+    version: int  # of the schedule, afterwards
+    cursor: str = ""  # kept or reset, after an update
+    job_id: bytes = b""  # of the run that was started

@@ -8,6 +8,8 @@ import msgspec
 
 from orchestrix_raft.domain.job import AttemptState, JobSpec, JobState, Timer
 from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.queue import QueueOptions
+from orchestrix_raft.domain.schedule import ScheduleSpec, Slot
 
 
 class _Closed(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -15,7 +17,7 @@ class _Closed(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unk
 
 
 class JobEnqueued(_Closed, frozen=True, tag=1):
-    """A job exists: PENDING, or SCHEDULED with its timer."""
+    """A job exists: SCHEDULED with its timer, or PENDING, with a timer if it expires."""
 
     spec: JobSpec
     state: JobState
@@ -28,6 +30,7 @@ class JobReady(_Closed, frozen=True, tag=2):
 
     job_id: bytes
     seq: int
+    timer: Timer | None = None  # its expiry; the place in line is the timer's, too
 
 
 class JobAssigned(_Closed, frozen=True, tag=3):
@@ -203,6 +206,137 @@ class TimerSetAside(_Closed, frozen=True, tag=21):
     detail: str
 
 
+# ---- schedules: 30-39
+
+
+class SchedulePut(_Closed, frozen=True, tag=30):
+    """A schedule exists, or has another specification; the leader will look for its next slot."""
+
+    spec: ScheduleSpec
+    incarnation: int
+    version: int
+    anchor_ms: int
+    after_ms: int  # no slot up to then fires any more
+    seq: int
+
+
+class SchedulePaused(_Closed, frozen=True, tag=31):
+    """No slot fires; what waited in its buffer is skipped."""
+
+    schedule_id: str
+    version: int
+    reason: str
+
+
+class ScheduleResumed(_Closed, frozen=True, tag=32):
+    """Slots after `after_ms` fire again."""
+
+    schedule_id: str
+    version: int
+    after_ms: int
+    seq: int
+
+
+class ScheduleDeleted(_Closed, frozen=True, tag=33):
+    """It is gone; its jobs are not."""
+
+    schedule_id: str
+    incarnation: int
+
+
+class SlotFired(_Closed, frozen=True, tag=34):
+    """A slot has its run: JobEnqueued comes before this."""
+
+    schedule_id: str
+    slot: Slot
+    job_id: bytes
+    buffered: bool = False  # it was the oldest in the buffer
+
+
+class SlotSkipped(_Closed, frozen=True, tag=35):
+    """A slot, and those it stands for, have no run; `slot.skipped` says why."""
+
+    schedule_id: str
+    slot: Slot
+    buffered: bool = False  # it was the oldest in the buffer
+
+
+class SlotBuffered(_Closed, frozen=True, tag=36):
+    """A slot waits until no run is active."""
+
+    schedule_id: str
+    slot: Slot
+
+
+class ScheduleAdvanced(_Closed, frozen=True, tag=37):
+    """All slots up to `after_ms` are decided; the next one is due at `due_ms`, or there is none."""
+
+    schedule_id: str
+    after_ms: int
+    next_slot_ms: int
+    due_ms: int
+    seq: int
+
+
+# ---- queues and unique keys: 40-49
+
+
+class QueueConfigured(_Closed, frozen=True, tag=40):
+    """A queue has these limits from now on; the default options: none."""
+
+    name: str
+    options: QueueOptions
+
+
+class WindowPassed(_Closed, frozen=True, tag=41):
+    """The rate window of a queue, or of one of its keys, has moved on: it may have room again."""
+
+    queue: str
+    key: str  # "": the queue's own
+
+
+class UniqueWindowEnded(_Closed, frozen=True, tag=42):
+    """A unique key that was taken for a time is free."""
+
+    job_type: str
+    unique_key: str
+
+
+# ---- retries and keeping: 50-59
+
+
+class JobForgotten(_Closed, frozen=True, tag=50):
+    """A finished job, its attempts and payloads are gone; its id stays known until `known_until_ms` (wall; 0:
+    not any longer)."""
+
+    job_id: bytes
+    state: JobState
+    finished_ms: int
+    attempts: int  # ordinal of its newest one
+    known_until_ms: int
+
+
+class IdForgotten(_Closed, frozen=True, tag=51):
+    """The id of a job that was gone is free again."""
+
+    job_id: bytes
+    known_until_ms: int
+
+
+class OldestKept(_Closed, frozen=True, tag=52):
+    """Nothing of a kind is older than this (wall; -1: there is nothing); saves looking before it is time."""
+
+    place: int  # a JobState, or 0 for ids of jobs that are gone
+    since_ms: int
+
+
+class JobGivenUp(_Closed, frozen=True, tag=53):
+    """A job that failed was not taken again in time: dead."""
+
+    job_id: bytes
+    reason: str
+
+
 Event = (
     JobEnqueued
     | JobReady
@@ -225,4 +359,19 @@ Event = (
     | NodeJoined
     | NodeHealthSet
     | TimerSetAside
+    | SchedulePut
+    | SchedulePaused
+    | ScheduleResumed
+    | ScheduleDeleted
+    | SlotFired
+    | SlotSkipped
+    | SlotBuffered
+    | ScheduleAdvanced
+    | QueueConfigured
+    | WindowPassed
+    | UniqueWindowEnded
+    | JobForgotten
+    | IdForgotten
+    | OldestKept
+    | JobGivenUp
 )

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from orchestrix_raft.domain.job import TimerKind
-from orchestrix_raft.machine import attempts, events, jobs, nodes, sessions
+from orchestrix_raft.machine import attempts, events, jobs, keeping, nodes, queues, schedules, sessions, unique
+from orchestrix_raft.machine.history import KEY_WINDOWS, QUEUES, UNIQUE_WINDOWS
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.machine.timers import entity_of, set_timer
 
@@ -20,10 +21,17 @@ def evolve_timer_set_aside(state: State, event: events.TimerSetAside) -> None:
         raise KeyError(f"no entity for a timer of kind {event.kind}")
     set_timer(state, entity, event.key, None)
     state.set_aside += 1
-    if event.kind == TimerKind.SESSION_DEADLINE:
-        state.touched_sessions[event.key] = state.sessions[event.key]
-    else:
-        state.touched_jobs[event.key] = state.jobs[event.key]
+    match event.kind:
+        case TimerKind.SESSION_DEADLINE:
+            state.touched_sessions[event.key] = state.sessions[event.key]
+        case TimerKind.QUEUE_WINDOW:
+            state.touch(QUEUES, event.key, state.limited[event.key.decode()])
+        case TimerKind.KEY_WINDOW:
+            state.touch(KEY_WINDOWS, event.key, state.key_windows[event.key])
+        case TimerKind.UNIQUE_WINDOW:
+            state.touch(UNIQUE_WINDOWS, event.key, state.unique_windows[event.key])
+        case _:
+            state.touched_jobs[event.key] = state.jobs[event.key]
 
 
 EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
@@ -49,6 +57,21 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.NodeJoined: nodes.evolve_joined,
         events.NodeHealthSet: nodes.evolve_health,
         events.TimerSetAside: evolve_timer_set_aside,
+        events.SchedulePut: schedules.evolve_put,
+        events.SchedulePaused: schedules.evolve_paused,
+        events.ScheduleResumed: schedules.evolve_resumed,
+        events.ScheduleDeleted: schedules.evolve_deleted,
+        events.SlotFired: schedules.evolve_fired,
+        events.SlotSkipped: schedules.evolve_skipped,
+        events.SlotBuffered: schedules.evolve_buffered,
+        events.ScheduleAdvanced: schedules.evolve_advanced,
+        events.QueueConfigured: queues.evolve_configured,
+        events.WindowPassed: queues.evolve_window_passed,
+        events.UniqueWindowEnded: unique.evolve_window_ended,
+        events.JobForgotten: keeping.evolve_forgotten,
+        events.IdForgotten: keeping.evolve_id_forgotten,
+        events.OldestKept: keeping.evolve_oldest,
+        events.JobGivenUp: jobs.evolve_given_up,
     }
 )
 

@@ -10,10 +10,31 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, TimerKind
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.board import Lane, LaneKey, Pool, ReadyItem, is_open, load_of
-from orchestrix_raft.machine.history import LIVE_JOBS, NODES, SESSIONS
+from orchestrix_raft.machine.board import Lane, LaneKey, Pool, is_open, load_of
+from orchestrix_raft.machine.gate_invariants import (
+    faults_in_lines,
+    faults_in_parking,
+    faults_in_queues,
+    faults_in_unique,
+    held_back,
+    place_is_timers,
+)
+from orchestrix_raft.machine.gates import ReadyItem
+from orchestrix_raft.machine.history import (
+    FINISHED,
+    FINISHED_BY_TIME,
+    KEY_WINDOWS,
+    LIVE_JOBS,
+    NODES,
+    QUEUES,
+    SCHEDULES,
+    SESSIONS,
+    UNIQUE_WINDOWS,
+)
 from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, stop_of
+from orchestrix_raft.machine.keeping import record_of
 from orchestrix_raft.machine.loading import Tables
+from orchestrix_raft.machine.schedule_invariants import faults_in_schedules
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
 from orchestrix_raft.machine.timers import Item, heap_of
 
@@ -30,10 +51,12 @@ def check(machine: Machine) -> None:
     _check_slots(state)
     _check_sessions(state)
     _check_counts(state)
-    _check_unique(state)
     _check_counters(state)
     _check_timers(state)
     _check_board(state)
+    for faults in (faults_in_unique(state), faults_in_queues(state), faults_in_parking(state), faults_in_schedules(state)):
+        for fault in faults:
+            raise Broken(fault)
     _check_bounds(state)
 
 
@@ -44,11 +67,40 @@ def check_stored(machine: Machine, tables: Tables) -> None:
         (LIVE_JOBS, state.jobs),
         (SESSIONS, state.sessions),
         (NODES, {node_id.encode(): node for node_id, node in state.nodes.items()}),
+        (SCHEDULES, {name.encode(): schedule for name, schedule in state.schedules.items()}),
+        (QUEUES, {name.encode(): queue for name, queue in state.limited.items()}),
+        (KEY_WINDOWS, state.key_windows),
+        (UNIQUE_WINDOWS, state.unique_windows),
     ):
         stored = dict(tables(table))
         _must(stored.keys() == entities.keys(), f"table {table} holds other keys than the state")
         for key, entity in entities.items():
             _must(stored[key] == codec.encode_record(entity), f"table {table}: {key.hex()} is outdated")
+    _check_finished(state, dict(tables(FINISHED)), dict(tables(FINISHED_BY_TIME)))
+
+
+def _check_finished(state: State, jobs: dict[bytes, bytes], by_time: dict[bytes, bytes]) -> None:
+    """Jobs that have ended and their index belong to each other, and are counted."""
+    _must(len(jobs) == len(by_time), f"{len(jobs)} jobs have ended, {len(by_time)} are indexed")
+    _must(not jobs.keys() & state.jobs.keys(), "a live job is among the finished ones")
+    for place in (0, *sorted(TERMINAL)):
+        records = [record_of(row) for row in by_time.items() if row[0][0] == place]
+        name = JobState(place).word if place else "gone"
+        counted = state.counts[place]
+        _must(len(records) == counted, f"{len(records)} jobs are {name}, counted {counted}")
+        since_ms = state.oldest[place]
+        if records:
+            earliest_ms = min(record.at_ms for record in records)
+            _must(0 <= since_ms <= earliest_ms, f"jobs are {name} since {earliest_ms}, noted {since_ms}")
+        for record in records:
+            value = jobs.get(record.job_id)
+            _must(value is not None, f"job {record.job_id.hex()} is indexed and gone")
+            if value:
+                job = codec.decode_job(value)
+                known = (job.finished_ms, job.state, job.spec.job_id, job.attempt)
+                _must(known == record, f"job {record.job_id.hex()} is indexed as {record}")
+            else:
+                _must(place == 0, f"job {record.job_id.hex()} is {name} and its record is empty")
 
 
 def _must(holds: bool, what: str) -> None:
@@ -66,7 +118,11 @@ def _check_job(state: State, job_id: bytes, job: Job) -> None:
         waits = kind in (TimerKind.READY_AT_ELAPSED, TimerKind.READY_AT_WALL)
         _must(waits or state.set_aside > 0, f"{name} is scheduled and waits for nothing")
     elif job.state is JobState.PENDING:
-        _must(kind is None, f"{name} is pending and has a timer")
+        limited = job.retry_until_ms > 0 and job.failures > 0
+        waits = kind == TimerKind.RETRY_LIMIT if limited else kind is None
+        if job.spec.expires_ms and not job.token:
+            waits = kind in (None, TimerKind.EXPIRY)  # made ready by hand it does not expire
+        _must(waits or state.set_aside > 0, f"{name} is pending and waits for {kind}")
     elif why:
         _must(why in (CANCELLED_WHY, TIMED_OUT_WHY), f"{name} was told to stop for {why!r}")
         _must(kind == TimerKind.FORCED_END or state.set_aside > 0, f"{name}: its stop is not enforced")
@@ -132,18 +188,18 @@ def _check_counts(state: State) -> None:
         _must(0 <= state.counts[final] <= state.totals[final], f"count of {final.word} is impossible")
 
 
-def _check_unique(state: State) -> None:
-    keys = {(j.spec.type, j.spec.unique_key): i for i, j in state.jobs.items() if j.spec.unique_key}
-    holders = sum(1 for job in state.jobs.values() if job.spec.unique_key)
-    _must(holders == len(keys), "two live jobs share a unique key")
-    _must(keys == state.unique, "the index of unique keys differs from the jobs")
-
-
 def _check_counters(state: State) -> None:
     used = [job.seq for job in state.jobs.values()]
     used += [session.idle_seq for session in state.sessions.values()]
-    used += [job.timer.seq for job in state.jobs.values() if job.timer is not None]
+    used += [
+        job.timer.seq
+        for job in state.jobs.values()
+        if job.timer is not None and not (place_is_timers(job.timer.kind) and job.timer.seq == job.seq)
+    ]
     used += [session.timer.seq for session in state.sessions.values() if session.timer is not None]
+    for rest in (state.limited, state.key_windows, state.unique_windows):
+        used += [entity.timer.seq for entity in rest.values() if entity.timer is not None]
+    used += [schedule.due_seq for schedule in state.schedules.values() if schedule.due_seq]
     used += [seq for seq, _, _ in state.requests]
     _must(len(used) == len(set(used)), "two things share one place in line")
     _must(not used or 0 < min(used) <= max(used) <= state.counter, "a place in line beyond the counter")
@@ -159,6 +215,11 @@ def _check_timers(state: State) -> None:
     for session_id, session in state.sessions.items():
         if session.timer is not None:
             due[False].add((session.timer.due_ms, session.timer.seq, session.timer.kind, session_id))
+    limited = {name.encode(): queue for name, queue in state.limited.items()}
+    for rest in (limited, state.key_windows, state.unique_windows):
+        for key, entity in rest.items():
+            if entity.timer is not None:
+                due[False].add((entity.timer.due_ms, entity.timer.seq, entity.timer.kind, key))
     for on_wall, heap in ((True, state.wall_timers), (False, state.elapsed_timers)):
         _must(due[on_wall] <= set(heap.items), "a timer is in no heap")
         _must(heap.live == len(due[on_wall]), f"{len(due[on_wall])} timers are set, counted {heap.live}")
@@ -166,7 +227,7 @@ def _check_timers(state: State) -> None:
 
 def _check_board(state: State) -> None:
     board = state.board
-    _must(not board.woken and not board.freed, "something was not dispatched")
+    _must(not board.woken and not board.freed and not board.opened, "something was not dispatched")
     ready: Counter[LaneKey] = Counter()
     lined = {key: _lined(lane) for key, lane in board.lanes.items()}
     for job in state.jobs.values():
@@ -176,10 +237,12 @@ def _check_board(state: State) -> None:
             item = (-job.spec.priority, job.seq, job.spec.job_id)
             _must(item in lined.get(key, ()), f"job {job.spec.job_id.hex()} is not in its lane")
     for key, lane in board.lanes.items():
+        for fault in faults_in_lines(state, lane):
+            raise Broken(fault)
         _must(lane.count == ready[key], f"lane {key} counts {lane.count} jobs, {ready[key]} are ready")
         _must(board.lanes_of[key[0]][key] is lane, f"lane {key} is not indexed by its queue")
         for pool in board.pools.values():
-            _check_match(lane, pool)
+            _check_match(state, lane, pool)
         numbers = {pool.number for pool in lane.pools.values()}
         _must(lane.offered.keys() <= numbers, f"lane {key} holds offers of pools that are gone")
     _must(sum(map(len, board.lanes_of.values())) == len(board.lanes), "the index of lanes is too large")
@@ -192,10 +255,11 @@ def _lined(lane: Lane) -> set[ReadyItem]:
     _must(lane.length == sum(map(len, lane.lines.values())), f"lane {lane.key} is miscounted")
     for line in lane.lines.values():
         _must(sorted(line) == list(line), f"lane {lane.key} is out of order")
-    return {(rank, seq, job_id) for rank, line in lane.lines.items() for seq, job_id in line}
+    plain = {(rank, seq, job_id) for rank, line in lane.lines.items() for seq, job_id in line}
+    return plain.union(*(line.items for line in lane.keyed.values()))
 
 
-def _check_match(lane: Lane, pool: Pool) -> None:
+def _check_match(state: State, lane: Lane, pool: Pool) -> None:
     serves = lane.key[0] in pool.key[0] and all(label in pool.key[1] for label in lane.key[1])
     matched = lane.pools.get(pool.key) is pool and pool.lanes.get(lane.key) is lane
     _must(serves == matched, f"lane {lane.key} and pool {pool.key}: serves {serves}, matched {matched}")
@@ -208,7 +272,8 @@ def _check_match(lane: Lane, pool: Pool) -> None:
     ]
     if not free:
         return
-    _must(not lane.count, f"lane {lane.key} waits although pool {pool.key} has a free slot")
+    if lane.count:
+        _must(held_back(state, lane), f"lane {lane.key} waits although pool {pool.key} has a free slot")
     best = min(free)
     _must(set(free) <= set(pool.seats), f"pool {pool.key} has lost a seat")
     offer = lane.offered.get(pool.number)

@@ -3,22 +3,31 @@
 A fault in deciding one item (a bug) concerns this item alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.machine import attempts, jobs, requests
+from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.keeping import CANCELLABLE, PURGEABLE, RETRYABLE
+from orchestrix_raft.machine import attempts, filters, jobs, keeping, queues, requests
 from orchestrix_raft.machine.commands import (
     CancelJobs,
+    CancelWhere,
+    ConfigureQueue,
     Enqueue,
     EnqueueResult,
     JobsResult,
     Observe,
+    PurgeJobs,
+    PurgeWhere,
     Report,
     ReportResult,
     RetryJobs,
+    RetryWhere,
+    ScheduleResult,
+    WhereResult,
 )
 from orchestrix_raft.machine.events import Event, JobEnqueued, StaleToken
 from orchestrix_raft.machine.evolve import EVOLVE
@@ -33,6 +42,9 @@ LOCAL: Final = (MemoryError, RecursionError, HistoryUnavailable)
 STALE_TOKEN: Final = "STALE_TOKEN"
 INTERNAL: Final = "INTERNAL"
 
+_DONE: Final = frozenset({"cancelled", "requested", "retried", "purged"})
+"""Words that say that something was done."""
+
 
 class Trace:
     """What the running entry has done so far."""
@@ -42,6 +54,12 @@ class Trace:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.faults: list[Exception] = []
+
+    def happen(self, state: State, events: Iterable[Event]) -> None:
+        """Let events change the state, in order, and note them."""
+        for event in events:
+            EVOLVE[type(event)](state, event)
+            self.events.append(event)
 
     def refusal(self, fault: Exception) -> Rejected:
         """Note an exception of decide; the refusal it becomes is the same on every node."""
@@ -77,6 +95,8 @@ def apply_enqueue(state: State, command: Enqueue, trace: Trace) -> EnqueueResult
             rejected[position] = verdict
         elif type(verdict) is bytes:
             existing[position] = verdict
+        elif type(verdict) is tuple:  # in place of another
+            trace.happen(state, verdict)
     return EnqueueResult(existing, rejected)
 
 
@@ -146,22 +166,113 @@ def apply_retry(state: State, command: RetryJobs, trace: Trace) -> JobsResult | 
     return _each_job(state, command, trace, lambda job_id: jobs.decide_retry(state, job_id))
 
 
+def apply_purge(state: State, command: PurgeJobs, trace: Trace) -> JobsResult | Rejected:
+    """Forget each job."""
+    return _each_job(state, command, trace, lambda job_id: keeping.decide_purge(state, job_id))
+
+
+def apply_cancel_where(state: State, command: CancelWhere, trace: Trace) -> WhereResult | Rejected:
+    """Cancel those that a filter accepts."""
+    reason = command.reason[: limits.MESSAGE_CHARS]
+    return _each_where(
+        state, command, trace, CANCELLABLE, lambda job_id: jobs.decide_cancel(state, job_id, reason)
+    )
+
+
+def apply_retry_where(state: State, command: RetryWhere, trace: Trace) -> WhereResult | Rejected:
+    """Make those ready that a filter accepts."""
+    return _each_where(state, command, trace, RETRYABLE, lambda job_id: jobs.decide_retry(state, job_id))
+
+
+def apply_purge_where(state: State, command: PurgeWhere, trace: Trace) -> WhereResult | Rejected:
+    """Forget those that a filter accepts."""
+    return _each_where(state, command, trace, PURGEABLE, lambda job_id: keeping.decide_purge(state, job_id))
+
+
+Decide = Callable[[bytes], tuple[str, Event | None]]
+"""A job's id -> the word for the caller and what happens."""
+
+
 def _each_job(
-    state: State,
-    command: CancelJobs | RetryJobs,
-    trace: Trace,
-    decide: Callable[[bytes], tuple[str, Event | None]],
+    state: State, command: CancelJobs | RetryJobs | PurgeJobs, trace: Trace, decide: Decide
 ) -> JobsResult | Rejected:
     if len(command.job_ids) > limits.BATCH_JOBS:
         return _too_many(len(command.job_ids), limits.BATCH_JOBS, "jobs")
-    if len(command.request_id) > limits.REQUEST_ID_BYTES:
-        message = f"a request id has at most {limits.REQUEST_ID_BYTES} bytes"
-        return Rejected(Code.INVALID_ARGUMENT, "INVALID_REQUEST_ID", message)
-    known = requests.recall(state, command.request_id)
+    known = asked_before(state, command.request_id, JobsResult)
     if known is not None:
         return known
+    result = JobsResult(tuple(_do_to_each(state, command.job_ids, trace, decide)))
+    requests.remember(state, command.request_id, result)
+    return result
+
+
+def apply_configure(state: State, command: ConfigureQueue, trace: Trace) -> JobsResult | Rejected:
+    """Pause or limit a queue."""
+    known = asked_before(state, command.request_id, JobsResult)
+    if known is not None:
+        return known
+    try:
+        verdict = queues.decide_configure(state, command.name, command.change)
+    except LOCAL:
+        raise
+    except Exception as fault:  # as above
+        return trace.refusal(fault)
+    if isinstance(verdict, Rejected):
+        return verdict
+    if verdict is not None:
+        trace.happen(state, (verdict,))
+    result = JobsResult(("configured",))
+    requests.remember(state, command.request_id, result)
+    return result
+
+
+def _each_where(
+    state: State,
+    command: CancelWhere | RetryWhere | PurgeWhere,
+    trace: Trace,
+    allowed: frozenset[JobState],
+    decide: Decide,
+) -> WhereResult | Rejected:
+    known = asked_before(state, command.request_id, WhereResult)
+    if known is not None:
+        return known
+    fault = filters.fault_in_where(command.where, allowed)
+    if fault:
+        return Rejected(Code.INVALID_ARGUMENT, "FILTER_INVALID", fault)
+    cursor = filters.first_cursor(state, command.where)
+    if command.cursor:
+        given = filters.read_cursor(command.cursor)
+        if given is None:
+            return Rejected(Code.INVALID_ARGUMENT, "CURSOR_INVALID", "not a cursor of an earlier step")
+        cursor = given
+    limit = max(1, min(command.limit, limits.FILTER_ROWS))
+    job_ids, following = filters.select(state, command.where, cursor, limit)
+    words = _do_to_each(state, job_ids, trace, decide)
+    done = sum(1 for word in words if word in _DONE)
+    result = WhereResult(done, len(words) - done, following)
+    requests.remember(state, command.request_id, result)
+    return result
+
+
+Known = TypeVar("Known", JobsResult, WhereResult, ScheduleResult)
+
+
+def asked_before(state: State, request_id: bytes, kind: type[Known]) -> Known | Rejected | None:
+    """The answer to the same request earlier, if there was one; a refusal if the id cannot be used."""
+    if len(request_id) > limits.REQUEST_ID_BYTES:
+        message = f"a request id has at most {limits.REQUEST_ID_BYTES} bytes"
+        return Rejected(Code.INVALID_ARGUMENT, "INVALID_REQUEST_ID", message)
+    known = requests.recall(state, request_id)
+    if known is None or isinstance(known, kind):
+        return known
+    message = "the request id was used for another kind of request: make a new one for each"
+    return Rejected(Code.INVALID_ARGUMENT, "REQUEST_ID_REUSED", message)
+
+
+def _do_to_each(state: State, job_ids: Iterable[bytes], trace: Trace, decide: Decide) -> list[str]:
+    """Each decided upon after what came before it was done; the words for the caller, in order."""
     words: list[str] = []
-    for job_id in command.job_ids:
+    for job_id in job_ids:
         try:
             word, event = decide(job_id)
         except LOCAL:
@@ -173,9 +284,7 @@ def _each_job(
             EVOLVE[type(event)](state, event)
             trace.events.append(event)
         words.append(word)
-    result = JobsResult(tuple(words))
-    requests.remember(state, command.request_id, result)
-    return result
+    return words
 
 
 ITEMWISE: Final = MappingProxyType[type, Callable[[State, Any, Trace], Result]](
@@ -185,5 +294,10 @@ ITEMWISE: Final = MappingProxyType[type, Callable[[State, Any, Trace], Result]](
         Observe: apply_observe,
         CancelJobs: apply_cancel,
         RetryJobs: apply_retry,
+        PurgeJobs: apply_purge,
+        CancelWhere: apply_cancel_where,
+        RetryWhere: apply_retry_where,
+        ConfigureQueue: apply_configure,
+        PurgeWhere: apply_purge_where,
     }
 )

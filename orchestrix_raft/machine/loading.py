@@ -8,9 +8,23 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from orchestrix_raft.domain.job import Job, JobState
+from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.worker import Session
-from orchestrix_raft.machine import codec
-from orchestrix_raft.machine.history import CORE_KEY, LIVE_JOBS, NODES, REQUESTS, SESSIONS, SINGLES
+from orchestrix_raft.machine import codec, queues, unique
+from orchestrix_raft.machine.book import run_begins
+from orchestrix_raft.machine.dispatch import shut_out
+from orchestrix_raft.machine.history import (
+    CORE_KEY,
+    KEY_WINDOWS,
+    LIVE_JOBS,
+    NODES,
+    QUEUES,
+    REQUESTS,
+    SCHEDULES,
+    SESSIONS,
+    SINGLES,
+    UNIQUE_WINDOWS,
+)
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
 from orchestrix_raft.machine.timers import index_timer
 
@@ -40,11 +54,21 @@ def load(state: State, tables: Tables) -> Iterator[int]:
         count += 1
         if count % SLICE == 0:
             yield count
+    for key, value in tables(SCHEDULES):
+        _load_schedule(state, codec.decode_schedule(value))
+        count += 1
+        if count % SLICE == 0:
+            yield count
     for key, value in tables(LIVE_JOBS):
         _load_job(state, key, codec.decode_job(value))
         count += 1
         if count % SLICE == 0:
             yield count
+    for slices in (_load_queues(state, tables), _load_unique_windows(state, tables)):
+        for _ in slices:
+            count += 1
+            if count % SLICE == 0:
+                yield count
     kept = [(r.seq, r.expires_ms, key) for key, r in _requests(tables)]
     state.requests.extend(sorted(kept))
     _check_counts(state)
@@ -53,12 +77,12 @@ def load(state: State, tables: Tables) -> Iterator[int]:
     for job in ready:
         state.board.join(job)
     state.board.refresh()
-    state.board.woken.clear()  # nothing can be assigned: the stored state was dispatched to the end
+    shut_out(state)  # nothing can be assigned: the stored state was dispatched to the end
     yield count
 
 
 def _load_core(state: State, core: codec.Core) -> None:
-    if len(core.counts) != STATES or len(core.totals) != STATES:
+    if {len(core.counts), len(core.totals), len(core.oldest)} != {STATES}:
         raise StoredStateDamaged(f"counts of {len(core.counts)} job states, expected {STATES}")
     state.index = core.index
     state.term = core.term
@@ -71,6 +95,7 @@ def _load_core(state: State, core: codec.Core) -> None:
     state.counts[:] = core.counts
     state.totals[:] = core.totals
     state.set_aside = core.set_aside
+    state.oldest[:] = core.oldest
 
 
 def _load_session(state: State, key: bytes, session: Session) -> None:
@@ -82,16 +107,52 @@ def _load_session(state: State, key: bytes, session: Session) -> None:
     state.board.seat(session)
 
 
+def _load_schedule(state: State, schedule: Schedule) -> None:
+    state.schedules[schedule.spec.schedule_id] = schedule
+    if schedule.due_seq:
+        state.book.enter(schedule)
+
+
 def _load_job(state: State, key: bytes, job: Job) -> None:
     state.jobs[key] = job
     spec = job.spec
     queue = state.queues.setdefault(spec.queue, [0] * STATES)
     queue[job.state] += 1
     queue[0] += 1
-    if spec.unique_key:
+    if spec.unique_key and unique.holds(job):
         state.unique[(spec.type, spec.unique_key)] = key
     if job.timer is not None:
         index_timer(state, key, job.timer)
+    if spec.firing is not None:
+        run_begins(state, spec.firing, key)
+
+
+def _load_queues(state: State, tables: Tables) -> Iterator[None]:
+    """Limited queues and their gates; sessions and jobs must be there already: they are what is counted."""
+    for key, value in tables(QUEUES):
+        queue = state.limited[key.decode()] = codec.decode_queue(value)
+        if queue.timer is not None:
+            index_timer(state, key, queue.timer)
+        queues.make_gate(state, queue)
+        yield
+    for key, value in tables(KEY_WINDOWS):
+        window = codec.decode_key_window(value)
+        gate = state.board.gates.get(window.queue)
+        if gate is None:
+            raise StoredStateDamaged(f"a key's rate is counted for queue {window.queue!r}, which has none")
+        queues.index_key_window(state, gate, window)
+        if window.timer is not None:
+            index_timer(state, key, window.timer)
+        yield
+
+
+def _load_unique_windows(state: State, tables: Tables) -> Iterator[None]:
+    for key, value in tables(UNIQUE_WINDOWS):
+        window = state.unique_windows[key] = codec.decode_unique_window(value)
+        state.unique[(window.type, window.unique_key)] = window.job_id
+        if window.timer is not None:
+            index_timer(state, key, window.timer)
+        yield
 
 
 def _requests(tables: Tables) -> Iterator[tuple[bytes, codec.Remembered]]:

@@ -3,10 +3,16 @@
 from typing import NamedTuple, Protocol
 
 from orchestrix_raft.domain.errors import Rejected
-from orchestrix_raft.machine.commands import EnqueueResult, JobsResult, ReportResult
+from orchestrix_raft.machine.commands import (
+    EnqueueResult,
+    JobsResult,
+    ReportResult,
+    ScheduleResult,
+    WhereResult,
+)
 from orchestrix_raft.machine.events import Event
 
-Result = EnqueueResult | ReportResult | JobsResult | Rejected | int | None
+Result = EnqueueResult | ReportResult | JobsResult | WhereResult | ScheduleResult | Rejected | int | None
 """None: done, nothing to say.  int: an incarnation or an epoch."""
 
 

@@ -4,6 +4,8 @@ Writes of the running entry are seen at once and handed to the change log togeth
 command sees what the one before it in the same entry did, whatever the node keeps behind the ports.
 """
 
+import hashlib
+from collections.abc import Iterator
 from typing import Final
 
 from orchestrix_raft.domain.job import Attempt, Job, JobState
@@ -15,6 +17,8 @@ from orchestrix_raft.machine.history import (
     PAYLOADS,
     REQUESTS,
     History,
+    Row,
+    overlaid,
 )
 from orchestrix_raft.machine.port import ChangeLog
 
@@ -52,6 +56,31 @@ class Records:
         """Visible at once, stored at the end of the entry; None deletes."""
         self._fresh[table][key] = value
 
+    def scan(self, table: str, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` rows with key >= start, in key order, as of now.  Live jobs: as of the entry before."""
+        fresh = self._fresh.get(table)
+        if not fresh:
+            return self._scan_below(table, start, limit)
+        newer: Iterator[Row] = iter(sorted((key, value) for key, value in fresh.items() if key >= start))
+        found: list[tuple[bytes, bytes]] = []
+        for key, value in overlaid(newer, self._rows_below(table, start, limit)):
+            if len(found) == limit:
+                break
+            if value is not None:
+                found.append((key, value))
+        return found
+
+    def _rows_below(self, table: str, start: bytes, limit: int) -> Iterator[Row]:
+        while rows := self._scan_below(table, start, limit):
+            yield from rows
+            start = rows[-1][0] + b"\0"
+
+    def _scan_below(self, table: str, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        try:
+            return self._history.scan(table, start, limit)
+        except Exception as error:  # as in `get`
+            raise HistoryUnavailable(f"cannot walk table {table}") from error
+
     def flush(self) -> ChangeLog:
         """Hand this entry's writes over; answers the change log for the caller's own."""
         put = self._changes.put
@@ -63,13 +92,13 @@ class Records:
         return self._changes
 
     def is_finished(self, job_id: bytes) -> bool:
-        """Whether a job of this id has ended and is still kept."""
+        """Whether a job of this id has ended and is still kept, or its id is."""
         return self.get(FINISHED, job_id) is not None
 
     def finished_job(self, job_id: bytes) -> Job | None:
-        """The record of an ended job."""
+        """The record of an ended job that is kept."""
         value = self.get(FINISHED, job_id)
-        if value is None:
+        if not value:
             return None
         try:
             return codec.decode_job(value)
@@ -102,6 +131,26 @@ def attempt_key(job_id: bytes, attempt: int) -> bytes:
     return job_id + attempt.to_bytes(4, "big")
 
 
-def finished_key(state: JobState, finished_ms: int, job_id: bytes) -> bytes:
+def finished_key(state: int, finished_ms: int, job_id: bytes) -> bytes:
     """Key in table FINISHED_BY_TIME: by state, then by time."""
     return state.to_bytes(1, "big") + finished_ms.to_bytes(8, "big") + job_id
+
+
+def known_key(known_until_ms: int, job_id: bytes) -> bytes:
+    """Key in table FINISHED_BY_TIME of the id of a job that is gone."""
+    return b"\0" + known_until_ms.to_bytes(8, "big") + job_id
+
+
+_SMALL: Final = tuple(bytes((number,)) if number else b"" for number in range(256))
+
+
+def number_value(number: int) -> bytes:
+    """A number >= 0 as a value, big endian; mostly small."""
+    return _SMALL[number] if number < 256 else number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def pair_key(first: str, second: str) -> bytes:
+    """A short key for two texts of any length."""
+    head = first.encode()
+    text = len(head).to_bytes(4, "big") + head + second.encode()
+    return hashlib.blake2b(text, digest_size=20).digest()

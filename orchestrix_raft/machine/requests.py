@@ -6,27 +6,39 @@ there is no event for it.  First in, first out, by elapsed time and by number.
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.machine.codec import Remembered, encode_record
-from orchestrix_raft.machine.commands import JobsResult
+from orchestrix_raft.machine.commands import JobsResult, ScheduleResult, WhereResult
 from orchestrix_raft.machine.history import REQUESTS
 from orchestrix_raft.machine.state import State
 
 
-def recall(state: State, request_id: bytes) -> JobsResult | None:
+Kept = JobsResult | WhereResult | ScheduleResult
+
+
+def recall(state: State, request_id: bytes) -> Kept | None:
     """The result of this very request, if it was applied within the last REQUEST_TTL_MS."""
     if not request_id:
         return None
     kept = state.records.remembered(request_id)
     if kept is None or kept.expires_ms <= state.elapsed_ms:
         return None
-    return JobsResult(kept.words)
+    if kept.schedule is not None:
+        return kept.schedule
+    return JobsResult(kept.words) if kept.where is None else WhereResult(*kept.where)
 
 
-def remember(state: State, request_id: bytes, result: JobsResult) -> None:
+def remember(state: State, request_id: bytes, result: Kept) -> None:
     """Keep a result; an empty id asks for no memory."""
     if not request_id:
         return
     state.counter += 1
-    kept = Remembered(state.counter, state.elapsed_ms + limits.REQUEST_TTL_MS, result.words)
+    expires_ms = state.elapsed_ms + limits.REQUEST_TTL_MS
+    if isinstance(result, JobsResult):
+        kept = Remembered(state.counter, expires_ms, result.words)
+    elif isinstance(result, ScheduleResult):
+        kept = Remembered(state.counter, expires_ms, (), schedule=result)
+    else:
+        where = (result.done, result.skipped, result.cursor)
+        kept = Remembered(state.counter, expires_ms, (), where)
     state.records.put(REQUESTS, request_id, encode_record(kept))
     state.requests.append((kept.seq, kept.expires_ms, request_id))
     if len(state.requests) > limits.REQUESTS_KEPT:

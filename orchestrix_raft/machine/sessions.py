@@ -11,6 +11,7 @@ from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import ASSIGNED, Job, Timer, TimerKind
 from orchestrix_raft.domain.node import OVER
 from orchestrix_raft.domain.worker import Session, fault_in_worker
+from orchestrix_raft.machine import queues
 from orchestrix_raft.machine.attempts import decide_loss, decide_release
 from orchestrix_raft.machine.commands import (
     AttachSession,
@@ -222,6 +223,8 @@ def evolve_draining(state: State, event: SessionDraining) -> None:
 def evolve_ended(state: State, event: SessionEnded) -> None:
     """Gone; its jobs have left it by the events before this one."""
     session = state.sessions.pop(event.session_id)
+    for queue, key in session.leftovers.values():
+        queues.free_unit(state, queue, key)
     _leave_node(state, session)
     set_timer(state, session, event.session_id, None)
     state.board.unseat(session)

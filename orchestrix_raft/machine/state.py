@@ -7,11 +7,16 @@ Only `evolve` functions (and the loading of a checkpoint) write here.  The node 
 from collections import deque
 from typing import Final
 
+import msgspec
+
 from orchestrix_raft.domain.job import LIFE_CYCLE, Job, JobState
 from orchestrix_raft.domain.node import Node
+from orchestrix_raft.domain.schedule import Schedule
+from orchestrix_raft.domain.queue import KeyWindow, Queue, UniqueWindow
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine import digest
 from orchestrix_raft.machine.board import Board
+from orchestrix_raft.machine.book import Book
 from orchestrix_raft.machine.records import Records
 from orchestrix_raft.machine.timers import TimerHeap
 
@@ -35,6 +40,7 @@ class State:
 
     __slots__ = (
         "board",
+        "book",
         "counter",
         "counts",
         "digest",
@@ -43,11 +49,15 @@ class State:
         "generation",
         "index",
         "jobs",
+        "key_windows",
+        "limited",
         "node_sessions",
         "nodes",
+        "oldest",
         "queues",
         "records",
         "requests",
+        "schedules",
         "sessions",
         "set_aside",
         "term",
@@ -55,8 +65,10 @@ class State:
         "totals",
         "touched_jobs",
         "touched_nodes",
+        "touched_rest",
         "touched_sessions",
         "unique",
+        "unique_windows",
         "wall_ms",
         "wall_timers",
     )
@@ -74,27 +86,39 @@ class State:
         self.jobs: dict[bytes, Job] = {}  # live ones
         self.sessions: dict[bytes, Session] = {}
         self.nodes: dict[str, Node] = {}
-        self.counts = [0] * STATES  # jobs by JobState, finished ones included
+        self.schedules: dict[str, Schedule] = {}
+        self.limited: dict[str, Queue] = {}  # those that are paused or limited, by name
+        self.key_windows: dict[bytes, KeyWindow] = {}  # by pair_key(queue, key)
+        self.unique_windows: dict[bytes, UniqueWindow] = {}  # by pair_key(type, unique key)
+        self.counts = [0] * STATES  # jobs by JobState, finished ones included; [0]: ids of jobs that are gone
+        self.oldest = [-1] * STATES  # by terminal JobState: nothing kept ended earlier (wall ms); -1: nothing
+        # is kept.  [0]: no id of a job that is gone is free earlier
         self.totals = [0] * STATES  # ends by terminal JobState since the cluster began; never falls
         self.queues: dict[str, list[int]] = {}  # live jobs by JobState; [0] is their sum, never 0
         # ---- derived
-        self.unique: dict[tuple[str, str], bytes] = {}  # (type, unique key) -> live job
+        self.unique: dict[tuple[str, str], bytes] = {}  # (type, unique key) -> job that has it
         self.node_sessions: dict[str, dict[bytes, Session]] = {}  # attached ones by node
         self.requests: deque[tuple[int, int, bytes]] = deque()  # (seq, expires_ms, id), oldest first
         self.elapsed_timers = TimerHeap()
         self.wall_timers = TimerHeap()
         self.board = Board()
+        self.book = Book()
         # ---- of the running entry
         self.records = records
         self.touched_jobs: dict[bytes, Job | None] = {}  # None: no longer live
         self.touched_sessions: dict[bytes, Session | None] = {}
         self.touched_nodes: dict[str, Node] = {}
+        self.touched_rest: dict[str, dict[bytes, msgspec.Struct | None]] = {}  # by table: what changes rarely
 
     def next_due(self) -> tuple[int | None, int | None]:
         """When the earliest timer of each clock is due (elapsed ms, wall ms); None: nothing waits."""
         elapsed = self.elapsed_timers.first(self)
         wall = self.wall_timers.first(self)
         return (None if elapsed is None else elapsed[0], None if wall is None else wall[0])
+
+    def touch(self, table: str, key: bytes, entity: msgspec.Struct | None) -> None:
+        """A record of a table that changes rarely is to be written; None: it is gone."""
+        self.touched_rest.setdefault(table, {})[key] = entity
 
     def sessions_of(self, node_id: str) -> list[Session]:
         """The sessions attached to a node, by session id."""

@@ -1,14 +1,13 @@
-"""What waits for a time: one heap per clock, over the one timer that each job and session may have.
+"""What waits for a time: one heap per clock, over the one timer that each entity may have.
 
 The entities hold the truth; the heaps are indexes with lazy deletion and can be rebuilt from them.  Timers
 fall due in the order (due_ms, seq), which no layout of a heap influences.
 """
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from orchestrix_raft.domain.job import Job, Timer, TimerKind
-from orchestrix_raft.domain.worker import Session
+from orchestrix_raft.domain.job import Timer, TimerKind
 
 if TYPE_CHECKING:
     from orchestrix_raft.machine.state import State
@@ -17,7 +16,7 @@ _WALL: Final = TimerKind.READY_AT_WALL
 _SLACK: Final = 64  # stale items a heap may hold besides as many as it has live ones
 
 Item = tuple[int, int, int, bytes]
-"""(due_ms, seq, kind, job id or session id)"""
+"""(due_ms, seq, kind, key of the entity)"""
 
 
 class TimerHeap:
@@ -46,10 +45,23 @@ def is_set(state: "State", item: Item) -> bool:
     return entity is not None and entity.timer is not None and entity.timer.seq == item[1]
 
 
-def entity_of(state: "State", kind: int, key: bytes) -> Job | Session | None:
+class Waits(Protocol):
+    """An entity that may wait for one thing."""
+
+    timer: Timer | None
+
+
+def entity_of(state: "State", kind: int, key: bytes) -> Waits | None:
     """Whose timer it is."""
-    if kind == TimerKind.SESSION_DEADLINE:
-        return state.sessions.get(key)
+    match kind:
+        case TimerKind.SESSION_DEADLINE:
+            return state.sessions.get(key)
+        case TimerKind.QUEUE_WINDOW:
+            return state.limited.get(key.decode())
+        case TimerKind.KEY_WINDOW:
+            return state.key_windows.get(key)
+        case TimerKind.UNIQUE_WINDOW:
+            return state.unique_windows.get(key)
     return state.jobs.get(key)
 
 
@@ -58,7 +70,7 @@ def heap_of(state: "State", kind: int) -> TimerHeap:
     return state.wall_timers if kind == _WALL else state.elapsed_timers
 
 
-def set_timer(state: "State", entity: Job | Session, key: bytes, timer: Timer | None) -> None:
+def set_timer(state: "State", entity: Waits, key: bytes, timer: Timer | None) -> None:
     """Replace what the entity waits for; None: nothing any more."""
     old = entity.timer
     if old is not None:

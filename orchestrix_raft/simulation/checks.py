@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.domain.job import TERMINAL, AttemptState, JobState
 from orchestrix_raft.domain.node import OVER, Health
 from orchestrix_raft.machine.apply import Machine
@@ -29,11 +30,15 @@ from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Resolved
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.faults import GENTLE
+from orchestrix_raft.simulation.limits_watch import LimitsWatch
+from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.slots import SlotLedger
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
 CHECK_EVERY = 16  # entries between two looks at the whole state
+SLOT_LATE_MS = 2_000  # by then a leader without faults has decided a slot
 CALM_S = 45.0  # a worker left alone for this long must not lose its session
 
 
@@ -46,6 +51,11 @@ def fingerprint(machine: Machine) -> bytes:
             mark.update(encode_record(entity))
     for _, node in sorted(state.nodes.items()):
         mark.update(encode_record(node))
+    for rest in (state.limited, state.key_windows, state.unique_windows):
+        for _, entity in sorted(rest.items()):
+            mark.update(encode_record(entity))
+    for _, schedule in sorted(state.schedules.items()):
+        mark.update(encode_record(schedule))
     return mark.digest()
 
 
@@ -56,7 +66,7 @@ class Violation(Exception):
 class Checker:
     """Sees every application on every node."""
 
-    def __init__(self, world: World, workers: list[SimWorker], mix: str = "") -> None:
+    def __init__(self, world: World, workers: list[SimWorker], keep: Keep, mix: str = "") -> None:
         self.world = world
         self._calm, self._gentle = mix == "calm", mix in GENTLE
         self.workers = workers
@@ -68,12 +78,15 @@ class Checker:
         self.repeats = 0  # commands in the log a second time
         self.leaders: dict[int, str] = {}
         self.hindered_at = 0.0  # the newest fault that can cost a session
+        self.slots = SlotLedger(self.violation)
+        self.limits = LimitsWatch()
         self._committed: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
         self._newest_token: dict[bytes, int] = {}
         self._completed: set[bytes] = set()
         self._origins: dict[str, int] = {}  # node -> its living incarnation
         self._sequences: Counter[str] = Counter()  # node -> its newest command
+        self._lives = Lives(self.violation, self.shadow, keep)
 
     def violation(self, what: str) -> None:
         """Stop the run."""
@@ -102,15 +115,21 @@ class Checker:
     def _advance(self, index: int, term: int, data: bytes) -> None:
         self.entries += 1
         self._count_repeats(decode_entry(data))
+        self._lives.next_entry(decode_entry(data))
         result = self.shadow.apply(index, term, decode_entry(data))
         self._digests[index] = self.shadow.state.digest
         if result.faults:
             self.violation(f"an unexpected exception in decide: {result.faults}")
         for resolved in result.resolved:
             self._resolved(resolved)
+        self.slots.entry(self.shadow.state.wall_ms, result.events)
         for event in result.events:
             self.events[type(event)] += 1
             self._event(event)
+            fault = self.limits.see(event, self.shadow.state.elapsed_ms)
+            if fault:
+                self.violation(fault)
+            self._lives.event(event)
         if index % CHECK_EVERY == 0:
             check(self.shadow)
 
@@ -183,6 +202,10 @@ class Checker:
                         f"{worker.name} lost its session although nothing hindered it for {calm:.0f} s"
                     )
 
+    def gone(self, job_id: bytes) -> bool:
+        """Whether a job was forgotten."""
+        return self._lives.gone(job_id)
+
     def leading(self, node: SimNode) -> None:
         """Election safety: one leader a term."""
         if node.core is not None and node.leads:
@@ -191,6 +214,13 @@ class Checker:
                 self.violation(f"{node.name} and {self.leaders[term]} both lead term {term}")
 
     # ---- at the end ----------------------------------------------------------------------------------
+
+    def slots_left_over(self, nodes: list[SimNode]) -> str:
+        """A slot whose time has come, by the leader's clock, and that is still to be decided."""
+        leaders = [node.core for node in nodes if node.core is not None and node.core.leading]
+        if len(leaders) != 1:
+            return "no single leader"
+        return self.slots.left_over(leaders[0].wall_ms, SLOT_LATE_MS)
 
     def settled(self, nodes: list[SimNode], clients: list[SimClient]) -> str:
         """What is still missing before the world is at rest; "" when it is."""
@@ -226,7 +256,7 @@ class Checker:
             health = self.shadow.state.nodes[node.name].health
             if health is not Health.ALIVE:
                 return f"{node.name} runs and counts as {health.word}"
-        return ""
+        return "more is kept than may be" if self._lives.too_many() else ""
 
     def final(self, nodes: list[SimNode], clients: list[SimClient]) -> None:
         """Nothing acknowledged is lost, nothing is done twice, everybody agrees."""
@@ -250,12 +280,16 @@ class Checker:
             for client in clients:
                 self._promises_kept(core, client)
         self._executions_accounted()
+        self._lives.final()
 
     def _promises_kept(self, core: Core, client: SimClient) -> None:
         """What a client was told is what this node holds."""
         for job_id in client.acknowledged:
             job = core.job(job_id)
-            if job is None:
+            if self.gone(job_id):
+                if job is not None:
+                    self.violation(f"job {job_id.hex()} was forgotten and is here")
+            elif job is None:
                 self.violation(f"{core.identity.node_id} lost the acknowledged job {job_id.hex()}")
             elif job.state not in TERMINAL:
                 self.violation(f"job {job_id.hex()} ended in state {job.state.word}")
@@ -264,7 +298,7 @@ class Checker:
                 self.violation(f"job {job_id.hex()} exists although its call was answered with NotApplied")
         for job_id, word in client.cancelled.items():
             job = core.job(job_id)
-            if word != "cancelled" or job_id in client.retried:
+            if word != "cancelled" or job_id in client.retried or self.gone(job_id):
                 continue
             if job is None or job.state is not JobState.CANCELLED:
                 self.violation(f"job {job_id.hex()} was cancelled and is not")

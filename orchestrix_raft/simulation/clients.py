@@ -4,16 +4,36 @@ A call that was not answered well is made again with the same ids, at any node.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome
 from orchestrix_raft.domain.errors import Rejected
-from orchestrix_raft.domain.job import TERMINAL, JobSpec
+from orchestrix_raft.domain.job import TERMINAL, JobSpec, JobState, OnConflict, UniqueRule, UniqueScope
+from orchestrix_raft.domain.keeping import JobFilter
 from orchestrix_raft.domain.retry import RetryPolicy
-from orchestrix_raft.machine.commands import CancelJobs, Command, Enqueue, RetryJobs
+from orchestrix_raft.machine.commands import (
+    CancelJobs,
+    CancelWhere,
+    Command,
+    Enqueue,
+    PurgeJobs,
+    PurgeWhere,
+    RetryJobs,
+    RetryWhere,
+    WhereResult,
+)
+from orchestrix_raft.machine.history import FINISHED
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 
+WhereKind = type[CancelWhere] | type[RetryWhere] | type[PurgeWhere]
+
+_RULES: Final = tuple(
+    UniqueRule(scope, 2_500 if scope is UniqueScope.WINDOW else 0, on_conflict)
+    for scope in UniqueScope
+    for on_conflict in OnConflict
+)
 PATIENCE_S = 9.0  # then a client asks another node
 
 
@@ -27,8 +47,10 @@ class SimClient:
         nodes: list[SimNode],
         told: list[tuple[bytes, int]],
         violation: Callable[[str], None],
+        gone: Callable[[bytes], bool],
     ) -> None:
-        """`told`: (job id, index) of what clients were told exists, newest last; all clients share it."""
+        """`told`: (job id, index) of what clients were told exists, newest last; all clients share it.
+        `gone`: whether a job was forgotten, by retention or by a purge."""
         self.world = world
         self.name = name
         self.asked: dict[bytes, JobSpec] = {}
@@ -42,6 +64,7 @@ class SimClient:
         self._nodes = nodes
         self._told = told
         self._violation = violation
+        self._gone = gone
         self._open = 0
         self._again: set[bytes] = set()  # job ids used in more than one call
 
@@ -71,6 +94,7 @@ class SimClient:
         rng = self.world.rng
         stamp = START_WALL_MS + int(self.world.now * 1000)
         delayed = rng.random()
+        unique = rng.choice(_RULES) if rng.random() < 0.1 else None
         return JobSpec(
             stamp.to_bytes(6, "big") + rng.randbytes(10),
             "work",
@@ -81,6 +105,11 @@ class SimClient:
             run_at_ms=stamp + rng.randint(0, 8_000) if 0.1 <= delayed < 0.15 else 0,
             timeout_ms=rng.choice((0, 0, 0, 500, 4_000)),
             retry=RetryPolicy(max_retries=rng.randint(0, 3), delay_ms=rng.randint(0, 2_000)),
+            retry_for_ms=rng.choice((0, 0, 1_000, 6_000)),
+            unique_key=rng.choice("xyz") if unique is not None else "",
+            unique=unique,
+            key=rng.choice(("", "", "a", "b")),
+            expires_ms=rng.choice((0, 0, 0, 0, 0, 0, 0, 3_000)),
         )
 
     def _enqueued(self, jobs: tuple[JobSpec, ...], done: Done) -> None:
@@ -88,7 +117,10 @@ class SimClient:
         if rejected is None:
             self._violation(f"enqueue answered {done.result!r}")
             return
+        existing = getattr(done.result, "existing", {})
         for position, spec in enumerate(jobs):
+            if existing.get(position, spec.job_id) != spec.job_id:
+                continue  # another job has its unique key
             if position not in rejected and spec.job_id not in self.acknowledged:
                 self.acknowledged[spec.job_id] = done.index
                 self._told.append((spec.job_id, done.index))
@@ -104,7 +136,7 @@ class SimClient:
 
         def done(answer: Done) -> None:
             words = getattr(answer.result, "words", None)
-            if words is None or words[0] == "not_found":
+            if words is None or (words[0] == "not_found" and not self._gone(job_id)):
                 self._violation(f"cancel of an acknowledged job answered {answer.result!r}")
             else:
                 self.cancelled.setdefault(job_id, words[0])
@@ -120,10 +152,45 @@ class SimClient:
 
         def done(answer: Done) -> None:
             words = getattr(answer.result, "words", None)
-            if words is None or words[0] == "not_found":
+            if words is None or (words[0] == "not_found" and not self._gone(job_id)):
                 self._violation(f"retry of an acknowledged job answered {answer.result!r}")
 
         self._call(RetryJobs(self.world.rng.randbytes(16), (job_id,)), done)
+
+    def purge(self) -> None:
+        """Forget one of its own jobs, if it has ended."""
+        if self.acknowledged:
+            job_id = self.world.rng.choice(list(self.acknowledged))
+            self._call(PurgeJobs(self.world.rng.randbytes(16), (job_id,)), lambda answer: None)
+
+    def steer_where(self) -> None:
+        """A command on a filter, with all its steps."""
+        rng = self.world.rng
+        queue = rng.choice(("", "mail"))
+        kind, states = rng.choice(
+            (
+                (CancelWhere, (JobState.SCHEDULED,)),
+                (RetryWhere, (JobState.SCHEDULED, JobState.DEAD)),
+                (PurgeWhere, (JobState.COMPLETED,)),
+                (PurgeWhere, (JobState.CANCELLED, JobState.DEAD)),
+            )
+        )
+        self._step_where(kind, JobFilter(states, queue), b"", rng.choice((1, 7, 500)))
+
+    def _step_where(self, kind: WhereKind, where: JobFilter, cursor: bytes, limit: int) -> None:
+        request_id = self.world.rng.randbytes(16)
+
+        def done(answer: Done) -> None:
+            result = answer.result
+            if not isinstance(result, WhereResult):
+                self._violation(f"{kind.__name__} answered {result!r}")
+            elif result.cursor:
+                self._step_where(kind, where, result.cursor, limit)
+
+        if kind is CancelWhere:
+            self._call(CancelWhere(request_id, where, cursor, limit, "by filter"), done)
+        else:
+            self._call(kind(request_id, where, cursor, limit), done)
 
     def read(self) -> None:
         """A read of an acknowledged job must find it: a linearizable one, or one at the index of the
@@ -142,7 +209,7 @@ class SimClient:
                 self._violation(f"a read at {node.name} took {self.world.now - asked_at:.1f} s")
             if ok:
                 self.reads += 1
-                if core.job(job_id) is None:
+                if core.job(job_id) is None and core.history.get(FINISHED, job_id) is None:
                     self._violation(f"stale read at {node.name}: acknowledged job {job_id.hex()} not found")
 
         if self.world.chance(0.5):

@@ -9,11 +9,15 @@ from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
 
+_SHIFT_MAX_MS = 20 * 3_600_000  # finished jobs are kept for 24 h, and are looked for at the end
+
+
 class Mix(NamedTuple):
     """Rates per second of virtual time."""
 
     crash: float = 0.0  # one node process, most often the leader; power or process only
     crash_all: float = 0.0
+    outage: float = 0.0  # everything is down for hours, of which only the wall clocks tell
     fuse: float = 0.0  # death in the middle of a durable step
     partition: float = 0.0
     one_way: float = 0.0  # one direction stalls, the connection stays
@@ -31,12 +35,12 @@ MIXES = {
     "calm": Mix(),
     "rolling": Mix(leave=0.1),
     "crash": Mix(crash=0.12, fuse=0.05, worker_crash=0.03),
-    "power": Mix(crash=0.05, crash_all=0.03, fuse=0.1, worker_crash=0.05),
+    "power": Mix(crash=0.05, crash_all=0.03, outage=0.02, fuse=0.1, worker_crash=0.05),
     "partition": Mix(partition=0.12, one_way=0.05, cut_worker=0.05, slow=0.02, worker_crash=0.08),
     "flap": Mix(flap=0.8, one_way=0.1, crash=0.03, slow=0.05, worker_leave=0.05),
     "workers": Mix(worker_crash=0.15, cut_worker=0.1, flap=0.2, worker_leave=0.15),
     "clocks": Mix(clock_jump=0.2, pause=0.1, crash=0.05),
-    "full": Mix(0.06, 0.01, 0.04, 0.06, 0.05, 0.3, 0.05, 0.03, 0.05, 0.03, 0.03, 0.02, 0.05),
+    "full": Mix(0.06, 0.01, 0.01, 0.04, 0.06, 0.05, 0.3, 0.05, 0.03, 0.05, 0.03, 0.03, 0.02, 0.05),
 }
 
 GENTLE = ("calm", "rolling")
@@ -123,6 +127,11 @@ class Faults:
         for node in self.nodes:
             node.crash(power=True)
             self.world.after(self._down_time(), node.start)
+
+    def _outage(self) -> None:
+        self._crash_all()
+        hours = self.world.rng.choice((0.1, 1.0, 5.0)) * self.world.rng.uniform(0.5, 1.5)
+        self.world.wall_shift_ms = min(self.world.wall_shift_ms + int(hours * 3_600_000), _SHIFT_MAX_MS)
 
     def _fuse(self) -> None:
         node = self._victim()

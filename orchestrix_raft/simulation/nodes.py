@@ -35,7 +35,7 @@ class NodeClock:
 
     def wall_ms(self) -> int:
         """What this machine believes the time to be."""
-        return START_WALL_MS + int(self._world.now * 1000) + self.wall_offset_ms
+        return START_WALL_MS + self._world.wall_shift_ms + int(self._world.now * 1000) + self.wall_offset_ms
 
     def until(self, monotonic: float) -> float:
         """World seconds from now to a reading of this clock."""

@@ -5,13 +5,16 @@ from typing import NamedTuple
 from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.coordinator.beats import BeatLimits
-from orchestrix_raft.coordinator.settings import CoreLimits
+from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
+from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.faults import MIXES, Faults
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.queues import SimOperator
+from orchestrix_raft.simulation.schedules import SimOwner
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -19,6 +22,8 @@ FAULTS_UNTIL_S = 50.0
 AT_LEAST_S = 60.0
 AT_MOST_S = 300.0  # by then everything must have come to rest
 JOBS = 240
+KEEPS = (Keep(), Keep(), Keep(finished_ms=5_000, dead_ms=8_000), Keep(finished=40, dead=5))
+"""What is kept, one of them a run: everything, by age, by number."""
 
 
 class Totals(NamedTuple):
@@ -33,6 +38,9 @@ class Totals(NamedTuple):
     executions: int
     losses: int
     reads: int
+    slots_fired: int
+    slots_skipped: int
+    limited: int  # assignments of queues with a limit
     restarts: int
     snapshots: int
 
@@ -64,9 +72,10 @@ class Run:
         options = Options(tail_entries=tail, chunk_bytes=chunk)
         self.nodes: list[SimNode] = []
         self.workers: list[SimWorker] = []
-        self.checker = Checker(self.world, self.workers, mix)
+        keeping = Keeping(rng.choice(KEEPS), rng.choice((3, 500)), rng.choice((0.01, 1.0)))
+        self.checker = Checker(self.world, self.workers, keeping.keep, mix)
         for name in names:
-            limits = CoreLimits(checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats)
+            limits = CoreLimits(checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats, keeping=keeping)
             node = SimNode(
                 self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied
             )
@@ -79,16 +88,21 @@ class Run:
         )
         told: list[tuple[bytes, int]] = []
         self.clients = [
-            SimClient(self.world, f"c{i + 1}", self.nodes, told, self.checker.violation) for i in range(2)
+            SimClient(self.world, f"c{i + 1}", self.nodes, told, self.checker.violation, self.checker.gone)
+            for i in range(2)
         ]
+        self.owner = SimOwner(self.world, "o1", self.nodes, self.checker.violation)
+        self.operator = SimOperator(self.world, "o2", self.nodes, self.checker.violation)
         for node in self.nodes:
             node.start()
         for worker in self.workers:
             self.world.after(rng.uniform(0.0, 2.0), worker.start)
         self.faults = Faults(self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered)
         self._jobs_left = JOBS
+        self._slots_done = False
         for client in self.clients:
             self._client_loop(client)
+        self._owner_loop()
         self._watch()
 
     def _hindered(self) -> None:
@@ -107,7 +121,11 @@ class Run:
                 client.cancel()
             elif kind < 0.63:
                 client.retry()
-            elif kind < 0.7:
+            elif kind < 0.65:
+                client.purge()
+            elif kind < 0.66:
+                client.steer_where()
+            elif kind < 0.72:
                 client.wait()
             elif kind < 0.95:
                 client.read()
@@ -116,22 +134,45 @@ class Run:
 
         self.world.after(rng.uniform(0.5, 2.0), act)
 
+    def _owner_loop(self) -> None:
+        self.owner.act()
+        self.operator.act()
+        if self.world.now < FAULTS_UNTIL_S:
+            self.world.after(self.world.rng.uniform(0.2, 3.0), self._owner_loop)
+
     def _watch(self) -> None:
         for node in self.nodes:
             self.checker.leading(node)
         self.world.after(0.05, self._watch)
+
+    def _unsettled(self) -> str:
+        """What is still missing: first every slot is decided, then schedules are paused, then all comes to
+        rest."""
+        if not self.operator.leave():
+            return "limits of queues are to be taken back"
+        if not self._slots_done:
+            missing = self.checker.slots_left_over(self.nodes)
+            if missing:
+                return missing
+            self._slots_done = True
+        if not self.owner.leave():
+            return "schedules are to be paused"
+        if self.owner.triggered != self.checker.slots.triggered:
+            told = self.owner.triggered
+            self.checker.violation(f"{told} triggers were answered, {self.checker.slots.triggered} counted")
+        return self.checker.settled(self.nodes, self.clients)
 
     def go(self) -> Totals:
         """Run to the end; Violation if a promise is broken."""
         self.world.run_until(FAULTS_UNTIL_S)
         self.faults.stop()
         self.world.run_until(AT_LEAST_S)
-        missing = self.checker.settled(self.nodes, self.clients)
+        missing = self._unsettled()
         while missing:
             if self.world.now > AT_MOST_S:
                 raise Violation(f"seed {self.world.seed}: not at rest after {AT_MOST_S:.0f} s: {missing}")
             self.world.run_until(self.world.now + 1.0)
-            missing = self.checker.settled(self.nodes, self.clients)
+            missing = self._unsettled()
         self.checker.final(self.nodes, self.clients)
         return Totals(
             1,
@@ -143,6 +184,9 @@ class Run:
             sum(len(worker.executions) for worker in self.workers),
             self.checker.losses,
             sum(client.reads for client in self.clients),
+            self.checker.slots.fired,
+            self.checker.slots.skipped,
+            self.checker.limits.assigned,
             sum(node.starts - 1 for node in self.nodes),
             sum(n.snapshots + (n.core.checkpoints.generation if n.core else 0) for n in self.nodes),
         )

@@ -17,6 +17,7 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self.events = 0
+        self.wall_shift_ms = 0  # what wall clocks show beyond `now`: time that passed while nothing ran
         self.story: list[str] | None = None  # lines for a reader, when wanted
 
     def after(self, delay: float, action: Callable[[], None]) -> None:

@@ -142,6 +142,9 @@ class CronExpressionParser:
         """CronError with the position of the first fault."""
         if len(self._text) > limits.CRON_CHARS:
             raise CronError(f"longer than {limits.CRON_CHARS} characters", self._text, limits.CRON_CHARS + 1)
+        for at, character in enumerate(self._text, 1):
+            if not character.isascii():  # case mapping below would take some of them for letters
+                raise CronError(f"unexpected {character!r}", self._text, at)
         words = self._words()
         second, minute, hour, day, month, weekday = (
             FieldReader(field, word, self._text, self._seed).read()
@@ -165,6 +168,8 @@ class CronExpressionParser:
         words = _split(self._text)
         if not words:
             raise CronError("an empty expression (write 5 fields, such as 0 2 * * *)", self._text, 1)
+        if words[0].text.upper().startswith(("TZ=", "CRON_TZ=")):
+            raise CronError("the time zone stands beside the expression, not in it", self._text, words[0][1])
         if words[0].text.startswith("@"):
             return self._shorthand(words)
         if len(words) == len(_FIELDS) - 1:

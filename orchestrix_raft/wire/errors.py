@@ -26,6 +26,10 @@ class JobNotFound(OrchestrixError):
     """No such job, confirmed with the leader."""
 
 
+class ScheduleNotFound(OrchestrixError):
+    """No such schedule, confirmed with the leader."""
+
+
 class AlreadyExists(OrchestrixError):
     """What was to be created is there already."""
 
@@ -70,10 +74,13 @@ _BY_CODE: Mapping[int, type[OrchestrixError]] = MappingProxyType(
 )
 
 
+_BY_REASON: Mapping[str, type[OrchestrixError]] = MappingProxyType({"SCHEDULE_NOT_FOUND": ScheduleNotFound})
+
+
 def error_for(code: int, reason: str, message: str, job_ids: tuple[str, ...] = ()) -> OrchestrixError:
     """The exception for a gRPC status code.  UNKNOWN counts as such only with our own reason: a proxy or a
     broken server uses the same code for anything."""
-    kind = _BY_CODE.get(code, OrchestrixError)
+    kind = _BY_REASON.get(reason) or _BY_CODE.get(code, OrchestrixError)
     if kind is OutcomeUnknown and reason != "OUTCOME_UNKNOWN":
         kind = OrchestrixError
     return kind(message, reason, job_ids)

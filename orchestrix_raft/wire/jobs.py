@@ -3,13 +3,24 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
-from orchestrix_raft.domain.job import Attempt, AttemptState, Job, JobSpec, JobState
+from orchestrix_raft.domain.job import (
+    Attempt,
+    AttemptState,
+    Job,
+    JobSpec,
+    JobState,
+    OnConflict,
+    UniqueRule,
+    UniqueScope,
+)
 from orchestrix_raft.domain.retry import DEFAULT_RETRY
-from orchestrix_raft.wire.common import retry_policy
+from orchestrix_raft.wire.common import firing_message, retry_message, retry_policy
 from orchestrix_raft.wire.v1 import jobs_pb2 as pb
 
 NewJob = pb.NewJob
+UniqueRuleMessage = pb.UniqueRule
 EnqueueRequest = pb.EnqueueRequest
 EnqueueResponse = pb.EnqueueResponse
 GetJobRequest = pb.GetJobRequest
@@ -23,7 +34,14 @@ GetLogsRequest = pb.GetLogsRequest
 GetLogsResponse = pb.GetLogsResponse
 CancelJobsRequest = pb.CancelJobsRequest
 RetryJobsRequest = pb.RetryJobsRequest
+PurgeJobsRequest = pb.PurgeJobsRequest
 JobsResponse = pb.JobsResponse
+JobFilterMessage = pb.JobFilter
+WhereRequest = pb.WhereRequest
+WhereResponse = pb.WhereResponse
+ExplainJobRequest = pb.ExplainJobRequest
+ExplainJobResponse = pb.ExplainJobResponse
+ReasonMessage = pb.Reason
 JobMessage = pb.Job
 AttemptMessage = pb.Attempt
 LogLineMessage = pb.LogLine
@@ -31,11 +49,16 @@ LogLineMessage = pb.LogLine
 LISTED_PAYLOAD_BYTES: Final = 1 << 10  # a page of 1,000 jobs stays within a few MiB
 LISTED_ERROR_CHARS: Final = 1_000
 _STATES: Final = {s: f"JOB_STATE_{s.name}" for s in JobState}
+_SCOPES: Final = {int(pb.UniqueRule.Scope.Value(f"SCOPE_{s.name}")): s for s in UniqueScope}
+_ON_CONFLICT: Final = {
+    int(pb.UniqueRule.OnConflict.Value(f"ON_CONFLICT_{one.name}")): one for one in OnConflict
+}
 _ATTEMPT_STATES: Final = {s: f"ATTEMPT_STATE_{s.name}" for s in AttemptState}
 
 
 def job_specs(request: pb.EnqueueRequest) -> list[JobSpec]:
-    """What was asked for, in order, defaults filled in and labels sorted; nothing is checked."""
+    """What was asked for, in order, defaults filled in and labels sorted.  Nothing is checked, but ValueError
+    for a choice that this version does not know."""
     return [
         JobSpec(
             m.job_id,
@@ -50,9 +73,58 @@ def job_specs(request: pb.EnqueueRequest) -> list[JobSpec]:
             m.unique_key,
             m.correlation_id,
             tuple(sorted(set(labels))) if (labels := m.labels) else (),
+            key=m.key,
+            unique=_unique_rule(m.unique) if m.HasField("unique") else None,
+            expires_ms=m.expires_ms,
+            retry_for_ms=m.retry_for_ms,
         )
         for m in request.jobs
     ]
+
+
+def _unique_rule(message: pb.UniqueRule) -> UniqueRule:
+    scope, on_conflict = _SCOPES.get(message.scope), _ON_CONFLICT.get(message.on_conflict)
+    if scope is None:
+        raise ValueError(f"unique scope {message.scope} is unknown here (there are {_words(_SCOPES)})")
+    if on_conflict is None:
+        known = _words(_ON_CONFLICT)
+        raise ValueError(f"on_conflict {message.on_conflict} is unknown here (there are {known})")
+    default_ms = limits.UNIQUE_FOR_MS if scope is UniqueScope.WINDOW else 0
+    return UniqueRule(scope, message.for_ms or default_ms, on_conflict)
+
+
+def _words(choices: Mapping[int, UniqueScope | OnConflict]) -> str:
+    return ", ".join(f"{number} {choice.word}" for number, choice in choices.items())
+
+
+def unique_rule_message(scope: UniqueScope, for_ms: int, on_conflict: OnConflict) -> pb.UniqueRule:
+    """The form for the wire."""
+    return pb.UniqueRule(
+        scope=f"SCOPE_{scope.name}", for_ms=for_ms, on_conflict=f"ON_CONFLICT_{on_conflict.name}"
+    )
+
+
+def new_job_message(spec: JobSpec) -> pb.NewJob:
+    """A job as it would be asked for."""
+    rule = spec.unique
+    return pb.NewJob(
+        job_id=spec.job_id,
+        type=spec.type,
+        queue=spec.queue,
+        args=spec.args,
+        priority=spec.priority,
+        run_at_ms=spec.run_at_ms,
+        delay_ms=spec.delay_ms,
+        timeout_ms=spec.timeout_ms,
+        retry=retry_message(spec.retry),
+        unique_key=spec.unique_key,
+        correlation_id=spec.correlation_id,
+        labels=spec.labels,
+        key=spec.key,
+        unique=None if rule is None else unique_rule_message(rule.scope, rule.for_ms, rule.on_conflict),
+        expires_ms=spec.expires_ms,
+        retry_for_ms=spec.retry_for_ms,
+    )
 
 
 def enqueue_response(
@@ -76,6 +148,7 @@ def enqueue_failure(batch_id: int, code: int, reason: str, message: str) -> pb.E
 def job_message(job: Job, args: bytes, scheduled_ms: int) -> pb.Job:
     """A job in full."""
     spec = job.spec
+    rule = spec.unique
     return pb.Job(
         job_id=spec.job_id,
         type=spec.type,
@@ -104,6 +177,11 @@ def job_message(job: Job, args: bytes, scheduled_ms: int) -> pb.Job:
         unique_key=spec.unique_key,
         correlation_id=spec.correlation_id,
         labels=spec.labels,
+        retry_for_ms=spec.retry_for_ms,
+        key=spec.key,
+        unique=None if rule is None else unique_rule_message(rule.scope, rule.for_ms, rule.on_conflict),
+        expires_ms=spec.expires_ms,
+        firing=None if spec.firing is None else firing_message(spec.firing),
     )
 
 

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from orchestrix_raft.wire.v1 import cluster_pb2, jobs_pb2, workers_pb2
+from orchestrix_raft.wire.v1 import cluster_pb2, jobs_pb2, queues_pb2, schedules_pb2, workers_pb2
 
 
 class Method(NamedTuple):
@@ -51,4 +51,6 @@ def _method(service: str, method: MethodDescriptor) -> Method:
 JOBS: Final = _service(jobs_pb2.DESCRIPTOR, "JobService")
 WORKERS: Final = _service(workers_pb2.DESCRIPTOR, "WorkerService")
 CLUSTER: Final = _service(cluster_pb2.DESCRIPTOR, "ClusterService")
-ALL: Final = (JOBS, WORKERS, CLUSTER)
+QUEUES: Final = _service(queues_pb2.DESCRIPTOR, "QueueService")
+SCHEDULES: Final = _service(schedules_pb2.DESCRIPTOR, "ScheduleService")
+ALL: Final = (JOBS, SCHEDULES, QUEUES, WORKERS, CLUSTER)

@@ -8,6 +8,7 @@ from typing import assert_never
 from orchestrix_raft.domain import session as dom
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, Released, StartedMark
 from orchestrix_raft.domain.worker import Session
+from orchestrix_raft.wire.common import firing_message, read_firing
 from orchestrix_raft.wire.v1 import workers_pb2 as pb
 
 WorkerMessage = pb.WorkerMessage
@@ -197,6 +198,7 @@ def _write_assignments(out: pb.Assignments, jobs: tuple[dom.Assignment, ...]) ->
             max_retries=j.max_retries,
             correlation_id=j.correlation_id,
             timeout_ms=j.timeout_ms,
+            firing=None if j.firing is None else firing_message(j.firing),
         )
 
 
@@ -249,6 +251,7 @@ def _read_assignments(message: pb.Assignments) -> tuple[dom.Assignment, ...]:
                 j.max_retries,
                 j.correlation_id,
                 j.timeout_ms,
+                read_firing(j.firing) if j.HasField("firing") else None,
             )
             for j in message.jobs
         ]

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.session import Assignment
 from orchestrix_raft.wire.errors import OrchestrixError
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Retry(OrchestrixError):
@@ -105,7 +108,31 @@ class JobContext:
         if not self._job.timeout_ms:
             return None
         end_ms = self.started_ms + self._job.timeout_ms
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=end_ms)
+        return _EPOCH + timedelta(milliseconds=end_ms)
+
+    @property
+    def schedule_id(self) -> str:
+        """The schedule whose run this job is; "" if it was enqueued by a client."""
+        firing = self._job.firing
+        return "" if firing is None else firing.schedule_id
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """When the run was due by its schedule (UTC), the same for every attempt; None: no schedule."""
+        firing = self._job.firing
+        return None if firing is None else _EPOCH + timedelta(milliseconds=firing.slot_ms)
+
+    @property
+    def fired_at(self) -> datetime | None:
+        """When the cluster started the run (UTC): later than `scheduled_for` by jitter, overlap or an outage."""
+        firing = self._job.firing
+        return None if firing is None else _EPOCH + timedelta(milliseconds=firing.fired_ms)
+
+    @property
+    def missed_count(self) -> int:
+        """Due times before this one that passed without a run, and that this run stands for."""
+        firing = self._job.firing
+        return 0 if firing is None else firing.missed
 
     @property
     def cancelled(self) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.job import Job, JobState
 from orchestrix_raft.machine import apply as apply_module
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
@@ -16,8 +16,10 @@ from orchestrix_raft.machine.commands import Batch, Enqueue, Entry
 from orchestrix_raft.machine.events import Event
 from orchestrix_raft.machine.history import SINGLES
 from orchestrix_raft.machine.invariants import check, check_stored
+from orchestrix_raft.machine.jobs import decide_too_old, evolve_given_up
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Applied
+from orchestrix_raft.machine.queues import units
 from orchestrix_raft.machine.state import State
 from tests.scenarios.driver import Driver, job
 from tests.scenarios.streams import Step, Stream, small_limits, steps
@@ -88,22 +90,46 @@ def test_a_replica_rebuilt_at_any_index_does_what_its_twin_does(stream: list[Ste
         assert outcome(steady, steady.apply(entry)) == outcome(rebuilt, rebuilt.apply(entry))
 
 
+def let_through(state: State, ready: Job) -> bool:
+    """Whether its queue and its key allow one more, counted anew."""
+    name, key = ready.spec.queue, ready.spec.key
+    queue = state.limited.get(name)
+    if queue is None:
+        return True
+    rules = queue.options
+    held = [unit for s in state.sessions.values() for unit in units(state, s) if unit[0] == name]
+    windows = [w for w in state.key_windows.values() if (w.queue, w.key) == (name, key)]
+    return not (
+        rules.paused
+        or (rules.concurrency and len(held) >= rules.concurrency)
+        or (rules.rate and queue.window.used >= rules.rate.count)
+        or (key and rules.key_concurrency and held.count((name, key)) >= rules.key_concurrency)
+        or (key and rules.key_rate and windows and windows[0].window.used >= rules.key_rate.count)
+    )
+
+
 def naive_dispatch(state: State, events: list[Event]) -> None:
     """The rule by its words, scanning everything."""
     state.board.woken.clear()
     state.board.freed.clear()
+    state.board.opened.clear()
     while True:
         free = [s for s in state.sessions.values() if is_open(s) and len(s.slots) < s.capacity]
         pairs = [
             ((-j.spec.priority, j.seq), (load_of(s), s.idle_seq), j, s)
             for j in state.jobs.values()
-            if j.state is JobState.PENDING
+            if j.state is JobState.PENDING and let_through(state, j)
             for s in free
             if j.spec.queue in s.queues and not set(j.spec.labels) - set(s.labels)
         ]
         if not pairs:
             return
         _, _, ready, session = min(pairs, key=lambda pair: pair[:2])
+        if ready.failures and 0 < ready.retry_until_ms < state.elapsed_ms:
+            (given_up,) = decide_too_old(state, ready.spec.job_id)
+            evolve_given_up(state, given_up)
+            events.append(given_up)
+            continue
         event = decide_assignment(state, ready, session)
         evolve_assigned(state, event)
         events.append(event)

@@ -14,10 +14,11 @@ from orchestrix_raft.machine.commands import (
     Command,
     Enqueue,
     NodeStarted,
+    PurgeJobs,
     Report,
     RetryJobs,
 )
-from orchestrix_raft.machine.events import Event, JobAssigned
+from orchestrix_raft.machine.events import Event, JobAssigned, SlotFired
 from orchestrix_raft.machine.history import ATTEMPTS
 from orchestrix_raft.machine.invariants import check, check_stored
 from orchestrix_raft.machine.memory import MemoryStore
@@ -54,6 +55,7 @@ class Driver:
         self.wall_ms = WALL_START_MS
         self.applied = Applied([], [], [], [])
         self.tokens: dict[tuple[str, int], tuple[bytes, int]] = {}  # (job, attempt) -> session, token
+        self.runs: dict[str, bytes] = {}  # name -> job id of a schedule's run
         self.log: list[bytes] = []
         self.start_node("n0")
 
@@ -68,9 +70,24 @@ class Driver:
         check(self.machine)
         check_stored(self.machine, self.store.pairs)
         for event in self.applied.events:
+            if isinstance(event, SlotFired):
+                self._name_run(event)
             if isinstance(event, JobAssigned):
-                self.tokens[(name_of(event.job_id), event.attempt)] = (event.session_id, event.token)
+                self.tokens[(self.name(event.job_id), event.attempt)] = (event.session_id, event.token)
         return self.applied
+
+    def _name_run(self, event: SlotFired) -> None:
+        seconds = (event.slot.slot_ms - WALL_START_MS) / 1_000
+        mark = f"!{event.slot.trigger}" if event.slot.trigger else f"@{seconds:.12g}s"
+        self.runs[event.schedule_id + mark] = event.job_id
+
+    def name(self, job_id: bytes) -> str:
+        """Of a job: a run's (`s@30s`, `s!1`) or its own."""
+        return next((name for name, run in self.runs.items() if run == job_id), "") or name_of(job_id)
+
+    def id_of(self, name: str) -> bytes:
+        """The inverse."""
+        return self.runs.get(name) or key(name)
 
     def tick(self, ms: int) -> list[Event]:
         """Time passes on both clocks; an entry without commands."""
@@ -128,7 +145,7 @@ class Driver:
     def complete(self, *names: str, attempt: int = 0, result: bytes = b'"ok"') -> Result:
         """Report success; all must be held by one session."""
         session_id = self.held(names[0], attempt)[0]
-        outcomes = tuple(Completed(key(n), self.held(n, attempt)[1], result, 0, self.wall_ms) for n in names)
+        outcomes = tuple(Completed(self.id_of(n), self.held(n, attempt)[1], result, 0, self.wall_ms) for n in names)
         return self.do(Report(session_id, outcomes))
 
     def fail(
@@ -143,13 +160,13 @@ class Driver:
     ) -> Result:
         """Report a failure."""
         session_id, token = self.held(name, attempt)
-        outcome = Failed(key(name), token, error, 0, self.wall_ms, retry_in_ms, final, cancelled)
+        outcome = Failed(self.id_of(name), token, error, 0, self.wall_ms, retry_in_ms, final, cancelled)
         return self.report(session_id, outcome)
 
     def release(self, name: str, *, attempt: int = 0) -> Result:
         """Give a job back."""
         session_id, token = self.held(name, attempt)
-        return self.report(session_id, Released(key(name), token))
+        return self.report(session_id, Released(self.id_of(name), token))
 
     def report(self, session_id: bytes, *outcomes: Outcome) -> Result:
         """Any report."""
@@ -157,17 +174,21 @@ class Driver:
 
     def cancel(self, *names: str, request: bytes = b"", reason: str = "") -> Result:
         """CancelJobs."""
-        return self.do(CancelJobs(request, tuple(map(key, names)), reason))
+        return self.do(CancelJobs(request, tuple(map(self.id_of, names)), reason))
 
     def retry(self, *names: str, request: bytes = b"") -> Result:
         """RetryJobs."""
-        return self.do(RetryJobs(request, tuple(map(key, names))))
+        return self.do(RetryJobs(request, tuple(map(self.id_of, names))))
+
+    def purge(self, *names: str, request: bytes = b"") -> Result:
+        """PurgeJobs."""
+        return self.do(PurgeJobs(request, tuple(map(self.id_of, names))))
 
     # ---- looking
 
     def job(self, name: str) -> Job:
         """Live or finished."""
-        found = self.machine.find_job(key(name))
+        found = self.machine.find_job(self.id_of(name))
         assert found is not None
         return found
 
@@ -179,7 +200,7 @@ class Driver:
     def assignments(self) -> list[tuple[str, str]]:
         """(job, worker) of the newest entry, in order."""
         return [
-            (name_of(event.job_id), name_of(event.session_id))
+            (self.name(event.job_id), name_of(event.session_id))
             for event in self.events
             if isinstance(event, JobAssigned)
         ]

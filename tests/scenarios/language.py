@@ -27,9 +27,16 @@ from orchestrix_raft.machine.commands import (
     Observe,
     ReportResult,
     ResumeSession,
+    ScheduleResult,
+    WhereResult,
 )
 from orchestrix_raft.machine.port import Result
+from tests.scenarios import keeping, limiting
 from tests.scenarios.driver import WALL_START_MS, Driver, job, key, name_of
+from tests.scenarios.durations import duration_ms, duration_text
+from tests.scenarios.keeping import Keeping, where_text
+from tests.scenarios.limiting import Limiting
+from tests.scenarios.scheduling import EVENTS, Scheduling, answer_text
 
 _SESSION_OR_NODE = (
     ev.SessionAttached
@@ -41,19 +48,6 @@ _SESSION_OR_NODE = (
     | ev.NodeHealthSet
     | ev.SlotFreed
 )
-_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
-
-
-def duration_ms(text: str) -> int:
-    """`500ms`, `10s`, `5m`, `2h`."""
-    number = text.rstrip("hms")
-    return int(number) * _UNITS[text[len(number) :]]
-
-
-def duration_text(ms: int) -> str:
-    """The inverse, in the largest unit that fits."""
-    unit = next(unit for unit in ("h", "m", "s", "ms") if ms % _UNITS[unit] == 0)
-    return f"{ms // _UNITS[unit]}{unit}"
 
 
 def read(path: Path) -> tuple[list[str], list[str]]:
@@ -63,7 +57,7 @@ def read(path: Path) -> tuple[list[str], list[str]]:
     return [line for line in lines[:middle] if line], [line for line in lines[middle + 1 :] if line]
 
 
-class Scenario:
+class Scenario(Scheduling, Keeping, Limiting):
     """Runs commands and writes down what happens."""
 
     def __init__(self) -> None:
@@ -134,9 +128,11 @@ class Scenario:
             delay_ms=duration_ms(options.get("delay", "0s")),
             run_at_ms=self.driver.wall_ms + duration_ms(options["at"]) if "at" in options else 0,
             timeout_ms=duration_ms(options.get("timeout", "0s")),
+            retry_for_ms=duration_ms(options.get("retry_for", "0s")),
             retry=RetryPolicy(max_retries=int(options.get("retries", "3")), jitter_percent=0),
             unique_key=options.get("unique", ""),
             labels=tuple(filter(None, options.get("labels", "").split(","))),
+            **limiting.rules(options),
         )
 
     def _send(self, names: list[str], options: dict[str, str]) -> Result:
@@ -156,12 +152,12 @@ class Scenario:
 
     def _start(self, names: list[str], options: dict[str, str]) -> Result:
         session_id, token = self.driver.held(names[0])
-        mark = StartedMark(key(names[0]), token, self.driver.wall_ms)
+        mark = StartedMark(self.driver.id_of(names[0]), token, self.driver.wall_ms)
         return self.driver.do(Observe(session_id, (mark,), ()))
 
     def _progress(self, names: list[str], options: dict[str, str]) -> Result:
         session_id, token = self.driver.held(names[0])
-        mark = ProgressMark(key(names[0]), token, int(names[1]), options.get("message", ""))
+        mark = ProgressMark(self.driver.id_of(names[0]), token, int(names[1]), options.get("message", ""))
         return self.driver.do(Observe(session_id, (), (mark,)))
 
     def _complete(self, names: list[str], options: dict[str, str]) -> Result:
@@ -201,10 +197,16 @@ class Scenario:
     def _event(self, event: ev.Event) -> str:
         if isinstance(event, _SESSION_OR_NODE):
             return self._session_or_node(event)
+        if isinstance(event, EVENTS):
+            return self._scheduling(event)
+        if isinstance(event, limiting.EVENTS):
+            return self._limiting(event)
+        if isinstance(event, keeping.EVENTS):
+            return self._kept(event)
         if isinstance(event, ev.TimerSetAside):
             return f"timer {event.kind} of {name_of(event.key)} set aside: {event.detail}"
         spec = event.spec if isinstance(event, ev.JobEnqueued) else None
-        name = name_of(spec.job_id if spec is not None else event.job_id)  # type: ignore[union-attr]
+        name = self.driver.name(spec.job_id if spec is not None else event.job_id)  # type: ignore[union-attr]
         return f"{name} {self._job(event)}"
 
     def _job(self, event: ev.Event) -> str:
@@ -232,6 +234,8 @@ class Scenario:
                 return "cancelled" + (f" ({reason})" if reason else "")
             case ev.JobRetried():
                 return "retried"
+            case ev.JobGivenUp(reason=reason):
+                return f"given up: dead ({reason})"
             case ev.StaleToken(token=token):
                 return f"report with stale token {token} refused"
         raise AssertionError(event)
@@ -266,5 +270,9 @@ def _answer(result: Result) -> Iterator[str]:
             yield from (f"refused {refusal.reason}" for refusal in rejected.values())
         case ReportResult(stale=stale):
             yield from (f"stale {position}" for position in stale)
+        case WhereResult():
+            yield where_text(result)
+        case ScheduleResult():
+            yield answer_text(result)
         case JobsResult(words=words):
             yield " ".join(words)

@@ -12,29 +12,38 @@ import pytest
 from hypothesis import strategies as st
 
 from orchestrix_raft.domain import limits
-from orchestrix_raft.domain.job import JobSpec
+from orchestrix_raft.domain.job import JobSpec, JobState, OnConflict, UniqueRule, UniqueScope
+from orchestrix_raft.domain.keeping import CANCELLABLE, PURGEABLE, RETRYABLE, JobFilter, Kept
 from orchestrix_raft.domain.node import OVER, Health
+from orchestrix_raft.domain.queue import LIMITS, QueueChange, RateLimitOptions
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, Released, StartedMark
 from orchestrix_raft.domain.retry import RetryPolicy
-from orchestrix_raft.machine import board, codec, jobs, timers
+from orchestrix_raft.machine import board, codec, gates, jobs, timers
 from orchestrix_raft.machine.commands import (
     AttachSession,
     Batch,
     CancelJobs,
+    CancelWhere,
     CloseSession,
     Command,
+    ConfigureQueue,
     DetachSession,
     DrainSession,
     Enqueue,
+    Forget,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
     Observe,
+    PurgeJobs,
+    PurgeWhere,
     Report,
     ResumeSession,
     RetryJobs,
+    RetryWhere,
 )
 from orchestrix_raft.machine.state import State
+from tests.scenarios.schedule_streams import SCHEDULE_COMMANDS, small_schedule_limits
 
 Step = tuple[int, int, int, int]
 
@@ -61,10 +70,21 @@ def small_limits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limits, "ATTEMPTS_KEPT", 2)
     patch.setattr(limits, "TIMERS_PER_ENTRY", 3)
     patch.setattr(limits, "REQUESTS_KEPT", 3)
+    patch.setattr(limits, "FORGET_AT_ONCE", 3)
+    patch.setattr(limits, "FILTER_ROWS", 4)
+    patch.setattr(limits, "KEEP_IDS_MS", 20_000)
     patch.setattr(limits, "EMPTY_LANES", 2)
+    patch.setattr(limits, "QUEUES_CONFIGURED", 2)
+    patch.setattr(limits, "KEY_WINDOWS", 3)
+    patch.setattr(limits, "UNIQUE_WINDOWS", 2)
+    patch.setattr(limits, "RATE_STAMPS", 2)  # 3 and 4 are counted in sub-windows
+    patch.setattr(limits, "RATE_SUBWINDOWS", 4)
+    patch.setattr(gates, "_SLACK", 0)
+    patch.setattr(gates, "_LINE_SLACK", 0)
     patch.setattr(jobs, "_INLINE", 8)
     patch.setattr(board, "_SLACK", 0)
     patch.setattr(timers, "_SLACK", 0)
+    small_schedule_limits(patch)
 
 
 def session_id(number: int) -> bytes:
@@ -86,10 +106,35 @@ def _spec(state: State, n: int, a: int, b: int) -> JobSpec:
         run_at_ms=1_000 if a % 7 == 0 else 0,
         delay_ms=JUMPS_MS[b % 4] if a % 7 else 0,
         timeout_ms=5_000 if a % 3 == 0 else 0,
+        retry_for_ms=(1_000, 5_000, 30_000)[b % 3] if (a + n) % 3 == 0 else 0,
         retry=RetryPolicy(max_retries=b % 3, delay_ms=1_000, jitter_percent=10 if a % 2 else 0),
         unique_key=f"k{b % 3}" if a % 5 == 0 else "",
         labels=LABELS[(a + b) % 3],
+        key=("", "", "x", "y")[(a + n) % 4],
+        unique=_rule(b, n) if a % 10 == 0 else None,
+        expires_ms=JUMPS_MS[n % 6] if (a + b) % 6 == 0 else 0,
     )
+
+
+def _rule(b: int, n: int) -> UniqueRule:
+    scope = UniqueScope(b % 3 + 1)
+    return UniqueRule(scope, 30_000 if scope is UniqueScope.WINDOW else 0, OnConflict(n % 3 + 1))
+
+
+def _configure(state: State, a: int, b: int, c: int) -> Command:
+    """Half of what is said takes something back."""
+    rate = RateLimitOptions(c % 4 + 1, JUMPS_MS[b % 5 + 2])
+    change = (
+        QueueChange(paused=c % 3 == 0),
+        QueueChange(rate=rate),
+        QueueChange(key_rate=rate),
+        QueueChange(concurrency=c % 3 + 1),
+        QueueChange(key_concurrency=c % 2 + 1, paused=False),
+        QueueChange(clear=LIMITS[c % 3 :], paused=False),
+        QueueChange(clear=LIMITS, paused=b % 8 == 0),
+        QueueChange(rate=rate, key_rate=rate, clear=("rate",) if c % 9 == 0 else ("concurrency",)),
+    )[(a + b) % 8]
+    return ConfigureQueue(bytes([c % 6]) * (c % 3), "abc"[a % 3], change)
 
 
 def _enqueue(state: State, a: int, b: int, c: int) -> Command:
@@ -166,6 +211,42 @@ def _retry(state: State, a: int, b: int, c: int) -> Command:
     return RetryJobs(bytes([c % 6]) * (c % 3), tuple(job_id(state, a + n) for n in range(b % 4)))
 
 
+def _purge(state: State, a: int, b: int, c: int) -> Command:
+    return PurgeJobs(bytes([c % 6]) * (c % 3), tuple(job_id(state, a + n) for n in range(b % 4)))
+
+
+def _forget(state: State, a: int, b: int, c: int) -> Command:
+    """By age, by number, or both."""
+    before_ms = state.wall_ms + 1 - JUMPS_MS[b % 6]
+    return Forget(Kept(a % 3 + 1), before_ms, (0, 2, 8, 1_000)[c % 4], a % 5)
+
+
+def _where(state: State, a: int, b: int, c: int) -> Command:
+    """Mostly from the beginning; sometimes in the middle, or at no place at all."""
+    live = sorted(state.jobs)
+    place = live[b % len(live)] if live else bytes(16)
+    cursor = (
+        b"",
+        b"",
+        b"",
+        state.wall_ms.to_bytes(8, "big") + b"\0" + place,
+        (1 << 50).to_bytes(8, "big") + bytes((5 + b % 3,)) + (state.wall_ms // 2).to_bytes(8, "big") + place,
+        bytes(b % 12),
+    )[(a + b) % 6]
+    allowed = sorted((CANCELLABLE, RETRYABLE, PURGEABLE)[a % 3])
+    states = (*allowed[: b % 3 + 1], JobState.DISPATCHED) if b % 9 == 0 else tuple(allowed[b % 3 :])
+    queue, job_type = "abc"[c % 3] if a % 4 == 0 else "", "t1" if c % 4 == 0 else ""
+    where = JobFilter(states, queue, job_type, max(0, state.wall_ms - JUMPS_MS[c % 5]) if c % 3 == 0 else 0)
+    request = bytes([c % 6]) * (c % 3)
+    match a % 3:
+        case 0:
+            return CancelWhere(request, where, cursor, b % 6, "why")
+        case 1:
+            return RetryWhere(request, where, cursor, b % 6)
+        case _:
+            return PurgeWhere(request, where, cursor, b % 6)
+
+
 def _node(state: State, a: int, b: int, c: int) -> Command:
     name = NODES[a % 2]
     node = state.nodes.get(name)
@@ -190,7 +271,12 @@ _COMMANDS: tuple[Callable[[State, int, int, int], Command], ...] = (
     _observe,
     _cancel,
     _retry,
+    _purge,
+    *[_forget] * 2,
+    *[_where] * 2,
     _node,
+    *[_configure] * 2,
+    *SCHEDULE_COMMANDS,
 )
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.language import Scenario, duration_ms, duration_text, read
+from tests.scenarios.durations import duration_ms, duration_text
+from tests.scenarios.language import Scenario, read
 
 FILES = sorted(Path(__file__).parent.glob("*.txt"))
 

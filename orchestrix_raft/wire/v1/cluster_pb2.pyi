@@ -75,18 +75,20 @@ class NodeStatus(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., health: _Optional[str] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., owned_jobs: _Optional[int] = ..., last_heartbeat_ms: _Optional[int] = ..., version: _Optional[str] = ..., sessions: _Optional[int] = ...) -> None: ...
 
 class QueueStatus(_message.Message):
-    __slots__ = ("name", "scheduled", "pending", "dispatched", "running")
+    __slots__ = ("name", "scheduled", "pending", "dispatched", "running", "paused")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SCHEDULED_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     DISPATCHED_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     name: str
     scheduled: int
     pending: int
     dispatched: int
     running: int
-    def __init__(self, name: _Optional[str] = ..., scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., dispatched: _Optional[int] = ..., running: _Optional[int] = ...) -> None: ...
+    paused: bool
+    def __init__(self, name: _Optional[str] = ..., scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., dispatched: _Optional[int] = ..., running: _Optional[int] = ..., paused: _Optional[bool] = ...) -> None: ...
 
 class TransferLeadershipRequest(_message.Message):
     __slots__ = ("node_id",)

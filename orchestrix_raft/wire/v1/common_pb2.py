@@ -24,21 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aorchestrix/v1/common.proto\x12\rorchestrix.v1\"\xf1\x01\n\x0bRetryPolicy\x12\x18\n\x0bmax_retries\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x15\n\x08\x64\x65lay_ms\x18\x02 \x01(\x04H\x01\x88\x01\x01\x12 \n\x13multiplier_permille\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x19\n\x0cmax_delay_ms\x18\x04 \x01(\x04H\x03\x88\x01\x01\x12\x1b\n\x0ejitter_percent\x18\x05 \x01(\rH\x04\x88\x01\x01\x42\x0e\n\x0c_max_retriesB\x0b\n\t_delay_msB\x16\n\x14_multiplier_permilleB\x0f\n\r_max_delay_msB\x11\n\x0f_jitter_percent\"6\n\x0bReadOptions\x12\x11\n\tmin_index\x18\x01 \x01(\x04\x12\x14\n\x0clinearizable\x18\x02 \x01(\x08\"0\n\x08ReadInfo\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\r\n\x05stale\x18\x02 \x01(\x08*\xcc\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13JOB_STATE_SCHEDULED\x10\x01\x12\x15\n\x11JOB_STATE_PENDING\x10\x02\x12\x18\n\x14JOB_STATE_DISPATCHED\x10\x03\x12\x15\n\x11JOB_STATE_RUNNING\x10\x04\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06\x12\x12\n\x0eJOB_STATE_DEAD\x10\x07*\xb6\x01\n\x0c\x41ttemptState\x12\x1d\n\x19\x41TTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41TTEMPT_STATE_COMPLETED\x10\x01\x12\x18\n\x14\x41TTEMPT_STATE_FAILED\x10\x02\x12\x1b\n\x17\x41TTEMPT_STATE_TIMED_OUT\x10\x03\x12\x1b\n\x17\x41TTEMPT_STATE_CANCELLED\x10\x04\x12\x16\n\x12\x41TTEMPT_STATE_LOST\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aorchestrix/v1/common.proto\x12\rorchestrix.v1\"\xe7\x02\n\x0bRetryPolicy\x12\x18\n\x0bmax_retries\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x15\n\x08\x64\x65lay_ms\x18\x02 \x01(\x04H\x01\x88\x01\x01\x12 \n\x13multiplier_permille\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x19\n\x0cmax_delay_ms\x18\x04 \x01(\x04H\x03\x88\x01\x01\x12\x1b\n\x0ejitter_percent\x18\x05 \x01(\rH\x04\x88\x01\x01\x12\x31\n\x06preset\x18\x06 \x01(\x0e\x32!.orchestrix.v1.RetryPolicy.Preset\"A\n\x06Preset\x12\x12\n\x0ePRESET_DEFAULT\x10\x00\x12\x0f\n\x0bPRESET_FAST\x10\x01\x12\x12\n\x0ePRESET_PATIENT\x10\x02\x42\x0e\n\x0c_max_retriesB\x0b\n\t_delay_msB\x16\n\x14_multiplier_permilleB\x0f\n\r_max_delay_msB\x11\n\x0f_jitter_percent\"_\n\x06\x46iring\x12\x13\n\x0bschedule_id\x18\x01 \x01(\t\x12\x18\n\x10scheduled_for_ms\x18\x02 \x01(\x04\x12\x10\n\x08\x66ired_ms\x18\x03 \x01(\x04\x12\x14\n\x0cmissed_count\x18\x04 \x01(\x04\"6\n\x0bReadOptions\x12\x11\n\tmin_index\x18\x01 \x01(\x04\x12\x14\n\x0clinearizable\x18\x02 \x01(\x08\"0\n\x08ReadInfo\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\r\n\x05stale\x18\x02 \x01(\x08*\xcc\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13JOB_STATE_SCHEDULED\x10\x01\x12\x15\n\x11JOB_STATE_PENDING\x10\x02\x12\x18\n\x14JOB_STATE_DISPATCHED\x10\x03\x12\x15\n\x11JOB_STATE_RUNNING\x10\x04\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06\x12\x12\n\x0eJOB_STATE_DEAD\x10\x07*\xb6\x01\n\x0c\x41ttemptState\x12\x1d\n\x19\x41TTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41TTEMPT_STATE_COMPLETED\x10\x01\x12\x18\n\x14\x41TTEMPT_STATE_FAILED\x10\x02\x12\x1b\n\x17\x41TTEMPT_STATE_TIMED_OUT\x10\x03\x12\x1b\n\x17\x41TTEMPT_STATE_CANCELLED\x10\x04\x12\x16\n\x12\x41TTEMPT_STATE_LOST\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestrix.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=396
-  _globals['_JOBSTATE']._serialized_end=600
-  _globals['_ATTEMPTSTATE']._serialized_start=603
-  _globals['_ATTEMPTSTATE']._serialized_end=785
+  _globals['_JOBSTATE']._serialized_start=611
+  _globals['_JOBSTATE']._serialized_end=815
+  _globals['_ATTEMPTSTATE']._serialized_start=818
+  _globals['_ATTEMPTSTATE']._serialized_end=1000
   _globals['_RETRYPOLICY']._serialized_start=46
-  _globals['_RETRYPOLICY']._serialized_end=287
-  _globals['_READOPTIONS']._serialized_start=289
-  _globals['_READOPTIONS']._serialized_end=343
-  _globals['_READINFO']._serialized_start=345
-  _globals['_READINFO']._serialized_end=393
+  _globals['_RETRYPOLICY']._serialized_end=405
+  _globals['_RETRYPOLICY_PRESET']._serialized_start=251
+  _globals['_RETRYPOLICY_PRESET']._serialized_end=316
+  _globals['_FIRING']._serialized_start=407
+  _globals['_FIRING']._serialized_end=502
+  _globals['_READOPTIONS']._serialized_start=504
+  _globals['_READOPTIONS']._serialized_end=558
+  _globals['_READINFO']._serialized_start=560
+  _globals['_READINFO']._serialized_end=608
 # @@protoc_insertion_point(module_scope)

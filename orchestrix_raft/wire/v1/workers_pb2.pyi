@@ -196,7 +196,7 @@ class Assignments(_message.Message):
     def __init__(self, jobs: _Optional[_Iterable[_Union[Assignment, _Mapping[str, object]]]] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("job_id", "token", "type", "queue", "args", "attempt", "max_retries", "correlation_id", "timeout_ms")
+    __slots__ = ("job_id", "token", "type", "queue", "args", "attempt", "max_retries", "correlation_id", "timeout_ms", "firing")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +206,7 @@ class Assignment(_message.Message):
     MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRING_FIELD_NUMBER: _ClassVar[int]
     job_id: bytes
     token: int
     type: str
@@ -215,7 +216,8 @@ class Assignment(_message.Message):
     max_retries: int
     correlation_id: str
     timeout_ms: int
-    def __init__(self, job_id: _Optional[bytes] = ..., token: _Optional[int] = ..., type: _Optional[str] = ..., queue: _Optional[str] = ..., args: _Optional[bytes] = ..., attempt: _Optional[int] = ..., max_retries: _Optional[int] = ..., correlation_id: _Optional[str] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    firing: _common_pb2.Firing
+    def __init__(self, job_id: _Optional[bytes] = ..., token: _Optional[int] = ..., type: _Optional[str] = ..., queue: _Optional[str] = ..., args: _Optional[bytes] = ..., attempt: _Optional[int] = ..., max_retries: _Optional[int] = ..., correlation_id: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., firing: _Optional[_Union[_common_pb2.Firing, _Mapping[str, object]]] = ...) -> None: ...
 
 class ReportAck(_message.Message):
     __slots__ = ("tokens", "stale")

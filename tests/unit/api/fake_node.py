@@ -20,11 +20,13 @@ from orchestrix_raft.coordinator.port import (
     NodeView,
     Outcome,
     Page,
+    QueueDetails,
     QueueView,
 )
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
 from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.queue import QueueOptions, changed
 from orchestrix_raft.domain.report import Completed, Released
 from orchestrix_raft.domain.report import Outcome as JobOutcome
 from orchestrix_raft.domain.session import (
@@ -48,12 +50,17 @@ from orchestrix_raft.domain.session import (
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import (
     CancelJobs,
+    CancelWhere,
     Command,
+    ConfigureQueue,
     Enqueue,
     EnqueueResult,
     JobsResult,
+    PurgeJobs,
     RetryJobs,
+    WhereResult,
 )
+from orchestrix_raft.machine.explain import Reason
 
 NO_LEADER = Rejected(Code.UNAVAILABLE, "NO_LEADER", "there is no leader: try again")
 WALL_MS = 1_700_000_000_000
@@ -116,6 +123,8 @@ class FakeNode:
         self.jobs: dict[bytes, Job] = {}
         self.history: dict[bytes, list[Attempt]] = {}
         self.lines: dict[bytes, LogPage] = {}
+        self.options: dict[str, QueueOptions] = {}
+        self.reasons: list[Reason] = []
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
@@ -149,10 +158,21 @@ class FakeNode:
                         self._ready.append(spec.job_id)
                 self.assign()
                 return Done(self.index, EnqueueResult(existing, {}))
+            case PurgeJobs(_, job_ids):
+                words = tuple("purged" if self.jobs.pop(one, None) else "not_found" for one in job_ids)
+                return Done(self.index, JobsResult(words))
             case CancelJobs(_, job_ids) | RetryJobs(_, job_ids):
                 word = "cancelled" if isinstance(command, CancelJobs) else "retried"
                 words = tuple(word if job_id in self.jobs else "not_found" for job_id in job_ids)
                 return Done(self.index, JobsResult(words))
+            case ConfigureQueue(_, name, change):
+                self.options[name] = changed(self.options.get(name, QueueOptions()), change)
+                return Done(self.index, JobsResult(("configured",)))
+            case CancelWhere(_, where, cursor):  # one job a step
+                waiting = [job_id for job_id, job in self.jobs.items() if where.accepts(job) and job_id > cursor]
+                for job_id in waiting[:1]:
+                    del self.jobs[job_id]
+                return Done(self.index, WhereResult(len(waiting[:1]), 0, b"".join(waiting[:1])))
             case _:
                 raise AssertionError(f"the API never submits {command!r}")
 
@@ -230,6 +250,9 @@ class FakeNode:
         job = self.jobs.get(job_id)
         return None if job is None else JobView(job, job.spec.args, 0)
 
+    def explain(self, job_id: bytes) -> list[Reason]:
+        return self.reasons if job_id in self.jobs else []
+
     def attempts(self, job_id: bytes) -> list[Attempt]:
         return self.history.get(job_id, [])
 
@@ -264,6 +287,13 @@ class FakeNode:
         except TimeoutError:
             pass  # answered as it is
         return self.job(job_id)
+
+    def queues(self) -> list[QueueDetails]:
+        return [self.queue(name) for name in sorted(self.options)]
+
+    def queue(self, name: str) -> QueueDetails:
+        options = self.options.get(name, QueueOptions())
+        return QueueDetails(QueueView(name, 1, 2, 3, 4, options.paused), options, 5, 6, WALL_MS)
 
     def sessions(self) -> list[Session]:
         return [

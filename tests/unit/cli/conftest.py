@@ -26,7 +26,7 @@ def make_job(**changes: Any) -> Job:
         "abridged": False,
     }
     values |= dict.fromkeys(
-        ("error", "reason", "progress_message", "owner", "worker", "unique_key", "correlation_id"), ""
+        ("error", "reason", "progress_message", "owner", "worker", "key", "unique_key", "correlation_id"), ""
     )
     values |= {name: None for name in Job.__struct_fields__ if name.endswith("_at")}
     values["created_at"] = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -35,6 +35,20 @@ def make_job(**changes: Any) -> Job:
 
 class Turns(list[Any]):
     """A different answer for each call."""
+
+
+_PARTS = ("queues", "schedules")
+
+
+class Part:
+    """`client.queues` and the like: its methods are recorded under `queues.pause`."""
+
+    def __init__(self, client: "RecordingClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, f"{self._name}.{name}")
 
 
 class RecordingClient:
@@ -54,6 +68,9 @@ class RecordingClient:
         self.closed = True
 
     def __getattr__(self, name: str) -> Any:
+        if name in _PARTS:
+            return Part(self, name)
+
         def call(*args: Any, **kwargs: Any) -> Any:
             self.calls.append((name, args, kwargs))
             answer = self.answers[name]

@@ -30,7 +30,13 @@ def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClien
                 "run_at": None,
                 "timeout": 120.0,
                 "retry": RetryPolicy(max_retries=7),
+                "retry_for": None,
                 "unique_key": "k",
+                "unique_scope": None,
+                "unique_for": None,
+                "on_conflict": None,
+                "key": None,
+                "expires": None,
                 "job_id": JOB_ID,
             },
         )

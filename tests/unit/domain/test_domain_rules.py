@@ -7,7 +7,14 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id, parse_job_id
 from orchestrix_raft.domain.job import ASSIGNED, LIFE_CYCLE, TERMINAL, JobSpec, JobState, fault_in_spec
 from orchestrix_raft.domain.node import OVER, Health, fault_in_node
-from orchestrix_raft.domain.retry import DEFAULT_RETRY, RetryPolicy, backoff_ms, fault_in_policy
+from orchestrix_raft.domain.retry import (
+    DEFAULT_RETRY,
+    FAST_RETRY,
+    PATIENT_RETRY,
+    RetryPolicy,
+    backoff_ms,
+    fault_in_policy,
+)
 from orchestrix_raft.domain.worker import fault_in_worker
 
 GOOD = JobSpec(bytes(16), "type", "queue", b"{}")
@@ -44,6 +51,22 @@ def test_back_off_at_the_extremes_of_its_policy_ends() -> None:
     )
     assert 0 <= backoff_ms(widest, b"x" * 16, limits.RETRIES_MAX) <= 2 * limits.DURATION_MS
     assert backoff_ms(RetryPolicy(delay_ms=0), bytes(16), 3) == 0
+
+
+def test_the_fast_preset_waits_seconds_and_the_patient_one_weeks() -> None:
+    fast = msgspec.structs.replace(FAST_RETRY, jitter_percent=0)
+    assert [backoff_ms(fast, bytes(16), n) for n in range(1, 6)] == [1_000, 2_000, 4_000, 8_000, 16_000]
+    assert backoff_ms(fast, bytes(16), 9) == 60_000
+    patient = msgspec.structs.replace(PATIENT_RETRY, jitter_percent=0)
+    assert [backoff_ms(patient, bytes(16), n) // 1_000 for n in (1, 2, 3, 25)] == [16, 31, 96, 390_640]
+    assert (FAST_RETRY.max_retries, PATIENT_RETRY.max_retries) == (5, 25)
+    assert not fault_in_policy(FAST_RETRY)
+    assert not fault_in_policy(PATIENT_RETRY)
+
+
+def test_a_patient_policy_never_waits_longer_than_a_year() -> None:
+    endless = msgspec.structs.replace(PATIENT_RETRY, max_retries=limits.RETRIES_MAX, jitter_percent=0)
+    assert backoff_ms(endless, bytes(16), limits.RETRIES_MAX) == limits.DURATION_MS
 
 
 def test_jitter_stays_within_its_share_and_differs_between_jobs() -> None:

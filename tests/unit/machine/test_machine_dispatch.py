@@ -8,6 +8,7 @@ from orchestrix_raft.machine import board as board_module
 from orchestrix_raft.machine import timers as timers_module
 from orchestrix_raft.machine.board import Lane, Pool, SeatItem
 from orchestrix_raft.machine.commands import DetachSession, Enqueue, ResumeSession
+from orchestrix_raft.machine.gates import ReadyItem
 from tests.scenarios.driver import Driver, job, key
 
 
@@ -86,7 +87,7 @@ def test_jobs_that_cannot_run_are_not_looked_at(monkeypatch: pytest.MonkeyPatch)
     looked: list[object] = []
     first = Lane.first
 
-    def counting(lane: Lane, jobs: dict[bytes, Job]) -> board_module.ReadyItem | None:
+    def counting(lane: Lane, jobs: dict[bytes, Job]) -> ReadyItem | None:
         looked.append(lane.key)
         return first(lane, jobs)
 

@@ -226,6 +226,8 @@ def test_an_attempt_keeps_every_field() -> None:
 def test_every_method_of_every_service_is_in_the_tables() -> None:
     assert [service.name.rpartition(".")[2] for service in ALL] == [
         "JobService",
+        "ScheduleService",
+        "QueueService",
         "WorkerService",
         "ClusterService",
     ]

@@ -1,0 +1,190 @@
+"""ScheduleService: make, look at and steer schedules."""
+
+import re
+from typing import Final, NoReturn
+
+from msgspec.structs import replace
+
+from orchestrix_raft.api import checks
+from orchestrix_raft.api.calls import handlers
+from orchestrix_raft.api.errors import Handlers, Refusal, applied, invalid
+from orchestrix_raft.coordinator.port import Done, Freshness, NodePort, ScheduleView
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.schedule import (
+    CronSchedule,
+    Cursor,
+    IntervalSchedule,
+    OneShotSchedule,
+    ScheduleSpec,
+    fault_in_schedule,
+)
+from orchestrix_raft.machine.commands import (
+    Command,
+    DeleteSchedule,
+    PauseSchedule,
+    PutSchedule,
+    ResumeSchedule,
+    ScheduleResult,
+    TriggerSchedule,
+)
+from orchestrix_raft.timetable.schedule_times import evaluator_of
+from orchestrix_raft.timetable.zones import ZoneError, utc_text
+from orchestrix_raft.wire import schedules as wire
+from orchestrix_raft.wire.common import ReadOptions, read_info
+from orchestrix_raft.wire.services import SCHEDULES
+
+LIST_DEFAULT: Final = 100
+_ID: Final = re.compile(r"[A-Za-z0-9._:/@-]+").fullmatch
+_ANY_ID: Final = bytes(limits.JOB_ID_BYTES)
+
+
+class ScheduleService:
+    """One per server; holds nothing but the node."""
+
+    def __init__(self, node: NodePort) -> None:
+        self._node = node
+
+    def handlers(self) -> Handlers:
+        """For `Server.add_generic_rpc_handlers`."""
+        return handlers(
+            SCHEDULES,
+            {
+                "PutSchedule": self.put_schedule,
+                "GetSchedule": self.get_schedule,
+                "ListSchedules": self.list_schedules,
+                "PauseSchedule": self.pause_schedule,
+                "ResumeSchedule": self.resume_schedule,
+                "TriggerSchedule": self.trigger_schedule,
+                "DeleteSchedule": self.delete_schedule,
+            },
+        )
+
+    async def put_schedule(self, request: wire.PutScheduleRequest) -> wire.PutScheduleResponse:
+        """The schedule as it is afterwards."""
+        request_id = checks.request_id(request.request_id)
+        try:
+            spec = wire.read_spec(request.spec)
+            cursor = wire.read_choice(Cursor, request.cursor)
+        except ValueError as error:
+            raise invalid("INVALID_SCHEDULE", str(error)) from error
+        _check(spec, self._node.wall_ms)
+        version = request.version if request.HasField("version") else -1
+        done, result = await self._submit(PutSchedule(request_id, spec, cursor, version))
+        view = self._node.find_schedule(spec.schedule_id)
+        return wire.PutScheduleResponse(
+            schedule=None if view is None else _message(view),  # None: deleted since
+            result=result.word,
+            cursor=result.cursor,
+            applied_index=done.index,
+        )
+
+    async def get_schedule(self, request: wire.GetScheduleRequest) -> wire.GetScheduleResponse:
+        """One schedule; its absence is confirmed with the leader first."""
+        schedule_id, read = _id(request.id), request.read
+        fresh = await self._fresh(read)
+        view = self._node.find_schedule(schedule_id)
+        if view is None and not read.linearizable:
+            fresh = await self._fresh(ReadOptions(min_index=read.min_index, linearizable=True))
+            view = self._node.find_schedule(schedule_id)
+        if view is None:
+            _not_found(schedule_id)
+        return wire.GetScheduleResponse(schedule=_message(view), read=read_info(*fresh))
+
+    async def list_schedules(self, request: wire.ListSchedulesRequest) -> wire.ListSchedulesResponse:
+        """One page, by id."""
+        limit = checks.page(request.limit, LIST_DEFAULT)
+        prefix = checks.name_filter(_wrong_id, request.prefix)
+        try:
+            states = wire.read_states(request.states)
+        except ValueError as error:
+            raise invalid("STATE_INVALID", str(error)) from error
+        fresh = await self._fresh(request.read)
+        page = await self._node.list_schedules(prefix, states, limit, request.cursor)
+        if isinstance(page, Rejected):
+            raise Refusal(page)
+        listed = [_message(view) for view in page.schedules]
+        return wire.ListSchedulesResponse(schedules=listed, next_cursor=page.cursor, read=read_info(*fresh))
+
+    async def pause_schedule(self, request: wire.PauseScheduleRequest) -> wire.ScheduleResponse:
+        """Until it is resumed."""
+        reason = checks.text("reason", request.reason)
+        return await self._steer(PauseSchedule(checks.request_id(request.request_id), _id(request.id), reason))
+
+    async def resume_schedule(self, request: wire.ResumeScheduleRequest) -> wire.ScheduleResponse:
+        """From now on."""
+        return await self._steer(ResumeSchedule(checks.request_id(request.request_id), _id(request.id)))
+
+    async def trigger_schedule(self, request: wire.TriggerScheduleRequest) -> wire.ScheduleResponse:
+        """Now."""
+        return await self._steer(TriggerSchedule(checks.request_id(request.request_id), _id(request.id)))
+
+    async def delete_schedule(self, request: wire.DeleteScheduleRequest) -> wire.ScheduleResponse:
+        """For good."""
+        return await self._steer(DeleteSchedule(checks.request_id(request.request_id), _id(request.id)))
+
+    async def _steer(self, command: Command) -> wire.ScheduleResponse:
+        done, result = await self._submit(command)
+        return wire.ScheduleResponse(result=result.word, job_id=result.job_id, applied_index=done.index)
+
+    async def _submit(self, command: Command) -> tuple[Done, ScheduleResult]:
+        done = applied(await self._node.submit(command))
+        assert isinstance(done.result, ScheduleResult)
+        return done, done.result
+
+    async def _fresh(self, read: ReadOptions) -> Freshness:
+        fresh = await self._node.fresh(read.min_index, read.linearizable)
+        if isinstance(fresh, Rejected):
+            raise Refusal(fresh)
+        return fresh
+
+
+def _message(view: ScheduleView) -> wire.ScheduleMessage:
+    return wire.schedule_message(*view)
+
+
+def _wrong_id(text: str) -> Rejected | None:
+    if len(text) > limits.SCHEDULE_ID_CHARS:
+        fault = f"a schedule id has at most {limits.SCHEDULE_ID_CHARS} characters, this one {len(text)}"
+        return Rejected(Code.INVALID_ARGUMENT, "SCHEDULE_ID_INVALID", fault)
+    if _ID(text):
+        return None
+    allowed = "only letters, digits and . _ - : / @ are allowed, and at least one"
+    return Rejected(Code.INVALID_ARGUMENT, "SCHEDULE_ID_INVALID", f"schedule id {text!r}: {allowed}")
+
+
+def _id(text: str) -> str:
+    wrong = _wrong_id(text)
+    if wrong is not None:
+        raise Refusal(wrong)
+    return text
+
+
+def _not_found(schedule_id: str) -> NoReturn:
+    message = f"no schedule {schedule_id!r}"
+    raise Refusal(Rejected(Code.NOT_FOUND, "SCHEDULE_NOT_FOUND", message))
+
+
+def _check(spec: ScheduleSpec, now_ms: int) -> None:
+    """Raise `Refusal` for what the state machine would refuse, and for times that never come."""
+    _id(spec.schedule_id)
+    wrong = checks.job(replace(spec.template, job_id=_ANY_ID))
+    if wrong is not None:
+        raise Refusal(wrong)
+    fault = fault_in_schedule(spec)
+    if fault:
+        raise invalid("INVALID_SCHEDULE", fault)
+    timing = spec.timing
+    try:
+        evaluator = evaluator_of(spec, now_ms)
+    except ZoneError as error:
+        raise invalid("TIMEZONE_INVALID", str(error)) from error
+    except ValueError as error:
+        raise invalid("CRON_INVALID", str(error)) from error
+    if isinstance(timing, OneShotSchedule) and timing.run_at_ms < now_ms - limits.MISFIRE_WINDOW_MS:
+        message = f"{utc_text(timing.run_at_ms)} is more than a day ago: nothing would run"
+        raise invalid("INVALID_SCHEDULE", message)
+    if spec.end_ms and isinstance(timing, CronSchedule | IntervalSchedule):
+        first_ms = evaluator.next_after(max(now_ms, spec.start_ms - 1))
+        if first_ms is None or first_ms > spec.end_ms:
+            raise invalid("INVALID_SCHEDULE", f"never due: nothing from now until {utc_text(spec.end_ms)}")

@@ -1,0 +1,176 @@
+"""`jobs cancel / retry / purge`: one job, several, or all that a filter accepts."""
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import typer
+
+from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.client.aio import WAITING
+from orchestrix_raft.domain.durations import parse_duration_ms
+from orchestrix_raft.domain.ids import parse_job_id
+
+JobIds = Annotated[
+    list[str] | None, typer.Argument(metavar="ID", help="Ids of jobs; or say which with a filter.")
+]
+Queue = Annotated[str | None, typer.Option("--queue", metavar="Q", help="Filter: jobs of this queue.")]
+Type = Annotated[str | None, typer.Option("--type", metavar="T", help="Filter: jobs of this type.")]
+OlderThan = Annotated[
+    str | None,
+    typer.Option(
+        "--older-than", metavar="D", help="Filter: ended (unfinished ones: enqueued) this long ago or longer."
+    ),
+]
+Everything = Annotated[bool, typer.Option("--all", help="No filter but the state.")]
+
+_TOLD: Final = {"requested": "its handler was asked to stop"}
+
+
+class Filter:
+    """What the filter options said; `given` when there was any."""
+
+    def __init__(
+        self, state: str | None, queue: str | None, job_type: str | None, older: str | None, every: bool
+    ) -> None:
+        older_ms = options.read_optional(parse_duration_ms, older, "--older-than")
+        self.state = state
+        self.queue = queue
+        self.type = job_type
+        self.older_than = None if older_ms is None else older_ms / 1_000
+        self.given = every or any(value is not None for value in (state, queue, job_type, older))
+
+
+def _ids(job_ids: list[str] | None, given: bool, verb: str) -> list[str]:
+    """The jobs that were named, checked; wrong usage unless it is either ids or a filter."""
+    named = job_ids or []
+    if bool(named) == given:
+        raise typer.BadParameter(f"{verb} what? Give ids of jobs, or a filter, or --all")
+    for job_id in named:
+        options.read(parse_job_id, job_id, "ID")
+    return named
+
+
+def cancel(
+    context: typer.Context,
+    job_ids: JobIds = None,
+    state: options.State = None,
+    queue: Queue = None,
+    job_type: Type = None,
+    older_than: OlderThan = None,
+    every: Everything = False,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept with the job.")] = "",
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Cancel jobs; running handlers are asked to stop.
+
+    With a filter: jobs that wait (scheduled, pending), unless --state says otherwise.
+    """
+    where = Filter(state, queue, job_type, older_than, every)
+    named = _ids(job_ids, where.given, "cancel")
+    with options.connect(context, servers) as client:
+        if named:
+            _each(named, lambda job_id: client.cancel(job_id, reason), as_json)
+            return
+        count = client.cancel_where(
+            state=where.state or WAITING,
+            queue=where.queue,
+            type=where.type,
+            older_than=where.older_than,
+            reason=reason,
+        )
+    _counted(count, "cancelled", as_json)
+
+
+def retry(
+    context: typer.Context,
+    job_ids: JobIds = None,
+    state: options.State = None,
+    queue: Queue = None,
+    job_type: Type = None,
+    older_than: OlderThan = None,
+    every: Everything = False,
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Make jobs ready now: dead or cancelled ones, or those that wait for their retry.
+
+    With a filter: dead letters, unless --state says otherwise.
+    """
+    where = Filter(state, queue, job_type, older_than, every)
+    named = _ids(job_ids, where.given, "retry")
+    with options.connect(context, servers) as client:
+        if named:
+            _each(named, client.retry, as_json)
+            return
+        count = client.retry_where(
+            state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
+        )
+    _counted(count, "retried", as_json)
+
+
+def purge(
+    context: typer.Context,
+    job_ids: JobIds = None,
+    state: options.State = None,
+    queue: Queue = None,
+    job_type: Type = None,
+    older_than: OlderThan = None,
+    every: Everything = False,
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Forget finished jobs and their history.
+
+    With a filter: dead letters, unless --state says completed or cancelled.  Ids stay known for a day after
+    the job's end.
+    """
+    where = Filter(state, queue, job_type, older_than, every)
+    named = _ids(job_ids, where.given, "purge")
+    with options.connect(context, servers) as client:
+        if named:
+            _each(named, client.purge, as_json)
+            return
+        count = client.purge_where(
+            state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
+        )
+    _counted(count, "purged", as_json)
+
+
+def _each(job_ids: list[str], act: Callable[[str], str], as_json: bool) -> None:
+    """One after the other; Failure at the end if a job was not in a state for it."""
+    words = [(job_id, act(job_id)) for job_id in job_ids]
+    refused = [f"job {job_id} is {_state(word)}" for job_id, word in words if _state(word)]
+    if as_json:
+        results = [{"id": job_id, "result": word} for job_id, word in words]
+        output.document(results[0] if len(results) == 1 else {"jobs": results})
+    else:
+        for job_id, word in words:
+            if not _state(word):
+                told = _TOLD.get(word, word)
+                output.line(told if len(words) == 1 else f"{job_id}  {told}")
+    if refused:
+        more = f" (and {len(refused) - 1} more like it)" if len(refused) > 1 else ""
+        raise Failure(f"nothing to do: {refused[0]}{more}")
+
+
+def _state(word: str) -> str:
+    """What stood in the way, if something did: `already_dead`, `still_running`, `unique_conflict`, ..."""
+    kind, _, state = word.partition("_")
+    match kind:
+        case "already":
+            return f"{state} already"
+        case "still":
+            return f"still {state}"
+        case "unique" | "live":
+            return f"held back: {word}"
+        case _:
+            return ""
+
+
+def _counted(count: int, verb: str, as_json: bool) -> None:
+    if as_json:
+        output.document({"count": count})
+    else:
+        output.line(f"{count} {'job' if count == 1 else 'jobs'} {verb}")

@@ -1,0 +1,282 @@
+"""A schedule as the client hands it out, a plain value, and how options become a message."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, TypedDict
+
+import msgspec
+
+from orchestrix_raft.client.building import encode_args
+from orchestrix_raft.client.model import RetryPolicy, at, ms_of
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.domain.schedule import Cursor, DstGap, DstOverlap, Misfire, Overlap, parse_choice
+from orchestrix_raft.wire import schedules as wire
+from orchestrix_raft.wire.errors import InvalidArgument
+
+Seconds = float | timedelta
+
+_MISFIRES: Final = {choice - 1: choice.word for choice in Misfire}
+_OVERLAPS: Final = {choice - 1: choice.word for choice in Overlap}
+_DST_GAPS: Final = {choice - 1: choice.word for choice in DstGap}
+_DST_OVERLAPS: Final = {choice - 1: choice.word for choice in DstOverlap}
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """What a schedule may be given besides its times and its job; what is left out has its default."""
+
+    queue: str
+    priority: int
+    timeout: Seconds | None  # of an attempt
+    retry: RetryPolicy | None
+    retry_for: Seconds | None
+    expires: Seconds | None
+    key: str | None
+    correlation_id: str | None
+    labels: Iterable[str] | None
+    misfire: str  # latest, skip, all
+    overlap: str  # skip, allow, buffer_one, buffer_all, cancel_running
+    jitter: Seconds | None  # a run starts up to this much later
+    pause_on_failure: int  # so many runs in a row that end dead pause it; 0: never
+    start: datetime | None  # no slot before
+    end: datetime | None  # no slot after
+    max_runs: int  # 0: no limit
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule as the cluster had it when asked.  Durations are seconds."""
+
+    id: str
+    kind: str  # cron, interval, one_shot
+    state: str  # active, paused, finished
+    pause_reason: str
+    version: int  # raised by every change, pause and resume
+    outcome: str  # created, updated, unchanged; "" unless it was just put
+    cursor: str  # kept or reset by the update
+    cron: str
+    timezone: str
+    dst_gap: str
+    dst_overlap: str
+    every: float | None
+    anchor: datetime | None  # None: the start of the schedule, or else its creation
+    run_at: datetime | None
+    type: str
+    args: dict[str, Any]
+    queue: str
+    priority: int
+    timeout: float | None
+    max_retries: int
+    labels: list[str]
+    misfire: str
+    overlap: str
+    jitter: float
+    pause_on_failure: int
+    start: datetime | None
+    end: datetime | None
+    max_runs: int
+    created_at: datetime | None
+    changed_at: datetime | None
+    next_slot: datetime | None
+    next_run: datetime | None  # that slot and its jitter
+    active_runs: int  # unfinished jobs
+    active_jobs: list[str]  # the first 100 of them
+    buffered: list[datetime]  # slots that wait for a run to end
+    fired: int
+    skipped: int
+    triggered: int
+    failures: int  # runs that ended dead since one completed
+    last_slot: datetime | None
+    last_fired_at: datetime | None
+    last_job: str
+    last_outcome: str  # completed, cancelled or dead
+    last_skip: datetime | None  # the newest slot without a run
+    last_skip_reason: str
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """What became of a run asked for by hand."""
+
+    outcome: str  # fired, buffered, skipped_overlap, skipped_buffer_full
+    job_id: str | None  # of the run, if it was started
+
+
+def schedule_of(m: wire.ScheduleMessage, outcome: str = "", cursor: str = "") -> Schedule:
+    """From the wire."""
+    spec, job = m.spec, m.spec.job
+    kind = spec.WhichOneof("timing") or "unknown"
+    return Schedule(
+        id=spec.id,
+        kind=kind,
+        state=wire.STATES[m.state - 1] if 0 < m.state <= len(wire.STATES) else "unknown",
+        pause_reason=m.pause_reason,
+        version=m.version,
+        outcome=outcome,
+        cursor=cursor,
+        cron=spec.cron.expression,
+        timezone=spec.cron.timezone,
+        dst_gap=_DST_GAPS.get(spec.cron.dst_gap, "unknown") if kind == "cron" else "",
+        dst_overlap=_DST_OVERLAPS.get(spec.cron.dst_overlap, "unknown") if kind == "cron" else "",
+        every=spec.interval.period_ms / 1_000 if kind == "interval" else None,
+        anchor=at(spec.interval.anchor_ms),
+        run_at=at(spec.one_shot.run_at_ms),
+        type=job.type,
+        args=msgspec.json.decode(job.args) if job.args else {},
+        queue=job.queue,
+        priority=job.priority,
+        timeout=job.timeout_ms / 1_000 if job.timeout_ms else None,
+        max_retries=job.retry.max_retries,
+        labels=list(job.labels),
+        misfire=_MISFIRES.get(spec.misfire, "unknown"),
+        overlap=_OVERLAPS.get(spec.overlap, "unknown"),
+        jitter=spec.jitter_ms / 1_000,
+        pause_on_failure=spec.pause_on_failure,
+        start=at(spec.start_ms),
+        end=at(spec.end_ms),
+        max_runs=spec.max_runs,
+        created_at=at(m.created_ms),
+        changed_at=at(m.changed_ms),
+        next_slot=at(m.next_slot_ms),
+        next_run=at(m.next_run_ms),
+        active_runs=m.active_runs,
+        active_jobs=[format_job_id(job_id) for job_id in m.active_job_ids],
+        buffered=[moment for ms in m.buffered_ms if (moment := at(ms)) is not None],
+        fired=m.fired,
+        skipped=m.skipped,
+        triggered=m.triggered,
+        failures=m.failures,
+        last_slot=at(m.last_slot_ms),
+        last_fired_at=at(m.last_fired_ms),
+        last_job=format_job_id(m.last_job_id) if m.last_job_id else "",
+        last_outcome=m.last_outcome,
+        last_skip=at(m.last_skip_ms),
+        last_skip_reason=m.last_skip,
+    )
+
+
+# ---- options -> message
+
+
+def milliseconds(name: str, value: Seconds | None) -> int:
+    """0 for None; ValueError for what is negative or longer than a year."""
+    if value is None:
+        return 0
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not seconds >= 0:  # also refuses NaN
+        raise ValueError(f"{name} is {value}: it must be 0 seconds or more")
+    if seconds * 1_000 > limits.DURATION_MS:
+        raise ValueError(f"{name} is {value}: at most {limits.DURATION_MS // 86_400_000} days")
+    return round(seconds * 1_000) or (1 if seconds else 0)
+
+
+def set_cron(
+    m: wire.ScheduleSpecMessage, expression: str, timezone: str, dst_gap: str, dst_overlap: str
+) -> None:
+    """The times of a cron schedule."""
+    m.cron.expression, m.cron.timezone = expression, timezone
+    _set(m.cron, "dst_gap", parse_choice(DstGap, dst_gap) - 1)
+    _set(m.cron, "dst_overlap", parse_choice(DstOverlap, dst_overlap) - 1)
+
+
+def set_interval(m: wire.ScheduleSpecMessage, period: Seconds, anchor: datetime | None) -> None:
+    """The times of an interval."""
+    period_ms = milliseconds("an interval", period)
+    if period_ms < limits.INTERVAL_MS_MIN:
+        raise ValueError(f"an interval of {period} seconds is too short: at least {limits.INTERVAL_MS_MIN} ms")
+    m.interval.period_ms = period_ms
+    m.interval.anchor_ms = 0 if anchor is None else ms_of(anchor)
+
+
+def set_options(m: wire.ScheduleSpecMessage, options: ScheduleOptions) -> None:
+    """Write the options that are given; the others stay."""
+    for name, value in options.items():
+        setter = _SETTERS.get(name)
+        if setter is None:
+            raise ValueError(f"no such option: {name!r} (there are {', '.join(sorted(_SETTERS))})")
+        setter(m, name, value)
+
+
+def set_job(m: wire.ScheduleSpecMessage, job_type: str | None, args: Mapping[str, Any] | None) -> None:
+    """What is run; None stays as it is."""
+    if job_type is not None:
+        m.job.type = job_type
+    if args is not None:
+        m.job.args = encode_args(args)
+
+
+def cursor_number(word: str) -> int:
+    """`auto`, `keep` or `reset` for the wire."""
+    return parse_choice(Cursor, word) - 1
+
+
+def refused(error: Exception) -> InvalidArgument:
+    """What is wrong with the arguments of a call."""
+    return InvalidArgument(f"this is no schedule: {error}", "INVALID_SCHEDULE")
+
+
+def _set(message: Any, name: str, value: Any) -> None:
+    setattr(message, name, value)
+
+
+def _job_text(m: Any, name: str, value: Any) -> None:
+    setattr(m.job, name, value or "")
+
+
+def _job_number(m: Any, name: str, value: Any) -> None:
+    setattr(m.job, name, value)
+
+
+def _job_duration(m: Any, name: str, value: Any) -> None:
+    setattr(m.job, f"{name}_ms", milliseconds(name, value))
+
+
+def _job_retry(m: Any, name: str, value: Any) -> None:
+    m.job.ClearField("retry")
+    if value is not None:
+        m.job.retry.CopyFrom(value.message())
+
+
+def _job_labels(m: Any, name: str, value: Any) -> None:
+    del m.job.labels[:]
+    m.job.labels.extend(value or ())
+
+
+def _choice(m: Any, name: str, value: Any) -> None:
+    kind: Any = {"misfire": Misfire, "overlap": Overlap}[name]
+    try:
+        setattr(m, name, parse_choice(kind, value) - 1)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _count(m: Any, name: str, value: Any) -> None:
+    if not 0 <= value < 1 << 32:
+        raise ValueError(f"{name} is {value}: it must be 0 or more")
+    setattr(m, name, value)
+
+
+def _jitter(m: Any, name: str, value: Any) -> None:
+    m.jitter_ms = milliseconds(name, value)
+
+
+def _moment(m: Any, name: str, value: Any) -> None:
+    setattr(m, f"{name}_ms", 0 if value is None else ms_of(value))
+
+
+_SETTERS: Final = {
+    "queue": _job_text,
+    "priority": _job_number,
+    "timeout": _job_duration,
+    "retry": _job_retry,
+    "retry_for": _job_duration,
+    "expires": _job_duration,
+    "key": _job_text,
+    "correlation_id": _job_text,
+    "labels": _job_labels,
+    "misfire": _choice,
+    "overlap": _choice,
+    "jitter": _jitter,
+    "pause_on_failure": _count,
+    "start": _moment,
+    "end": _moment,
+    "max_runs": _count,
+}

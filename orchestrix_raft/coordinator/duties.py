@@ -1,0 +1,55 @@
+"""The leader's duties: what it proposes of its own accord, one entry of them at a time.
+
+The duties themselves are pure functions of the package `duties`; here is when they are asked, and with
+which evidence.  The next look waits until the entry of the one before is applied, so it sees its effect.
+"""
+
+from orchestrix_raft.coordinator.beats import Beats
+from orchestrix_raft.coordinator.settings import CoreLimits
+from orchestrix_raft.coordinator.stamper import Stamper
+from orchestrix_raft.duties.health import unhealthy_nodes
+from orchestrix_raft.duties.retention import overdue_records
+from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.state import State
+
+
+class Duties:
+    """Of one node; asked while it leads."""
+
+    def __init__(self, limits: CoreLimits, beats: Beats, stamper: Stamper) -> None:
+        self._limits = limits
+        self._beats = beats
+        self._stamper = stamper
+        self._index = 0  # of the newest entry of duties
+        self._forget_at = 0.0
+
+    def lead(self) -> None:
+        """This node leads from now on: nothing of its own is under way."""
+        self._index = 0
+
+    def proposed(self, index: int) -> None:
+        """What `due` answered is in the log at `index`."""
+        self._index = index
+
+    def due(self, state: State, applied_index: int, now: float) -> tuple[Command, ...]:
+        """What to propose now."""
+        if self._index > applied_index:
+            return ()
+        silence = self._beats.silence_ms(state.nodes, now)
+        commands: list[Command] = [*unhealthy_nodes(state, silence, self._limits.beats.verdict)]
+        if self._stamper.ready(now):
+            commands += self._retention(state, now)
+        return tuple(commands)
+
+    def _retention(self, state: State, now: float) -> list[Command]:
+        if now < self._forget_at:
+            return []
+        keeping = self._limits.keeping
+        commands = overdue_records(state, self._stamper.wall_ms(now), keeping.keep, keeping.at_once)
+        if commands:
+            self._forget_at = now + keeping.pause_s
+        return [*commands]
+
+    def due_in_s(self, now: float) -> float:
+        """Seconds until `due` is worth another look for a reason of its own; inf: none is known."""
+        return self._forget_at - now if self._forget_at > now else float("inf")

@@ -1,0 +1,72 @@
+"""Limits of queues in random streams, watched from the outside."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.queue import QueueChange, RateLimitOptions
+from orchestrix_raft.machine.commands import ConfigureQueue
+from orchestrix_raft.simulation.limits_watch import LimitsWatch
+from tests.property.test_machine import Replica
+from tests.scenarios.driver import Driver, job
+from tests.scenarios.streams import Step, Stream, small_limits, steps
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_limits() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        small_limits(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def _room(_small_limits: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "LIVE_JOBS", 1_000)
+        yield
+
+
+@settings(max_examples=150)
+@given(steps)
+def test_no_limit_is_ever_exceeded(stream: list[Step]) -> None:
+    """For every window of log time, every count at a time, every pause; whatever else happens."""
+    replica, source, watch = Replica(), Stream(), LimitsWatch()
+    for number, step in enumerate(stream):
+        if number % 23 == 22:
+            replica.rebuild()
+        applied = replica.apply(source.entry(replica.machine.state, step))
+        for event in applied.events:
+            assert watch.see(event, replica.machine.state.elapsed_ms) == ""
+
+
+@pytest.mark.usefixtures("_room")
+@settings(max_examples=60)
+@given(
+    st.integers(1, 4),
+    st.integers(1, 400),
+    st.lists(st.tuples(st.integers(0, 120), st.integers(0, 4)), max_size=60),
+)
+def test_a_rate_delays_no_longer_than_the_window_says(
+    count: int, window_ms: int, arrivals: list[tuple[int, int]]
+) -> None:
+    """Jobs of an idle worker begin at the first entry at which the definition allows it."""
+    exact = count <= 2  # above, the small limits of this module count in sub-windows
+    grain_ms = 0 if exact else -(-window_ms // 4)
+    driver = Driver()
+    driver.attach("w", capacity=1_000)
+    change = QueueChange(rate=RateLimitOptions(count, window_ms))
+    driver.do(ConfigureQueue(b"", "default", change))
+    begun: list[int] = []
+    made = 0
+    for wait, jobs in arrivals:
+        driver.tick(wait)
+        begun += [driver.elapsed_ms] * len(driver.assignments())
+        driver.enqueue(*(job(f"{made + n}") for n in range(jobs)))
+        begun += [driver.elapsed_ms] * len(driver.assignments())
+        made += jobs
+        if made > len(begun):
+            edge_ms = driver.elapsed_ms - window_ms - grain_ms
+            assert sum(at > edge_ms for at in begun) >= count

@@ -1,0 +1,117 @@
+"""`jobs cancel / retry / purge / explain` on the command line, with a client that records."""
+
+import json
+from typing import Any
+
+import pytest
+
+from orchestrix_raft import Reason, RetryPolicy
+from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns, make_job
+
+OTHER_ID = JOB_ID[:-1] + "2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "asked", "told"),
+    [
+        (
+            ("retry", "--state", "dead", "--queue", "q", "--type", "t", "--older-than", "90m"),
+            "retry_where",
+            {"state": "dead", "queue": "q", "type": "t", "older_than": 5_400.0},
+            "3 jobs retried",
+        ),
+        (
+            ("retry", "--all"),
+            "retry_where",
+            {"state": "dead", "queue": None, "type": None, "older_than": None},
+            "3 jobs retried",
+        ),
+        (
+            ("purge", "--state", "completed"),
+            "purge_where",
+            {"state": "completed", "queue": None, "type": None, "older_than": None},
+            "3 jobs purged",
+        ),
+        (
+            ("cancel", "--queue", "q", "--reason", "why"),
+            "cancel_where",
+            {
+                "state": ("scheduled", "pending"),
+                "queue": "q",
+                "type": None,
+                "older_than": None,
+                "reason": "why",
+            },
+            "3 jobs cancelled",
+        ),
+    ],
+)
+def test_a_filter_is_passed_on_and_the_count_told(
+    client: RecordingClient, run: Any, arguments: tuple[str, ...], method: str, asked: dict[str, Any], told: str
+) -> None:
+    client.answers[method] = 3
+    done = run("jobs", *arguments)
+    assert (done.code, done.out) == (0, told + "\n")
+    assert client.calls == [(method, (), asked)]
+    assert json.loads(run("jobs", *arguments, "--json").out) == {"count": 3}
+
+
+@pytest.mark.parametrize("command", ["cancel", "retry", "purge"])
+@pytest.mark.parametrize("arguments", [(), (JOB_ID, "--queue", "q"), (JOB_ID, "--all")])
+def test_either_ids_or_a_filter_must_be_given(
+    client: RecordingClient, run: Any, command: str, arguments: tuple[str, ...]
+) -> None:
+    done = run("jobs", command, *arguments)
+    assert (done.code, client.calls) == (2, [])
+    assert f"{command} what?" in done.err
+
+
+def test_an_id_that_is_none_is_wrong_usage(client: RecordingClient, run: Any) -> None:
+    done = run("jobs", "retry", JOB_ID, "x")
+    assert (done.code, client.calls) == (2, [])
+    assert "not a UUID" in done.err
+
+
+def test_several_ids_are_done_one_after_the_other(client: RecordingClient, run: Any) -> None:
+    client.answers["purge"] = Turns(["purged", "still_running", "purged", "still_running"])
+    done = run("jobs", "purge", JOB_ID, OTHER_ID)
+    assert (done.code, done.out) == (1, f"{JOB_ID}  purged\n")
+    assert f"job {OTHER_ID} is still running" in done.err
+    assert json.loads(run("jobs", "purge", JOB_ID, OTHER_ID, "--json").out) == {
+        "jobs": [{"id": JOB_ID, "result": "purged"}, {"id": OTHER_ID, "result": "still_running"}]
+    }
+
+
+def test_a_retry_that_a_rule_forbids_fails(client: RecordingClient, run: Any) -> None:
+    client.answers["retry"] = "unique_conflict"
+    done = run("jobs", "retry", JOB_ID)
+    assert (done.code, done.out) == (1, "")
+    assert "unique_conflict" in done.err
+
+
+def test_explain_tells_every_reason(client: RecordingClient, run: Any) -> None:
+    client.answers["get"] = make_job(state="pending")
+    client.answers["explain"] = [
+        Reason(code="queue_paused", text="its queue 'q' is paused", facts={"queue": "q"}),
+        Reason(code="no_worker", text="no worker serves it", facts={}),
+    ]
+    out = run("jobs", "explain", JOB_ID).out
+    assert out == f"job {JOB_ID} is pending:\n- its queue 'q' is paused\n- no worker serves it\n"
+    told = json.loads(run("jobs", "explain", JOB_ID, "--json").out)
+    assert (told["id"], told["state"]) == (JOB_ID, "pending")
+    assert told["reasons"][0] == {
+        "code": "queue_paused",
+        "text": "its queue 'q' is paused",
+        "facts": {"queue": "q"},
+    }
+
+
+def test_presets_and_the_age_limit_are_passed_on(client: RecordingClient, run: Any) -> None:
+    client.answers["enqueue"] = JOB_ID
+    assert run("enqueue", "t", "--retry", "patient", "--retry-for", "2d").code == 0
+    options = client.calls[0][2]
+    assert options["retry"] == RetryPolicy(preset="patient")
+    assert options["retry_for"] == 2 * 86_400
+    done = run("enqueue", "t", "--retry", "eager")
+    assert done.code == 2
+    assert "default, fast, patient" in done.err
