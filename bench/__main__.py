@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from bench import apply, failover, latency, report, singles, throughput
+from bench import apply, failover, latency, report, retention, singles, throughput
 from bench.measure import QUICK, Figure, Size
 
 QUESTIONS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
@@ -21,6 +21,7 @@ QUESTIONS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "singles": singles.measure,
     "failover": failover.measure,
     "apply": apply.measure,
+    "retention": retention.measure,
 }
 
 

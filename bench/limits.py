@@ -14,7 +14,14 @@ from orchestrix_raft.domain.queue import QueueChange, RateLimitOptions
 from orchestrix_raft.domain.report import Completed
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.commands import AttachSession, Command, ConfigureQueue, Enqueue, NodeStarted, Report
+from orchestrix_raft.machine.commands import (
+    AttachSession,
+    Command,
+    ConfigureQueue,
+    Enqueue,
+    NodeStarted,
+    Report,
+)
 from orchestrix_raft.machine.events import JobAssigned
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Applied

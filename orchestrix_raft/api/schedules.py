@@ -109,7 +109,9 @@ class ScheduleService:
     async def pause_schedule(self, request: wire.PauseScheduleRequest) -> wire.ScheduleResponse:
         """Until it is resumed."""
         reason = checks.text("reason", request.reason)
-        return await self._steer(PauseSchedule(checks.request_id(request.request_id), _id(request.id), reason))
+        return await self._steer(
+            PauseSchedule(checks.request_id(request.request_id), _id(request.id), reason)
+        )
 
     async def resume_schedule(self, request: wire.ResumeScheduleRequest) -> wire.ScheduleResponse:
         """From now on."""

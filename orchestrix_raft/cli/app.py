@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from orchestrix_raft import OrchestrixError
-from orchestrix_raft.cli import cluster, dev, jobs, node, options, output, queues, schedules, status, steering, workers
+from orchestrix_raft.cli import (
+    cluster,
+    dev,
+    enqueue,
+    jobs,
+    node,
+    options,
+    output,
+    queues,
+    schedules,
+    status,
+    steering,
+    workers,
+)
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.version import VERSION
 
@@ -27,7 +40,7 @@ app = typer.Typer(
 app.command("node")(node.node)
 app.command("dev")(dev.dev)
 app.command("status")(status.status)
-app.command("enqueue")(jobs.enqueue)
+app.command("enqueue")(enqueue.enqueue)
 for command in (steering.cancel, steering.retry, steering.purge):
     jobs.app.command()(command)
 app.add_typer(jobs.app, name="jobs")

@@ -1,4 +1,4 @@
-"""Commands about jobs: enqueue, and `jobs list / show / explain / wait / history / logs`."""
+"""Commands about jobs: `jobs list / show / explain / wait / history / logs`."""
 
 import json
 from collections.abc import Iterator
@@ -6,14 +6,12 @@ from typing import Annotated, Final
 
 import typer
 
-from orchestrix_raft import Attempt, Client, DeadlineExceeded, Job, RetryPolicy
-from orchestrix_raft.cli import options, output, values
-from orchestrix_raft.client.model import RETRY_PRESETS, LogLine
+from orchestrix_raft import Attempt, Client, DeadlineExceeded, Job
+from orchestrix_raft.cli import options, output
+from orchestrix_raft.client.model import LogLine
 from orchestrix_raft.domain.durations import parse_duration_ms
-from orchestrix_raft.domain.job import OnConflict, UniqueScope
 
-SCOPES: Final = ", ".join(scope.word for scope in UniqueScope)
-ON_CONFLICT: Final = ", ".join(choice.word for choice in OnConflict)
+WHY_CHARS: Final = 100  # of the reason and the first line of the error, in a list
 FOLLOW_S: Final = 1.0  # between two looks at the log of a job that goes on
 
 app = typer.Typer(help="Look at jobs and steer them.", no_args_is_help=True, rich_markup_mode=None)
@@ -24,115 +22,11 @@ def _servers(context: typer.Context, servers: options.Servers = None) -> None:
     options.remember_servers(context, servers)
 
 
-def enqueue(
-    context: typer.Context,
-    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")],
-    args: Annotated[str, typer.Option("--args", metavar="JSON", help="A JSON object.")] = "{}",
-    queue: Annotated[str, typer.Option("--queue", metavar="Q")] = "default",
-    priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first.")] = 0,
-    delay: Annotated[
-        str | None, typer.Option("--delay", metavar="D", help="Not before this long from now.")
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="TIME", help="Not before: RFC 3339, or a date for midnight UTC."),
-    ] = None,
-    timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="D", help="Stop an attempt after this long.")
-    ] = None,
-    max_retries: Annotated[
-        int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure. [default: 3]")
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option("--retry", metavar="PRESET", help=f"How late and how often: {', '.join(RETRY_PRESETS)}."),
-    ] = None,
-    retry_for: Annotated[
-        str | None, typer.Option("--retry-for", metavar="D", help="No retry begins later than this from now.")
-    ] = None,
-    unique_key: Annotated[
-        str | None,
-        typer.Option("--unique-key", metavar="K", help="At most one job of TYPE has this key."),
-    ] = None,
-    unique_scope: Annotated[
-        str | None,
-        typer.Option("--unique-scope", metavar="S", help=f"One of {SCOPES}. [default: until_done]"),
-    ] = None,
-    unique_for: Annotated[
-        str | None,
-        typer.Option("--unique-for", metavar="D", help="How long with scope window. [default: 1h]"),
-    ] = None,
-    on_conflict: Annotated[
-        str | None,
-        typer.Option(
-            "--on-conflict", metavar="C", help=f"One of {ON_CONFLICT}. [default: return_existing]"
-        ),
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")
-    ] = None,
-    expires: Annotated[
-        str | None, typer.Option("--expires", metavar="D", help="Cancel it if no worker has it this long.")
-    ] = None,
-    job_id: options.NewJobId = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, print the result.")] = False,
-    as_json: options.Json = False,
-    servers: options.Servers = None,
-) -> None:
-    """Put a job into a queue and print its id.
-
-    Durations: 500ms, 10s, 5m, 2h, 7d.
-    """
-    if delay is not None and at is not None:
-        raise typer.BadParameter("give --delay or --at, not both")
-    delay_ms = options.read_optional(parse_duration_ms, delay, "--delay")
-    timeout_ms = options.read_optional(parse_duration_ms, timeout, "--timeout")
-    retry_for_ms = options.read_optional(parse_duration_ms, retry_for, "--retry-for")
-    if preset is not None and preset not in RETRY_PRESETS:
-        raise typer.BadParameter(f"{preset!r} is none of {', '.join(RETRY_PRESETS)}", param_hint="--retry")
-    expires_ms = options.read_optional(parse_duration_ms, expires, "--expires")
-    unique_for_ms = options.read_optional(parse_duration_ms, unique_for, "--unique-for")
-    arguments = options.read(values.parse_args, args, "--args")
-    run_at = options.read_optional(values.parse_time, at, "--at")
-    with options.connect(context, servers) as client:
-        enqueued = client.enqueue(
-            job_type,
-            arguments,
-            queue=queue,
-            priority=priority,
-            delay=_seconds(delay_ms),
-            run_at=run_at,
-            timeout=_seconds(timeout_ms),
-            retry=_policy(preset, max_retries),
-            retry_for=_seconds(retry_for_ms),
-            unique_key=unique_key,
-            unique_scope=unique_scope,
-            unique_for=_seconds(unique_for_ms),
-            on_conflict=on_conflict,
-            key=key,
-            expires=_seconds(expires_ms),
-            job_id=job_id,
-        )
-        if wait:
-            _finish(client.wait(enqueued), as_json)
-        elif as_json:
-            output.document({"id": enqueued})
-        else:
-            output.line(enqueued)
-
-
 def _seconds(duration_ms: int | None) -> float | None:
     return None if duration_ms is None else duration_ms / 1_000
 
 
-def _policy(preset: str | None, max_retries: int | None) -> RetryPolicy | None:
-    """What was said about retries; None: nothing was."""
-    if preset is None and max_retries is None:
-        return None
-    return RetryPolicy(preset=preset or "default", max_retries=max_retries)
-
-
-def _finish(job: Job, as_json: bool) -> None:
+def finish(job: Job, as_json: bool) -> None:
     """Tell the end of a job; JobFailed unless it completed."""
     if as_json:
         output.document(job)
@@ -157,11 +51,15 @@ def list_jobs(
     if as_json:
         output.document({"jobs": jobs})
         return
+    columns = ["id", "type", "queue", "state", "failures/losses", "created", "worker"]
     rows = [
-        (job.id, job.type, job.queue, job.state, f"{job.failures}/{job.losses}", job.created_at, job.worker)
+        [job.id, job.type, job.queue, job.state, f"{job.failures}/{job.losses}", job.created_at, job.worker]
         for job in jobs
     ]
-    columns = ("id", "type", "queue", "state", "failures/losses", "created", "worker")
+    if any(job.reason or job.error for job in jobs):  # dead letters, mostly
+        columns.append("why")
+        for row, job in zip(rows, jobs, strict=True):
+            row.append(_why(job)[:WHY_CHARS])
     output.table(columns, rows, "no such jobs")
 
 
@@ -228,7 +126,7 @@ def wait(
     timeout_ms = options.read_optional(parse_duration_ms, timeout, "--timeout")
     with options.connect(context, servers) as client:
         job = client.wait(job_id, timeout=_seconds(timeout_ms))
-    _finish(job, as_json)
+    finish(job, as_json)
 
 
 @app.command()
@@ -252,8 +150,8 @@ def history(
     output.table(columns, rows, "no attempt has ended yet")
 
 
-def _why(attempt: Attempt) -> str:
-    return "; ".join(part for part in (attempt.reason, attempt.error.partition("\n")[0]) if part)
+def _why(told: Attempt | Job) -> str:
+    return "; ".join(part for part in (told.reason, told.error.partition("\n")[0]) if part)
 
 
 @app.command("logs")

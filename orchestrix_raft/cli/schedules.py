@@ -46,7 +46,9 @@ Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handl
 Args = Annotated[str | None, typer.Option("--args", metavar="JSON", help="A JSON object.")]
 Queue = Annotated[str | None, typer.Option("--queue", metavar="Q")]
 Priority = Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")]
-Timeout = Annotated[str | None, typer.Option("--timeout", metavar="D", help="Stop an attempt after this long.")]
+Timeout = Annotated[
+    str | None, typer.Option("--timeout", metavar="D", help="Stop an attempt after this long.")
+]
 Retries = Annotated[int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure.")]
 Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 MisfireOption = Annotated[
@@ -92,7 +94,9 @@ def list_schedules(
     prefix: Annotated[str, typer.Option("--prefix", metavar="P", help="Ids that begin like this.")] = "",
     state: Annotated[
         str | None,
-        typer.Option("--state", metavar="S", help=f"One of {', '.join(STATES)}.", callback=lambda text: _state(text)),
+        typer.Option(
+            "--state", metavar="S", help=f"One of {', '.join(STATES)}.", callback=lambda text: _state(text)
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1)] = 1_000,
     as_json: options.Json = False,
@@ -145,7 +149,9 @@ def cron(
         context,
         servers,
         as_json,
-        lambda client: client.schedules.cron(schedule_id, expression, job_type, _arguments(args), **times, **given),
+        lambda client: client.schedules.cron(
+            schedule_id, expression, job_type, _arguments(args), **times, **given
+        ),
     )
 
 
@@ -181,7 +187,9 @@ def every(
         context,
         servers,
         as_json,
-        lambda client: client.schedules.every(schedule_id, length, job_type, _arguments(args), **times, **given),
+        lambda client: client.schedules.every(
+            schedule_id, length, job_type, _arguments(args), **times, **given
+        ),
     )
 
 
@@ -328,7 +336,9 @@ def trigger(
     elif result.outcome == "buffered":
         output.line("buffered: it starts when the active run has ended")
     if result.outcome.startswith("skipped"):
-        raise Failure(f"schedule {schedule_id} has an active run, and its policy is to skip what comes meanwhile")
+        raise Failure(
+            f"schedule {schedule_id} has an active run, and its policy is to skip what comes meanwhile"
+        )
 
 
 @app.command()

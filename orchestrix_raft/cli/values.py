@@ -82,7 +82,8 @@ def parse_count(text: str) -> int | Removed:
         return Removed.NONE
     if not (text.isascii() and text.isdigit()) or len(text) > 10 or not int(text):
         raise ValueError(
-            f"not a limit: {text[:40]!r} (a number from 1 on, or none for no limit; `queues pause` stops a queue)"
+            f"not a limit: {text[:40]!r} (a number from 1 on, or none for no limit; `queues pause` stops"
+            " a queue)"
         )
     return int(text)
 

@@ -12,7 +12,13 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id, parse_job_id
 from orchestrix_raft.domain.job import JobState, OnConflict, UniqueScope
 from orchestrix_raft.wire.errors import InvalidArgument
-from orchestrix_raft.wire.jobs import EnqueueRequest, JobFilterMessage, NewJob, UniqueRuleMessage, unique_rule_message
+from orchestrix_raft.wire.jobs import (
+    EnqueueRequest,
+    JobFilterMessage,
+    NewJob,
+    UniqueRuleMessage,
+    unique_rule_message,
+)
 
 FIELDS_BYTES: Final = 96  # id, numbers and tags of one job in a message, rounded up
 _STATES: Final = {state.word: f"JOB_STATE_{state.name}" for state in JobState}
@@ -54,7 +60,7 @@ class Chunk:
 
 def new_job(job_type: str, args: Mapping[str, Any] | None, options: Options) -> tuple[NewJob, int]:
     """The job for the wire and about how many bytes it takes there; `InvalidArgument` for what is wrong."""
-    (queue, priority, delay, run_at, timeout, retry, unique_key, job_id, correlation_id, labels) = options[:10]
+    queue, priority, delay, run_at, timeout, retry, unique_key, job_id, correlation_id, labels = options[:10]
     retry_for = options.retry_for
     text = encode_args(args) if args else _EMPTY
     try:

@@ -224,7 +224,8 @@ class Caller:
 
 
 _READS: Final = frozenset(
-    {"GetJob", "ListJobs", "WaitJob", "GetHistory", "GetLogs", "ExplainJob", "GetSchedule", "ListSchedules", "Status", "ListWorkers"}
+    {"GetJob", "ListJobs", "WaitJob", "GetHistory", "GetLogs", "ExplainJob", "GetSchedule", "ListSchedules"}
+    | {"Status", "ListWorkers"}
 )
 
 

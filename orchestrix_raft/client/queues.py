@@ -137,9 +137,9 @@ def queue_of(m: wire.QueueMessage) -> Queue:
     return Queue(
         name=m.name,
         paused=m.paused,
-        rate=RateLimit(m.rate.count, m.rate.window_ms / 1_000) if m.HasField("rate") else None,
+        rate=_limit(m.rate) if m.HasField("rate") else None,
         concurrency=m.concurrency or None,
-        key_rate=RateLimit(m.key_rate.count, m.key_rate.window_ms / 1_000) if m.HasField("key_rate") else None,
+        key_rate=_limit(m.key_rate) if m.HasField("key_rate") else None,
         key_concurrency=m.key_concurrency or None,
         scheduled=m.scheduled,
         pending=m.pending,
@@ -149,6 +149,10 @@ def queue_of(m: wire.QueueMessage) -> Queue:
         rate_used=m.rate_used,
         rate_opens_at=at(m.rate_opens_ms),
     )
+
+
+def _limit(message: wire.RateLimitMessage) -> RateLimit:
+    return RateLimit(message.count, message.window_ms / 1_000)
 
 
 def _rate(word: str, rate: Rate) -> tuple[int, int]:

@@ -164,7 +164,9 @@ class AsyncSchedules:
                 cursor=cursor,
                 read=self._read(),
             )
-            response: wire.ListSchedulesResponse = await self._caller.call(_SCHEDULES["ListSchedules"], request)
+            response: wire.ListSchedulesResponse = await self._caller.call(
+                _SCHEDULES["ListSchedules"], request
+            )
             for message in response.schedules:
                 yield schedule_of(message)
             limit -= len(response.schedules)

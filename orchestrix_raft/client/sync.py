@@ -87,9 +87,7 @@ class Schedules:
     """`client.schedules`: every method of `AsyncSchedules` of the same name, with its signature and
     docstring."""
 
-    def __init__(
-        self, schedules: AsyncSchedules, run: Callable[[Coroutine[Any, Any, Any]], Any]
-    ) -> None:
+    def __init__(self, schedules: AsyncSchedules, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self._schedules = schedules
         self._run = run
 

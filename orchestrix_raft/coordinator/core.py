@@ -20,6 +20,7 @@ from orchestrix_raft.coordinator.duties import Duties
 from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.hub import SessionHub
+from orchestrix_raft.coordinator.lines import JobLines
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
@@ -38,7 +39,7 @@ from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.coordinator.watches import Watches
 from orchestrix_raft.domain.job import Job
-from orchestrix_raft.domain.session import CoordinatorMessage, HandlerLine, Hello
+from orchestrix_raft.domain.session import CoordinatorMessage, Hello
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import (
     decode_entry,
@@ -51,7 +52,7 @@ from orchestrix_raft.machine.codec import (
 from orchestrix_raft.machine.commands import Command, Entry
 from orchestrix_raft.machine.history import FINISHED, PAYLOADS
 from orchestrix_raft.machine.port import Applied
-from orchestrix_raft.storage.port import LocalStore, LogLine, StateStore
+from orchestrix_raft.storage.port import LocalStore, StateStore
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
 
@@ -73,7 +74,7 @@ class Core:
         self.limits = limits
         self._clocks = clocks
         self._store = store
-        self._local = local
+        self._lines = JobLines(local, clocks)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
         self.history = LayeredHistory(store)
@@ -82,7 +83,7 @@ class Core:
         self.proposer = Proposer(identity.node_id, limits.proposer)
         self._origin = Origin(identity, self.proposer, rng)
         self.hub = SessionHub(
-            identity.node_id, limits.hub, self.submit, self._keep_lines, self.args_of, servers
+            identity.node_id, limits.hub, self.submit, self._lines.keep, self.args_of, servers
         )
         self.hub.state = self.machine.state
         self.watches = Watches()
@@ -336,6 +337,7 @@ class Core:
         consensus = self.consensus
         self.proposer.expire(now, consensus.leader_id is not None)
         self.hub.tick(now, consensus.leader_contact_s())
+        self._lines.tick(now)
         if now >= self.beats.beat_at:
             self._send_beat(now)
         if self._leading:
@@ -376,7 +378,8 @@ class Core:
                 self._duties.proposed(accepted.index)
         if self._stamper.ready(now):
             wall_ms, applied = self._stamper.wall_ms(now), self.consensus.applied_index
-            self.schedules.step(self.machine.state, wall_ms, applied, lambda plans: self._unnumbered(plans, now))
+            state = self.machine.state
+            self.schedules.step(state, wall_ms, applied, lambda plans: self._unnumbered(plans, now))
             self.faults.extend(self.schedules.taken_faults())
 
     @property
@@ -466,12 +469,6 @@ class Core:
         if not job.args_stored:
             return job.spec.args
         return self.history.get(PAYLOADS, job.spec.job_id) or b""
-
-    def _keep_lines(self, lines: list[HandlerLine]) -> None:
-        by_job: dict[bytes, list[LogLine]] = {}
-        for line in lines:
-            by_job.setdefault(line.job_id, []).append(LogLine(line.at_ms, line.level, line.message))
-        self._local.append_lines(by_job, self._clocks.wall_ms())
 
     # ---- the end -------------------------------------------------------------------------------------
 

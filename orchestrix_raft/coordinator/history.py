@@ -89,7 +89,7 @@ class LayeredHistory:
     def scan(
         self, table: str, start: bytes, limit: int, *, reverse: bool = False
     ) -> list[tuple[bytes, bytes]]:
-        """Walks the layers together.  Costs what is answered and what of it was deleted, not what they hold."""
+        """Walks the layers together.  Costs what is answered and was deleted there, not what they hold."""
         rows: Iterator[Row] | None = None
         for layer, order in ((self._frozen, self._frozen_order), (self._current, self._order)):
             table_rows = None if layer is None else layer.get(table)

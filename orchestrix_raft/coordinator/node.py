@@ -24,9 +24,9 @@ from orchestrix_raft.coordinator.port import (
     NotApplied,
     Outcome,
     Page,
+    QueueDetails,
     SchedulePage,
     ScheduleView,
-    QueueDetails,
 )
 from orchestrix_raft.coordinator.proposer import unavailable
 from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
 from orchestrix_raft.domain.node import Health
-from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.queue import QueueOptions
+from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command

@@ -225,7 +225,8 @@ def queue(core: Core, name: str) -> QueueDetails:
     counts = state.queues.get(name)
     limited = state.limited.get(name)
     paused = limited is not None and limited.options.paused
-    jobs = QueueView(name, *((counts[live] if counts else 0) for live in LIVE_STATES))._replace(paused=paused)
+    scheduled, pending, dispatched, running = (counts[live] if counts else 0 for live in LIVE_STATES)
+    jobs = QueueView(name, scheduled, pending, dispatched, running, paused)
     gate = state.board.gates.get(name)
     if gate is None:
         return QueueDetails(jobs, QueueOptions(), 0, 0, 0)

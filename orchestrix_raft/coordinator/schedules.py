@@ -1,7 +1,8 @@
 """The leader's work of firing schedules: scan, plan, propose, in small slices, so that nothing else waits.
 
-At most two entries of plans are under way; each is bounded by the number of runs and by the time that
-planning took.  Whatever is lost (an entry, the leadership) is planned again from the state, and a plan that
+One entry of plans is under way at a time, bounded by the number of runs and by the time that planning
+took; while more is due there is a pause after it, in which everybody else has the log and the loop to
+himself.  Whatever is lost (an entry, the leadership) is planned again from the state, and a plan that
 is applied twice counts once.
 """
 
@@ -19,8 +20,9 @@ from orchestrix_raft.machine.state import State
 from orchestrix_raft.timetable.jitter import jitter_ms
 from orchestrix_raft.timetable.schedule_times import evaluator_of
 
-IN_FLIGHT: Final = 2  # entries of plans that are not applied yet
+IN_FLIGHT: Final = 1  # entries of plans that are not applied yet
 SLICE_S: Final = 0.010  # of planning in one step
+PAUSE_S: Final = 0.005  # from one entry to the next while more is due
 LOOK_S: Final = 0.050  # between two looks while all that is due is under way
 FULL_S: Final = 0.500  # between two looks while the cluster has no room for runs
 REFUSED_S: Final = 1.0  # before a plan that changed nothing is made again
@@ -53,6 +55,7 @@ class ScheduleRunner:
         self._again: list[tuple[float, str, int]] = []  # heap: when to try those refused or broken
         self._broken: dict[str, tuple[int, str]] = {}  # id -> its place, why its times cannot be computed
         self._look_at = 0.0
+        self._pause_s = 0.0
         self.busy = False
 
     def step(self, state: State, wall_ms: int, applied_index: int, propose: Propose) -> None:
@@ -106,6 +109,7 @@ class ScheduleRunner:
         """Plans for an entry, and the places in line that they are for."""
         commands: list[Command] = []
         places: list[tuple[str, int]] = []
+        self._pause_s = 0.0
         runs_left = min(limits.FIRES_PER_ENTRY, limits.LIVE_JOBS - len(state.jobs))
         for item, schedule in self._scanner.due(state, wall_ms, self._passed_over):
             plan = self._plan_one(schedule, wall_ms, now)
@@ -114,6 +118,7 @@ class ScheduleRunner:
                 places.append((item[2], item[1]))
                 runs_left -= max(1, len(plan.slots))
             if runs_left <= 0 or self._monotonic() - now > SLICE_S:
+                self._pause_s = PAUSE_S
                 break
         return tuple(commands), places
 
@@ -144,7 +149,7 @@ class ScheduleRunner:
                     self._pass_over(schedule, now + REFUSED_S)
                 elif self._passed_over.get(schedule_id) == seq:
                     del self._passed_over[schedule_id]
-            self._look_at = 0.0
+            self._look_at = now + self._pause_s
         while self._again and self._again[0][0] <= now:
             _, schedule_id, seq = heappop(self._again)
             if self._passed_over.get(schedule_id) == seq:

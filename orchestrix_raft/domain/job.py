@@ -121,7 +121,7 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unk
     labels: tuple[str, ...] = ()  # sorted; a worker must have them all
     key: str = ""  # for the limits per key of its queue
     unique: UniqueRule | None = None  # None: as by default
-    expires_ms: int = 0  # elapsed time from first being ready; not handed to a worker by then: cancelled; 0: never
+    expires_ms: int = 0  # elapsed time from first being ready; no worker was given it by then: cancelled
     retry_for_ms: int = 0  # no retry begins later than this after being enqueued (elapsed); 0: no limit
     firing: Firing | None = None  # None: enqueued by a client
 

@@ -11,6 +11,7 @@ import msgspec
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import Timer
 
+_OTHERWISE: Final = "pause the queue to stop it, clear the limit to have none"
 LIMITS: Final = ("rate", "concurrency", "key_rate", "key_concurrency")
 
 
@@ -160,18 +161,13 @@ def fault_in_change(name: str, change: QueueChange) -> str:
 def _fault_in_count(word: str, value: int) -> str:
     if 0 < value <= limits.CONCURRENCY_MAX:
         return ""
-    return (
-        f"{word} {value}: from 1 to {limits.CONCURRENCY_MAX}; pause the queue to stop it, clear the limit to"
-        " have none"
-    )
+    return f"{word} {value}: from 1 to {limits.CONCURRENCY_MAX}; {_OTHERWISE}"
 
 
 def _fault_in_rate(word: str, rate: RateLimitOptions) -> str:
     if not 0 < rate.count <= limits.RATE_COUNT_MAX:
-        return (
-            f"{word} of {rate.count}: from 1 to {limits.RATE_COUNT_MAX}; pause the queue to stop it, clear the"
-            " limit to have none"
-        )
+        return f"{word} of {rate.count}: from 1 to {limits.RATE_COUNT_MAX}; {_OTHERWISE}"
     if not 0 < rate.window_ms <= limits.RATE_WINDOW_MS:
-        return f"{word} per {rate.window_ms} ms: the window is from 1 ms to {limits.RATE_WINDOW_MS} ms (31 days)"
+        most = f"{limits.RATE_WINDOW_MS} ms (31 days)"
+        return f"{word} per {rate.window_ms} ms: the window is from 1 ms to {most}"
     return ""

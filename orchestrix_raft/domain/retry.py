@@ -25,9 +25,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid
 DEFAULT_RETRY = RetryPolicy()
 FAST_RETRY = RetryPolicy(max_retries=5, delay_ms=1_000, max_delay_ms=60_000)
 """For what fails briefly and is waited for: 1, 2, 4, 8, 16 seconds."""
-PATIENT_RETRY = RetryPolicy(
-    max_retries=25, delay_ms=15_000, max_delay_ms=limits.DURATION_MS, patient=True
-)
+PATIENT_RETRY = RetryPolicy(max_retries=25, delay_ms=15_000, max_delay_ms=limits.DURATION_MS, patient=True)
 """For what may be away for days: 16 s, 31 s, 96 s, ... 4.5 days; 25 days in all."""
 
 

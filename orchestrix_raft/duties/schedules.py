@@ -121,9 +121,7 @@ class JobPlanner:
         last_ms, following_ms = self._last_due(spec, slots, first_ms, now_ms)
         return self._command(schedule, _planned(spec, slots, first_ms, last_ms, now_ms), following_ms)
 
-    def _command(
-        self, schedule: Schedule, slots: tuple[Slot, ...], following_ms: int | None
-    ) -> FireSchedule:
+    def _command(self, schedule: Schedule, slots: tuple[Slot, ...], following_ms: int | None) -> FireSchedule:
         spec = schedule.spec
         seen = (spec.schedule_id, schedule.incarnation, schedule.version, schedule.next_slot_ms)
         if following_ms is None:

@@ -14,7 +14,19 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Job, TimerKind
 from orchestrix_raft.domain.node import OVER
-from orchestrix_raft.machine import attempts, codec, digest, jobs, keeping, loading, nodes, queues, requests, sessions, unique
+from orchestrix_raft.machine import (
+    attempts,
+    codec,
+    digest,
+    jobs,
+    keeping,
+    loading,
+    nodes,
+    queues,
+    requests,
+    sessions,
+    unique,
+)
 from orchestrix_raft.machine.commands import (
     AttachSession,
     Batch,

@@ -293,8 +293,9 @@ def evolve_assigned(state: State, event: JobAssigned) -> None:
     job_id = event.job_id
     job = state.jobs[job_id]
     session = state.sessions[event.session_id]
+    board = state.board
     move(state, job, _DISPATCHED)
-    state.board.leave(job, state.jobs)
+    board.leave(job, state.jobs)
     job.attempt = event.attempt
     job.token = token = event.token
     job.session_id = event.session_id
@@ -313,7 +314,7 @@ def evolve_assigned(state: State, event: JobAssigned) -> None:
     spec = job.spec
     if spec.unique is not None:
         unique.started(state, spec)
-    if state.board.gates:
+    if board.gates:
         queues.count_assignment(state, spec)
     state.counter += 1
     session.idle_seq = state.counter

@@ -174,15 +174,16 @@ class Lane:
 
     def join(self, job: Job) -> None:
         """A job became ready: later than all that are in line, so seq ascends by itself."""
-        if job.spec.key:
+        spec = job.spec
+        if spec.key:
             self._join_keyed(job)
             return
-        rank = -job.spec.priority
+        rank = -spec.priority
         line = self.lines.get(rank)
         if line is None:
             line = self.lines[rank] = deque()
             heappush(self.ranks, rank)
-        line.append((job.seq, job.spec.job_id))
+        line.append((job.seq, spec.job_id))
         self.length += 1
         self.count += 1
 
@@ -212,10 +213,9 @@ class Lane:
         if line.items:
             self.put(line)
 
-    def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
-        """One of its jobs is no longer ready."""
+    def leave(self, key: str, jobs: dict[bytes, Job]) -> None:
+        """One of its jobs, with this key or "", is no longer ready."""
         self.count -= 1
-        key = job.spec.key
         if key:
             keyed = self.keyed[key]
             keyed.leave(jobs)
@@ -313,8 +313,9 @@ class Board:
 
     def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
         """A job is no longer ready; its state has changed already."""
-        lane = self.lanes[(job.spec.queue, job.spec.labels)]
-        lane.leave(job, jobs)
+        spec = job.spec
+        lane = self.lanes[(spec.queue, spec.labels)]
+        lane.leave(spec.key, jobs)
         if not lane.count and len(self.lanes) > limits.EMPTY_LANES:
             self._drop_lane(lane)
 
@@ -449,4 +450,3 @@ def _match(lane: Lane, pool: Pool) -> None:
     seat = pool.first()
     if seat is not None:
         lane.offer(seat, pool)
-

@@ -197,8 +197,8 @@ class ConfigureQueue(_Closed, frozen=True, tag=30):
 
 
 class Forget(_Closed, frozen=True, tag=40):
-    """The leader's duty of keeping no more than is to be kept: at most `limit` of the oldest records go,
-    those that ended earlier than `before_ms` (wall) and those beyond `keep`.  IDS: those whose time is over."""
+    """The leader's duty of keeping no more than is to be kept: at most `limit` of the oldest records go, those
+    that ended earlier than `before_ms` (wall) and those beyond `keep`.  IDS: those whose time is over."""
 
     what: Kept
     before_ms: int

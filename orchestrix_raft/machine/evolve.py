@@ -8,7 +8,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from orchestrix_raft.domain.job import TimerKind
-from orchestrix_raft.machine import attempts, events, jobs, keeping, nodes, queues, schedules, sessions, unique
+from orchestrix_raft.machine import (
+    attempts,
+    events,
+    jobs,
+    keeping,
+    nodes,
+    queues,
+    schedules,
+    sessions,
+    unique,
+)
 from orchestrix_raft.machine.history import KEY_WINDOWS, QUEUES, UNIQUE_WINDOWS
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.machine.timers import entity_of, set_timer

@@ -162,7 +162,7 @@ def runs_to_cancel(state: State, schedule: Schedule) -> list[bytes]:
 
 
 def decide_slot(state: State, schedule: Schedule, slot: Slot) -> Decision | None:
-    """What becomes of a slot whose time has come, by the overlap policy; None: there is no room for its run."""
+    """What becomes of a slot whose time has come, by the overlap policy; None: no room for its run."""
     schedule_id = schedule.spec.schedule_id
     if slot.skipped:
         return (SlotSkipped(schedule_id, slot),)

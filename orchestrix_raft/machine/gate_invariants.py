@@ -71,8 +71,7 @@ def _faults_in_keys(state: State, name: str, gate: Gate) -> Iterator[str]:
         if state.key_windows.get(pair_key(name, key)) is not window or window.key != key:
             yield f"queue {name}: the window of key {key!r} is filed wrongly"
         full = rate is not None and window.window.used >= rate.count
-        for fault in _faults_in_window(f"queue {name}, key {key!r}", window.window, rate, full):
-            yield fault
+        yield from _faults_in_window(f"queue {name}, key {key!r}", window.window, rate, full)
         if not window.window.used or (window.timer is None and not state.set_aside):
             yield f"queue {name}: the window of key {key!r} is empty or has no timer"
 
@@ -152,9 +151,9 @@ def faults_in_unique(state: State) -> Iterator[str]:
         yield "the index of unique keys differs from jobs and windows"
     for job_id, job in state.jobs.items():
         rule = job.spec.unique
-        if rule is not None and rule.scope is UniqueScope.UNTIL_STARTED and job.token:
-            if state.unique.get((job.spec.type, job.spec.unique_key)) == job_id:
-                yield f"job {job_id.hex()} has started and has its unique key"
+        begun = rule is not None and rule.scope is UniqueScope.UNTIL_STARTED and job.token
+        if begun and state.unique.get((job.spec.type, job.spec.unique_key)) == job_id:
+            yield f"job {job_id.hex()} has started and has its unique key"
 
 
 def place_is_timers(kind: int) -> bool:

@@ -54,8 +54,8 @@ def check(machine: Machine) -> None:
     _check_counters(state)
     _check_timers(state)
     _check_board(state)
-    for faults in (faults_in_unique(state), faults_in_queues(state), faults_in_parking(state), faults_in_schedules(state)):
-        for fault in faults:
+    for faults_in in (faults_in_unique, faults_in_queues, faults_in_parking, faults_in_schedules):
+        for fault in faults_in(state):
             raise Broken(fault)
     _check_bounds(state)
 

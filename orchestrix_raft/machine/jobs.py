@@ -7,8 +7,8 @@ import msgspec
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import ASSIGNED, Job, JobSpec, JobState, Timer, TimerKind, fault_in_spec
-from orchestrix_raft.machine.book import run_begins, run_ends
 from orchestrix_raft.machine import queues, unique
+from orchestrix_raft.machine.book import run_begins, run_ends
 from orchestrix_raft.machine.codec import encode_record
 from orchestrix_raft.machine.events import (
     JobCancelled,
@@ -77,7 +77,7 @@ def decide_enqueue(
 
 
 def _expiry(state: State, spec: JobSpec, seq: int) -> Timer:
-    """When a job that has just become ready for the first time is given up; `seq` is its place in line, too."""
+    """When a job that is ready for the first time is given up; `seq` is its place in line, too."""
     return Timer(TimerKind.EXPIRY, state.elapsed_ms + spec.expires_ms, seq)
 
 

@@ -62,8 +62,9 @@ def decide_forget(state: State, command: Forget) -> tuple[Event, ...]:
     limit = max(1, min(command.limit, limits.FORGET_AT_ONCE))
     if command.what is Kept.IDS:
         return _decide_ids(state, limit)
-    places = STATES_OF[command.what]
-    rows = {place: _oldest_records(state, place, limit + 1) for place in places}
+    rows: dict[int, list[Record]] = {
+        place: _oldest_records(state, place, limit + 1) for place in STATES_OF[command.what]
+    }
     surplus = count_of(state, command.what) - command.keep
     gone: list[Record] = []
     for record in merge(*rows.values()):

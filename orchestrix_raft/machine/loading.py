@@ -54,7 +54,7 @@ def load(state: State, tables: Tables) -> Iterator[int]:
         count += 1
         if count % SLICE == 0:
             yield count
-    for key, value in tables(SCHEDULES):
+    for _, value in tables(SCHEDULES):
         _load_schedule(state, codec.decode_schedule(value))
         count += 1
         if count % SLICE == 0:

@@ -222,7 +222,10 @@ def _time_key(state: State, gate: Gate, key: str) -> None:
         del state.key_windows[place]
         state.touch(KEY_WINDOWS, place, None)
         return
-    due_ms = limiter.opens_ms(rate) if limiter.used >= rate.count else limiter.empty_ms(rate)
+    if limiter.used >= rate.count:
+        due_ms = limiter.opens_ms(rate)
+    else:  # forgetting has time: many keys together cost one tick
+        due_ms = -(-limiter.empty_ms(rate) // limits.FORGET_GRAIN_MS) * limits.FORGET_GRAIN_MS
     state.counter += 1
     set_timer(state, window, place, Timer(TimerKind.KEY_WINDOW, due_ms, state.counter))
     state.touch(KEY_WINDOWS, place, window)

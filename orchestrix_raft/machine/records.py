@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final
 
-from orchestrix_raft.domain.job import Attempt, Job, JobState
+from orchestrix_raft.domain.job import Attempt, Job
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.history import (
     ATTEMPTS,
@@ -22,6 +22,7 @@ from orchestrix_raft.machine.history import (
 )
 from orchestrix_raft.machine.port import ChangeLog
 
+_BYTE: Final = tuple(bytes((number,)) for number in range(256))
 _ABSENT: Final = b"not written in this entry"  # compared by identity
 
 
@@ -57,7 +58,7 @@ class Records:
         self._fresh[table][key] = value
 
     def scan(self, table: str, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Up to `limit` rows with key >= start, in key order, as of now.  Live jobs: as of the entry before."""
+        """Up to `limit` rows with key >= start, in order, as of now.  Live jobs: as of the entry before."""
         fresh = self._fresh.get(table)
         if not fresh:
             return self._scan_below(table, start, limit)
@@ -133,7 +134,7 @@ def attempt_key(job_id: bytes, attempt: int) -> bytes:
 
 def finished_key(state: int, finished_ms: int, job_id: bytes) -> bytes:
     """Key in table FINISHED_BY_TIME: by state, then by time."""
-    return state.to_bytes(1, "big") + finished_ms.to_bytes(8, "big") + job_id
+    return _BYTE[state] + finished_ms.to_bytes(8, "big") + job_id
 
 
 def known_key(known_until_ms: int, job_id: bytes) -> bytes:
@@ -141,12 +142,11 @@ def known_key(known_until_ms: int, job_id: bytes) -> bytes:
     return b"\0" + known_until_ms.to_bytes(8, "big") + job_id
 
 
-_SMALL: Final = tuple(bytes((number,)) if number else b"" for number in range(256))
-
-
 def number_value(number: int) -> bytes:
     """A number >= 0 as a value, big endian; mostly small."""
-    return _SMALL[number] if number < 256 else number.to_bytes((number.bit_length() + 7) // 8, "big")
+    if number < 256:
+        return _BYTE[number] if number else b""
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
 def pair_key(first: str, second: str) -> bytes:

@@ -10,7 +10,6 @@ from orchestrix_raft.machine.commands import JobsResult, ScheduleResult, WhereRe
 from orchestrix_raft.machine.history import REQUESTS
 from orchestrix_raft.machine.state import State
 
-
 Kept = JobsResult | WhereResult | ScheduleResult
 
 

@@ -93,9 +93,7 @@ def _anchor_ms(spec: ScheduleSpec, otherwise_ms: int) -> int:
     return asked or otherwise_ms
 
 
-def decide_pause(
-    state: State, command: PauseSchedule
-) -> tuple[SlotSkipped | SchedulePaused, ...] | Rejected:
+def decide_pause(state: State, command: PauseSchedule) -> tuple[SlotSkipped | SchedulePaused, ...] | Rejected:
     """By its owner, or by the leader that cannot evaluate it."""
     schedule = state.schedules.get(command.schedule_id)
     if schedule is None:
@@ -146,7 +144,13 @@ def evolve_put(state: State, event: SchedulePut) -> None:
     schedule = state.schedules.get(schedule_id)
     if schedule is None:
         schedule = Schedule(
-            spec, event.incarnation, event.version, state.wall_ms, state.wall_ms, event.anchor_ms, event.after_ms
+            spec,
+            event.incarnation,
+            event.version,
+            state.wall_ms,
+            state.wall_ms,
+            event.anchor_ms,
+            event.after_ms,
         )
         state.schedules[schedule_id] = schedule
     schedule.spec = spec

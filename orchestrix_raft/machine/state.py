@@ -11,8 +11,8 @@ import msgspec
 
 from orchestrix_raft.domain.job import LIFE_CYCLE, Job, JobState
 from orchestrix_raft.domain.node import Node
-from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.queue import KeyWindow, Queue, UniqueWindow
+from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine import digest
 from orchestrix_raft.machine.board import Board

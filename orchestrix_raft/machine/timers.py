@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from orchestrix_raft.machine.state import State
 
 _WALL: Final = TimerKind.READY_AT_WALL
+_OTHERS: Final = frozenset(
+    {
+        TimerKind.SESSION_DEADLINE,
+        TimerKind.QUEUE_WINDOW,
+        TimerKind.KEY_WINDOW,
+        TimerKind.UNIQUE_WINDOW,
+    }
+)
+"""Timers of entities that are no jobs."""
 _SLACK: Final = 64  # stale items a heap may hold besides as many as it has live ones
 
 Item = tuple[int, int, int, bytes]
@@ -53,6 +62,8 @@ class Waits(Protocol):
 
 def entity_of(state: "State", kind: int, key: bytes) -> Waits | None:
     """Whose timer it is."""
+    if kind not in _OTHERS:
+        return state.jobs.get(key)
     match kind:
         case TimerKind.SESSION_DEADLINE:
             return state.sessions.get(key)
@@ -62,7 +73,7 @@ def entity_of(state: "State", kind: int, key: bytes) -> Waits | None:
             return state.key_windows.get(key)
         case TimerKind.UNIQUE_WINDOW:
             return state.unique_windows.get(key)
-    return state.jobs.get(key)
+    raise KeyError(f"no entity for a timer of kind {kind}")
 
 
 def heap_of(state: "State", kind: int) -> TimerHeap:

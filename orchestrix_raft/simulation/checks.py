@@ -8,9 +8,9 @@ import hashlib
 from collections import Counter
 
 from orchestrix_raft.coordinator.core import Core
-from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.domain.job import TERMINAL, AttemptState, JobState
 from orchestrix_raft.domain.node import OVER, Health
+from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import decode_batch, decode_entry, encode_record
 from orchestrix_raft.machine.commands import Entry

@@ -187,8 +187,8 @@ class SimClient:
             elif result.cursor:
                 self._step_where(kind, where, result.cursor, limit)
 
-        if kind is CancelWhere:
-            self._call(CancelWhere(request_id, where, cursor, limit, "by filter"), done)
+        if issubclass(kind, CancelWhere):
+            self._call(kind(request_id, where, cursor, limit, "by filter"), done)
         else:
             self._call(kind(request_id, where, cursor, limit), done)
 

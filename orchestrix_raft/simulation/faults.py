@@ -8,7 +8,6 @@ from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
-
 _SHIFT_MAX_MS = 20 * 3_600_000  # finished jobs are kept for 24 h, and are looked for at the end
 
 

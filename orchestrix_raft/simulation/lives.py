@@ -1,4 +1,4 @@
-"""What becomes of each job in a run, followed from the events: retries in time, nothing forgotten too soon."""
+"""What becomes of each job, followed from the events: retries in time, nothing forgotten too soon."""
 
 from collections.abc import Callable
 

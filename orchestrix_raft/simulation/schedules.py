@@ -80,7 +80,9 @@ class SimOwner(SimClient):
 
     def _toggle(self, schedule_id: str) -> None:
         if schedule_id in self.paused:
-            self._ask(ResumeSchedule(self._request(), schedule_id), lambda _: self.paused.discard(schedule_id))
+            self._ask(
+                ResumeSchedule(self._request(), schedule_id), lambda _: self.paused.discard(schedule_id)
+            )
         else:
             command = PauseSchedule(self._request(), schedule_id, "for a while")
             self._ask(command, lambda _: self.paused.add(schedule_id))
@@ -114,7 +116,9 @@ class SimOwner(SimClient):
     def _spec_of(self, schedule_id: str) -> ScheduleSpec:
         rng = self.world.rng
         now_ms = START_WALL_MS + self.world.wall_shift_ms + int(self.world.now * 1000)
-        job = JobSpec(b"", "run", "default", b"{}", retry=RetryPolicy(max_retries=rng.randint(0, 1), delay_ms=500))
+        job = JobSpec(
+            b"", "run", "default", b"{}", retry=RetryPolicy(max_retries=rng.randint(0, 1), delay_ms=500)
+        )
         return ScheduleSpec(
             schedule_id,
             self._timing(now_ms),

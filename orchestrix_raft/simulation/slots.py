@@ -182,7 +182,10 @@ class SlotLedger:
         self.skipped += 1 + slot.missed
         if event.buffered:
             left = book.buffer.pop(0)
-            if (left.slot_ms, left.trigger) != (slot.slot_ms, slot.trigger) or why not in ("superseded", "paused"):
+            if (left.slot_ms, left.trigger) != (slot.slot_ms, slot.trigger) or why not in (
+                "superseded",
+                "paused",
+            ):
                 self._violation(f"{name} was taken out of the buffer for {why}")
             return
         self.triggered += slot.trigger > 0
@@ -190,7 +193,11 @@ class SlotLedger:
             self._decided(book, slot)
         if why in _PLANNED_WHY:
             return
-        expected = {Overlap.SKIP: "overlap", Overlap.BUFFER_ONE: "buffer_full", Overlap.BUFFER_ALL: "buffer_full"}
+        expected = {
+            Overlap.SKIP: "overlap",
+            Overlap.BUFFER_ONE: "buffer_full",
+            Overlap.BUFFER_ALL: "buffer_full",
+        }
         expected_why = "overlap" if book.paused else expected.get(book.spec.overlap)
         full = limits.BUFFERED_SLOTS if book.spec.overlap is Overlap.BUFFER_ALL else 1
         room = why == "buffer_full" and len(book.buffer) < full
@@ -212,7 +219,7 @@ class SlotLedger:
         book = self._books[event.schedule_id]
         planned, book.planned = book.planned, []
         bound = book.spec.max_runs
-        held = self.at_cap and NO_SLOT != event.next_slot_ms and event.due_ms <= wall_ms
+        held = self.at_cap and event.next_slot_ms != NO_SLOT and event.due_ms <= wall_ms
         spent = 0 < bound <= book.fired + sum(not slot.trigger for slot in book.buffer)
         if not spent and not held:
             last_ms = planned[-1].slot_ms if planned else book.after_ms

@@ -12,7 +12,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "unique_key_taken": "it cannot live again: job {job} has its unique key {unique_key!r}",
     "delayed": "its delay is over at {until}",
     "run_at": "it is to run at {until}",
-    "backing_off": "it failed {failures} times, may be tried again {max_retries} times, and is at {until}: {error}",
+    "backing_off": "it failed {failures} times (its policy allows {max_retries} retries), is tried again at {until}:"
+    " {error}",
     "expires": "it is cancelled if no worker takes it before {until}",
     "retry_limit": "it is dead if no worker takes it before {until}: no retry begins later",
     "queue_paused": "its queue {queue!r} is paused",
@@ -21,14 +22,14 @@ TEXTS: Final[Mapping[str, str]] = {
     "key_rate_limited": "its key {key!r} has had {limit} starts within {window}: the next at {until}",
     "key_full": "its key {key!r} runs {running} jobs, and may run {limit}",
     "no_worker": "no worker serves its queue {queue!r}",
-    "no_worker_with_labels": "none of the {workers} workers of its queue {queue!r} has all of its labels: {labels}",
+    "no_worker_with_labels": "none of {workers} workers of its queue {queue!r} has all its labels: {labels}",
     "workers_away": "the {workers} workers that could take it lost their connection; given up at {until}",
     "workers_draining": "the {workers} workers that could take it take nothing new",
     "workers_full": "the {workers} workers that could take it have no free slot among {slots}"
     " ({stuck} held by handlers that should have ended); {pending} jobs of its queue are ready",
     "next": "nothing holds it: the next free slot is for its queue {queue!r}",
-    "dispatched": "worker {worker} at node {node} has it since {since}, attempt {attempt}; its handler has not"
-    " been seen to start yet",
+    "dispatched": "worker {worker} at node {node} has it since {since}, attempt {attempt}; its handler has"
+    " not been seen to start yet",
     "running": "worker {worker} at node {node} runs it since {since}, attempt {attempt}",
     "worker_away": "its worker {worker} lost the connection; given up at {until}",
     "stopping": "it was asked to stop ({why}{because}), and is ended at {until} in any case",

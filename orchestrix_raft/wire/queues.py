@@ -4,6 +4,7 @@ from orchestrix_raft.domain.queue import QueueChange, QueueOptions, RateLimitOpt
 from orchestrix_raft.wire.v1 import queues_pb2 as pb
 
 QueueMessage = pb.Queue
+RateLimitMessage = pb.RateLimit
 ListQueuesRequest = pb.ListQueuesRequest
 ListQueuesResponse = pb.ListQueuesResponse
 GetQueueRequest = pb.GetQueueRequest

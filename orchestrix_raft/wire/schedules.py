@@ -40,8 +40,8 @@ Choice = TypeVar("Choice", Misfire, Overlap, DstGap, DstOverlap, Cursor)
 
 
 def read_spec(m: pb.ScheduleSpec) -> ScheduleSpec:
-    """What was asked for.  Nothing is checked, but ValueError for a choice that this version does not know and
-    for a specification without times."""
+    """What was asked for.  Nothing is checked, but ValueError for a choice that this version does not know
+    and for a specification without times."""
     (template,) = job_specs(EnqueueRequest(jobs=[m.job]))
     return ScheduleSpec(
         m.id,

@@ -8,7 +8,6 @@ from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.session import Assignment
 from orchestrix_raft.wire.errors import OrchestrixError
 
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -124,7 +123,7 @@ class JobContext:
 
     @property
     def fired_at(self) -> datetime | None:
-        """When the cluster started the run (UTC): later than `scheduled_for` by jitter, overlap or an outage."""
+        """When the run was fired (UTC): later than `scheduled_for` by jitter, overlap or an outage."""
         firing = self._job.firing
         return None if firing is None else _EPOCH + timedelta(milliseconds=firing.fired_ms)
 

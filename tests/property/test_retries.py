@@ -29,7 +29,19 @@ POLICY = RetryPolicy(max_retries=6, delay_ms=1_000, jitter_percent=0)
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ("enqueue", "fail", "fail", "complete", "release", "lose", "tick", "tick", "retry", "cancel", "worker")
+            (
+                "enqueue",
+                "fail",
+                "fail",
+                "complete",
+                "release",
+                "lose",
+                "tick",
+                "tick",
+                "retry",
+                "cancel",
+                "worker",
+            )
         ),
         st.sampled_from(NAMES),
         st.sampled_from((0, 1, 500, 1_000, 2_000, 7_000, 31_000)),

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.machine import codec

@@ -145,7 +145,9 @@ class Driver:
     def complete(self, *names: str, attempt: int = 0, result: bytes = b'"ok"') -> Result:
         """Report success; all must be held by one session."""
         session_id = self.held(names[0], attempt)[0]
-        outcomes = tuple(Completed(self.id_of(n), self.held(n, attempt)[1], result, 0, self.wall_ms) for n in names)
+        outcomes = tuple(
+            Completed(self.id_of(n), self.held(n, attempt)[1], result, 0, self.wall_ms) for n in names
+        )
         return self.do(Report(session_id, outcomes))
 
     def fail(

@@ -1,9 +1,9 @@
 """The part of the scenario language that is about retention, commands on a filter, and explaining.
 
-    retention [finished=D] [dead=D] [most=N] [limit=N]   the leader proposes what is due, until nothing is
-    purge a b                                            by id
-    cancel_where / retry_where / purge_where             all steps: `state=`, `queue=`, `type=`, `older=`, `limit=`
-    explain a                                            why it is where it is
+retention [finished=D] [dead=D] [most=N] [limit=N]   the leader proposes what is due, until nothing is
+purge a b                                            by id
+cancel_where / retry_where / purge_where             `state=`, `queue=`, `type=`, `older=`, `limit=` of a step
+explain a                                            why it is where it is
 """
 
 from collections.abc import Callable
@@ -83,7 +83,9 @@ class Keeping:
         job = self.driver.job(names[0])
         self.driver.apply()  # an entry of its own, so that what it shows is not shown twice
         for code, facts in explain(self.driver.machine.state, job):
-            told = [f"{name.removesuffix('_ms')}={_fact(name, value)}" for name, value in facts.items() if value]
+            told = [
+                f"{name.removesuffix('_ms')}={_fact(name, value)}" for name, value in facts.items() if value
+            ]
             self.lines.append(" ".join([names[0], "is", code, *told]))
         return None
 

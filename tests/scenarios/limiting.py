@@ -1,8 +1,8 @@
 """The part of the scenario language that is about queues and unique keys.
 
-    limit Q [rate=N/D] [concurrency=N] [key_rate=N/D] [key_concurrency=N] [clear=rate,...] [request=R]
-    pause Q / unpause Q
-    enqueue a key=K expires=D unique=K scope=until_started for=D conflict=replace
+limit Q [rate=N/D] [concurrency=N] [key_rate=N/D] [key_concurrency=N] [clear=rate,...] [request=R]
+pause Q / unpause Q
+enqueue a key=K expires=D unique=K scope=until_started for=D conflict=replace
 """
 
 from orchestrix_raft.domain.job import OnConflict, UniqueRule, UniqueScope

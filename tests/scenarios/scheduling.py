@@ -2,11 +2,11 @@
 
     every ID PERIOD | cron ID EXPR | at ID D     make or change one (`overlap=`, `misfire=`, `jitter=`, ...)
     pause_schedule / resume_schedule / trigger / delete ID
-    scan [ID ...]                                the leader plans what is due now (or just these) and commits it
+    scan [ID ...]                                the leader plans what is due now (or just these), commits it
     scan twice                                   two leaders do, for the same moment
 
-A run is named after its schedule and slot: `s@30s` is the run of s that was due 30 s after the beginning, `s!1`
-the first one started by hand.
+A run is named after its schedule and slot: `s@30s` is the run of s that was due 30 s after the beginning,
+`s!1` the first one started by hand.
 """
 
 from orchestrix_raft.domain.job import JobSpec

@@ -22,6 +22,8 @@ from orchestrix_raft.coordinator.port import (
     Page,
     QueueDetails,
     QueueView,
+    SchedulePage,
+    ScheduleView,
 )
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
@@ -53,14 +55,20 @@ from orchestrix_raft.machine.commands import (
     CancelWhere,
     Command,
     ConfigureQueue,
+    DeleteSchedule,
     Enqueue,
     EnqueueResult,
     JobsResult,
+    PauseSchedule,
     PurgeJobs,
+    PutSchedule,
+    ResumeSchedule,
     RetryJobs,
+    TriggerSchedule,
     WhereResult,
 )
 from orchestrix_raft.machine.explain import Reason
+from tests.unit.api.fake_schedules import FakeSchedules
 
 NO_LEADER = Rejected(Code.UNAVAILABLE, "NO_LEADER", "there is no leader: try again")
 WALL_MS = 1_700_000_000_000
@@ -125,6 +133,7 @@ class FakeNode:
         self.lines: dict[bytes, LogPage] = {}
         self.options: dict[str, QueueOptions] = {}
         self.reasons: list[Reason] = []
+        self.schedules = FakeSchedules(WALL_MS)
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
@@ -165,13 +174,15 @@ class FakeNode:
                 word = "cancelled" if isinstance(command, CancelJobs) else "retried"
                 words = tuple(word if job_id in self.jobs else "not_found" for job_id in job_ids)
                 return Done(self.index, JobsResult(words))
+            case PutSchedule() | PauseSchedule() | ResumeSchedule() | TriggerSchedule() | DeleteSchedule():
+                return Done(self.index, self.schedules.do(command))
             case ConfigureQueue(_, name, change):
                 self.options[name] = changed(self.options.get(name, QueueOptions()), change)
                 return Done(self.index, JobsResult(("configured",)))
             case CancelWhere(_, where, cursor):  # one job a step
-                waiting = [job_id for job_id, job in self.jobs.items() if where.accepts(job) and job_id > cursor]
-                for job_id in waiting[:1]:
-                    del self.jobs[job_id]
+                waiting = [one for one, job in self.jobs.items() if where.accepts(job) and one > cursor]
+                for one in waiting[:1]:
+                    del self.jobs[one]
                 return Done(self.index, WhereResult(len(waiting[:1]), 0, b"".join(waiting[:1])))
             case _:
                 raise AssertionError(f"the API never submits {command!r}")
@@ -294,6 +305,14 @@ class FakeNode:
     def queue(self, name: str) -> QueueDetails:
         options = self.options.get(name, QueueOptions())
         return QueueDetails(QueueView(name, 1, 2, 3, 4, options.paused), options, 5, 6, WALL_MS)
+
+    def find_schedule(self, schedule_id: str) -> ScheduleView | None:
+        return self.schedules.find(schedule_id)
+
+    async def list_schedules(
+        self, prefix: str, states: frozenset[str], limit: int, cursor: bytes
+    ) -> SchedulePage | Rejected:
+        return self.schedules.page(prefix, states, limit, cursor)
 
     def sessions(self) -> list[Session]:
         return [

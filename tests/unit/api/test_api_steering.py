@@ -25,7 +25,7 @@ from orchestrix_raft.wire.explain import TEXTS, text_of
 from tests.unit.api.fake_node import WALL_MS, FakeNode, serving
 from tests.unit.api.test_api_jobs import ID, OTHER, YEAR_MS, Stub, new_job, refusal, request_of
 
-DEAD = [int(JobState.DEAD)]
+DEAD: Any = [int(JobState.DEAD)]
 
 
 @pytest.fixture
@@ -39,8 +39,12 @@ async def stub(node: FakeNode) -> AsyncIterator[Stub]:
         yield Stub(channel)
 
 
+def filter_of(state: Any) -> wire.JobFilterMessage:
+    return wire.JobFilterMessage(states=[state])
+
+
 def where(**changes: Any) -> wire.WhereRequest:
-    fields = {"request_id": OTHER, "filter": wire.JobFilterMessage(states=DEAD)} | changes
+    fields: dict[str, Any] = {"request_id": OTHER, "filter": wire.JobFilterMessage(states=DEAD)} | changes
     return wire.WhereRequest(**fields)
 
 
@@ -53,10 +57,15 @@ async def test_purge_answers_one_word_per_job(node: FakeNode, stub: Stub) -> Non
 
 async def test_a_step_is_one_command_and_carries_the_cursor_on(node: FakeNode, stub: Stub) -> None:
     node.answer = lambda command: Done(7, WhereResult(3, 1, b"cursor"))
-    states = [int(JobState.PENDING), int(JobState.SCHEDULED)]
+    states: Any = [int(JobState.PENDING), int(JobState.SCHEDULED)]
     asked = wire.JobFilterMessage(states=states, queue="q", type="t", older_than_ms=5_000)
     response = await stub.CancelWhere(where(filter=asked, cursor=b"before", limit=20, reason="why"))
-    assert (response.done, response.skipped, response.next_cursor, response.applied_index) == (3, 1, b"cursor", 7)
+    assert (response.done, response.skipped, response.next_cursor, response.applied_index) == (
+        3,
+        1,
+        b"cursor",
+        7,
+    )
     meant = JobFilter((JobState.SCHEDULED, JobState.PENDING), "q", "t", WALL_MS - 5_000)
     assert node.submitted == [CancelWhere(OTHER, meant, b"before", 20, "why")]
 
@@ -74,10 +83,10 @@ async def test_retry_and_purge_steps_have_a_bound_of_their_own(node: FakeNode, s
     [
         ("PurgeWhere", {"request_id": b"x"}, "REQUEST_ID_INVALID"),
         ("PurgeWhere", {"filter": wire.JobFilterMessage()}, "FILTER_INVALID"),
-        ("PurgeWhere", {"filter": wire.JobFilterMessage(states=[2])}, "FILTER_INVALID"),
-        ("PurgeWhere", {"filter": wire.JobFilterMessage(states=[99])}, "FILTER_INVALID"),
+        ("PurgeWhere", {"filter": filter_of(2)}, "FILTER_INVALID"),
+        ("PurgeWhere", {"filter": filter_of(99)}, "FILTER_INVALID"),
         ("CancelWhere", {}, "FILTER_INVALID"),
-        ("RetryWhere", {"filter": wire.JobFilterMessage(states=[5])}, "FILTER_INVALID"),
+        ("RetryWhere", {"filter": filter_of(5)}, "FILTER_INVALID"),
         ("RetryWhere", {"filter": wire.JobFilterMessage(states=DEAD, queue="a b")}, "QUEUE_INVALID"),
         ("RetryWhere", {"filter": wire.JobFilterMessage(states=DEAD, type="a b")}, "TYPE_INVALID"),
         ("RetryWhere", {"cursor": bytes(65)}, "CURSOR_INVALID"),

@@ -24,6 +24,8 @@ def make_job(**changes: Any) -> Job:
         "timeout": None,
         "labels": [],
         "abridged": False,
+        "schedule": "",
+        "scheduled_for": None,
     }
     values |= dict.fromkeys(
         ("error", "reason", "progress_message", "owner", "worker", "key", "unique_key", "correlation_id"), ""

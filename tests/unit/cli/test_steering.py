@@ -47,7 +47,12 @@ OTHER_ID = JOB_ID[:-1] + "2"
     ],
 )
 def test_a_filter_is_passed_on_and_the_count_told(
-    client: RecordingClient, run: Any, arguments: tuple[str, ...], method: str, asked: dict[str, Any], told: str
+    client: RecordingClient,
+    run: Any,
+    arguments: tuple[str, ...],
+    method: str,
+    asked: dict[str, Any],
+    told: str,
 ) -> None:
     client.answers[method] = 3
     done = run("jobs", *arguments)
@@ -115,3 +120,14 @@ def test_presets_and_the_age_limit_are_passed_on(client: RecordingClient, run: A
     done = run("enqueue", "t", "--retry", "eager")
     assert done.code == 2
     assert "default, fast, patient" in done.err
+
+
+def test_a_list_of_dead_letters_says_why_they_are_dead(client: RecordingClient, run: Any) -> None:
+    client.answers["list_jobs"] = [
+        make_job(state="dead", reason="discarded", error="no such customer\nTraceback"),
+        make_job(state="completed"),
+    ]
+    header, dead, completed = run("jobs", "list", "--state", "dead").out.splitlines()
+    assert header.endswith("WHY")
+    assert dead.endswith("discarded; no such customer")
+    assert completed.endswith("-")

@@ -1,4 +1,4 @@
-"""`client.queues`, and the options of enqueue that belong to queues and unique keys, against a node in memory."""
+"""`client.queues`, and the options of enqueue about queues and unique keys, against a node in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator

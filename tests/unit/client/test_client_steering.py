@@ -9,7 +9,14 @@ from orchestrix_raft import AsyncClient, InvalidArgument, JobNotFound, RetryPoli
 from orchestrix_raft.coordinator.port import Done, Outcome
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.domain.keeping import JobFilter
-from orchestrix_raft.machine.commands import CancelWhere, Command, Enqueue, PurgeWhere, RetryWhere, WhereResult
+from orchestrix_raft.machine.commands import (
+    CancelWhere,
+    Command,
+    Enqueue,
+    PurgeWhere,
+    RetryWhere,
+    WhereResult,
+)
 from orchestrix_raft.machine.explain import Reason
 from tests.unit.api.fake_node import WALL_MS, FakeNode, serving
 
@@ -45,7 +52,10 @@ async def test_each_command_has_the_states_that_make_sense(client: AsyncClient, 
     cancel, purge = node.submitted
     assert isinstance(cancel, CancelWhere)
     assert isinstance(purge, PurgeWhere)
-    assert (cancel.where, cancel.reason) == (JobFilter((JobState.SCHEDULED, JobState.PENDING), "", "t"), "why")
+    assert (cancel.where, cancel.reason) == (
+        JobFilter((JobState.SCHEDULED, JobState.PENDING), "", "t"),
+        "why",
+    )
     assert purge.where == JobFilter((JobState.COMPLETED, JobState.DEAD), before_ms=WALL_MS - 3_600_000)
 
 

@@ -1,10 +1,11 @@
 """The order of the layers and the life of a checkpoint."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
 
-from orchestrix_raft.coordinator.history import LayeredHistory
+from orchestrix_raft.coordinator.history import LayeredHistory, Ordered
 from orchestrix_raft.machine.memory import MemoryStore
 
 
@@ -94,3 +95,46 @@ def test_a_replaced_store_is_seen_bare(history: LayeredHistory, store: Store) ->
     assert (history.get("t", b"a"), history.get("t", b"b")) == (b"installed", b"stored")
     assert dict(history.tables("t"))[b"a"] == b"installed"
     assert history.pending_bytes == 0
+
+
+class CountingStore(Store):
+    """How many rows were asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def scan(
+        self, table: str, start: bytes, limit: int, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        rows = super().scan(table, start, limit, reverse=reverse)
+        self.asked += len(rows)
+        return rows
+
+
+def test_a_walk_behind_many_deletions_looks_at_what_it_answers_alone() -> None:
+    """As retention does: it begins where it stopped, and all that it deleted lies before."""
+    store = CountingStore()
+    for number in range(5_000):
+        store.put("t", number.to_bytes(4, "big"), b"")
+    history = LayeredHistory(store)  # type: ignore[arg-type]  # as above
+    start = bytes(4)
+    while rows := history.scan("t", start, 101):
+        for key, _ in rows[:100]:
+            history.put("t", key, None)
+        start = rows[-1][0]
+    assert not history.scan("t", bytes(4), 1)
+    assert store.asked < 3 * 5_000 + 5_100
+
+
+def test_keys_come_in_order_however_they_came_in() -> None:
+    chance = random.Random(3)
+    ordered = Ordered([])
+    flat: set[bytes] = set()
+    for _ in range(300):
+        for _ in range(chance.choice((0, 1, 3, 400))):
+            key = chance.randbytes(3)
+            if key not in flat:
+                ordered.add(key)
+                flat.add(key)
+        assert ordered.keys() == sorted(flat)

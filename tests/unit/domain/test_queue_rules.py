@@ -27,7 +27,8 @@ def test_a_window_with_stamps_lets_through_exactly_what_the_definition_says(
 ) -> None:
     limit = RateLimitOptions(count, window_ms)
     limiter = SlidingWindowRateLimiter()
-    now, taken = 0, []
+    now = 0
+    taken: list[int] = []
     for wait in waits:
         now += wait
         limiter.forget(limit, now)
@@ -49,7 +50,8 @@ def test_a_window_with_sub_windows_never_lets_too_much_through_and_delays_little
         limit = RateLimitOptions(count, window_ms)
         grain = -(-window_ms // 8)
         limiter = SlidingWindowRateLimiter()
-        now, taken = 0, []
+        now = 0
+        taken: list[int] = []
         for wait in waits:
             now += wait
             limiter.forget(limit, now)
@@ -92,7 +94,8 @@ def test_a_partial_update_changes_what_it_names() -> None:
     full = QueueOptions(True, rate, 3, rate, 2)
     assert changed(full, QueueChange()) == full
     assert changed(full, QueueChange(paused=False, concurrency=9)) == QueueOptions(False, rate, 9, rate, 2)
-    assert changed(full, QueueChange(clear=("rate", "key_concurrency"))) == QueueOptions(True, None, 3, rate, 0)
+    cleared = changed(full, QueueChange(clear=("rate", "key_concurrency")))
+    assert cleared == QueueOptions(True, None, 3, rate, 0)
     assert changed(QueueOptions(), QueueChange(key_rate=rate)) == QueueOptions(key_rate=rate)
 
 

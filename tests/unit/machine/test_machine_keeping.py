@@ -25,7 +25,9 @@ def finished(driver: Driver, *names: str, apart_ms: int = 1) -> None:
         driver.tick(apart_ms)
 
 
-def forget(driver: Driver, what: Kept, *, older_ms: int = 0, keep: int = 1_000, limit: int = 500) -> list[Event]:
+def forget(
+    driver: Driver, what: Kept, *, older_ms: int = 0, keep: int = 1_000, limit: int = 500
+) -> list[Event]:
     """What the leader may propose; the events."""
     command = Forget(what, driver.wall_ms - older_ms + 1, keep, limit)
     return driver.apply(codec.unnumbered(command)).events
@@ -140,7 +142,9 @@ def test_purge_says_what_it_did() -> None:
     driver = Driver()
     finished(driver, "a")
     driver.enqueue(job("b", delay_ms=5_000))
-    assert driver.purge("a", "b", "c", "a") == JobsResult(("purged", "still_scheduled", "not_found", "not_found"))
+    assert driver.purge("a", "b", "c", "a") == JobsResult(
+        ("purged", "still_scheduled", "not_found", "not_found")
+    )
     assert driver.retry("a") == JobsResult(("not_found",))
     assert driver.cancel("a") == JobsResult(("not_found",))
 

@@ -212,7 +212,7 @@ def test_what_nobody_uses_is_not_remembered() -> None:
         driver.complete(*(f"{prefix}{n}" for n in range(40)))
         driver.tick(1_000)
     driver.tick(1_000)
-    assert not (gate.parked or gate.keys or state.key_windows or lane.keyed or lane.open)
+    assert not any((gate.parked, gate.keys, state.key_windows, lane.keyed, lane.open))
     assert not driver.store.tables[KEY_WINDOWS]
     configure(driver, clear=("key_rate", "key_concurrency"))
     assert not state.limited

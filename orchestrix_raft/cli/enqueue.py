@@ -1,0 +1,128 @@
+"""`enqueue`: puts a job into a queue."""
+
+from typing import Annotated, Final
+
+import typer
+
+from orchestrix_raft import RetryPolicy
+from orchestrix_raft.cli import options, output, values
+from orchestrix_raft.cli.jobs import finish
+from orchestrix_raft.client.model import RETRY_PRESETS
+from orchestrix_raft.domain.durations import parse_duration_ms
+from orchestrix_raft.domain.job import OnConflict, UniqueScope
+
+_PRESETS: Final = ", ".join(RETRY_PRESETS)
+_SCOPES: Final = ", ".join(scope.word for scope in UniqueScope)
+_CONFLICTS: Final = ", ".join(choice.word for choice in OnConflict)
+
+Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
+Args = Annotated[str, typer.Option("--args", metavar="JSON", help="A JSON object.")]
+Queue = Annotated[str, typer.Option("--queue", metavar="Q")]
+Priority = Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first.")]
+Delay = Annotated[str | None, typer.Option("--delay", metavar="D", help="Not before this long from now.")]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="Not before: RFC 3339, or a date for midnight UTC.")
+]
+Timeout = Annotated[
+    str | None, typer.Option("--timeout", metavar="D", help="Stop an attempt after this long.")
+]
+MaxRetries = Annotated[
+    int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure. [default: 3]")
+]
+Preset = Annotated[
+    str | None, typer.Option("--retry", metavar="PRESET", help=f"How often, how late: {_PRESETS}.")
+]
+RetryFor = Annotated[
+    str | None, typer.Option("--retry-for", metavar="D", help="No retry begins later than this from now.")
+]
+UniqueKey = Annotated[
+    str | None, typer.Option("--unique-key", metavar="K", help="At most one job of TYPE has this key.")
+]
+Scope = Annotated[
+    str | None,
+    typer.Option("--unique-scope", metavar="S", help=f"One of {_SCOPES}. [default: until_done]"),
+]
+UniqueFor = Annotated[
+    str | None, typer.Option("--unique-for", metavar="D", help="How long with scope window. [default: 1h]")
+]
+Conflict = Annotated[
+    str | None,
+    typer.Option("--on-conflict", metavar="C", help=f"One of {_CONFLICTS}. [default: return_existing]"),
+]
+Key = Annotated[
+    str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")
+]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="D", help="Cancel it if no worker has it this long.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, print the result.")]
+
+
+def enqueue(
+    context: typer.Context,
+    job_type: Type,
+    args: Args = "{}",
+    queue: Queue = "default",
+    priority: Priority = 0,
+    delay: Delay = None,
+    at: At = None,
+    timeout: Timeout = None,
+    max_retries: MaxRetries = None,
+    preset: Preset = None,
+    retry_for: RetryFor = None,
+    unique_key: UniqueKey = None,
+    unique_scope: Scope = None,
+    unique_for: UniqueFor = None,
+    on_conflict: Conflict = None,
+    key: Key = None,
+    expires: Expires = None,
+    job_id: options.NewJobId = None,
+    wait: Wait = False,
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Put a job into a queue and print its id.
+
+    Durations: 500ms, 10s, 5m, 2h, 7d.
+    """
+    if delay is not None and at is not None:
+        raise typer.BadParameter("give --delay or --at, not both")
+    if preset is not None and preset not in RETRY_PRESETS:
+        raise typer.BadParameter(f"{preset!r} is none of {_PRESETS}", param_hint="--retry")
+    arguments = options.read(values.parse_args, args, "--args")
+    given = {
+        "queue": queue,
+        "priority": priority,
+        "delay": _seconds(delay, "--delay"),
+        "run_at": options.read_optional(values.parse_time, at, "--at"),
+        "timeout": _seconds(timeout, "--timeout"),
+        "retry": _policy(preset, max_retries),
+        "retry_for": _seconds(retry_for, "--retry-for"),
+        "unique_key": unique_key,
+        "unique_scope": unique_scope,
+        "unique_for": _seconds(unique_for, "--unique-for"),
+        "on_conflict": on_conflict,
+        "key": key,
+        "expires": _seconds(expires, "--expires"),
+        "job_id": job_id,
+    }
+    with options.connect(context, servers) as client:
+        enqueued = client.enqueue(job_type, arguments, **given)  # type: ignore[arg-type]
+        if wait:
+            finish(client.wait(enqueued), as_json)
+        elif as_json:
+            output.document({"id": enqueued})
+        else:
+            output.line(enqueued)
+
+
+def _seconds(text: str | None, option: str) -> float | None:
+    duration_ms = options.read_optional(parse_duration_ms, text, option)
+    return None if duration_ms is None else duration_ms / 1_000
+
+
+def _policy(preset: str | None, max_retries: int | None) -> RetryPolicy | None:
+    """What was said about retries; None: nothing was."""
+    if preset is None and max_retries is None:
+        return None
+    return RetryPolicy(preset=preset or "default", max_retries=max_retries)

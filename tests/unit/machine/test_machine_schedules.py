@@ -1,0 +1,268 @@
+"""Schedules in the machine beyond the scenarios: plans that are refused, limits, bugs, memory of requests."""
+
+from types import MappingProxyType
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.job import JobSpec
+from orchestrix_raft.domain.schedule import (
+    NO_SLOT,
+    UNPLANNED,
+    IntervalSchedule,
+    Misfire,
+    OneShotSchedule,
+    Overlap,
+    Schedule,
+    ScheduleSpec,
+    Slot,
+    run_id,
+)
+from orchestrix_raft.machine import codec, evolve, firing, schedules
+from orchestrix_raft.machine.commands import (
+    CancelJobs,
+    Enqueue,
+    FireSchedule,
+    PauseSchedule,
+    PutSchedule,
+    ScheduleResult,
+    TriggerSchedule,
+)
+from orchestrix_raft.machine.events import ScheduleAdvanced, SlotFired, SlotSkipped
+from orchestrix_raft.machine.memory import MemoryStore
+from tests.scenarios.driver import WALL_START_MS, Driver
+from tests.scenarios.scheduling import interval, plans, scan, template
+
+
+def made(spec: ScheduleSpec) -> Driver:
+    """A driver with one schedule whose first slot is planned."""
+    driver = Driver()
+    driver.do(PutSchedule(b"", spec))
+    scan(driver)
+    return driver
+
+
+def the(driver: Driver, schedule_id: str = "s") -> Schedule:
+    return driver.machine.state.schedules[schedule_id]
+
+
+def due_plan(spec: ScheduleSpec, late_ms: int = 10_000) -> tuple[Driver, FireSchedule]:
+    driver = made(spec)
+    driver.elapsed_ms += late_ms
+    driver.wall_ms += late_ms
+    (plan,) = plans(driver.machine.state, driver.wall_ms)
+    return driver, plan
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"incarnation": 99},
+        {"version": 2},
+        {"seen_ms": UNPLANNED},
+        {"slots": ()},
+        {"slots": (Slot(WALL_START_MS + 9_999),)},
+        {"slots": (Slot(WALL_START_MS + 20_000),)},
+        {"slots": (Slot(WALL_START_MS + 10_000), Slot(WALL_START_MS + 10_000))},
+        {"slots": (Slot(WALL_START_MS + 10_000, -1),)},
+        {"slots": (Slot(WALL_START_MS + 10_000, skipped="overlap"),)},
+        {"slots": (Slot(WALL_START_MS + 10_000, trigger=1),)},
+        {"next_slot_ms": WALL_START_MS + 10_000},
+        {"next_slot_ms": WALL_START_MS + 20_001},
+        {"due_ms": WALL_START_MS + 20_001},
+        {"due_ms": WALL_START_MS + 19_999},
+        {"next_slot_ms": NO_SLOT},
+    ],
+    ids=str,
+)
+def test_a_plan_that_does_not_fit_changes_nothing(change: dict[str, object]) -> None:
+    driver, plan = due_plan(interval())
+    before = codec.encode_record(the(driver))
+    result = driver.do(replace(plan, **change))
+    assert isinstance(result, Rejected)
+    assert result.reason in ("PLAN_STALE", "PLAN_INVALID")
+    assert not driver.events
+    assert codec.encode_record(the(driver)) == before
+    assert driver.do(plan) is None
+    assert the(driver).fired == 1
+
+
+def test_a_plan_may_not_do_what_the_misfire_policy_forbids() -> None:
+    late = Slot(WALL_START_MS + 10_000)
+    for misfire, slots, words in (
+        (Misfire.LATEST, (late, Slot(WALL_START_MS + 20_000)), "2 runs at once"),
+        (Misfire.SKIP, (late,), "too long ago"),
+        (Misfire.ALL, (Slot(WALL_START_MS + 20_000, 1),), "stands for others"),
+    ):
+        driver, plan = due_plan(interval(misfire=misfire), 25_000)
+        result = driver.do(replace(plan, slots=slots, next_slot_ms=WALL_START_MS + 30_000))
+        assert isinstance(result, Rejected)
+        assert words in result.message
+
+
+def test_a_one_shot_fires_at_its_time_or_not_at_all() -> None:
+    spec = replace(interval(), timing=OneShotSchedule(WALL_START_MS + 10_000))
+    driver, plan = due_plan(spec)
+    result = driver.do(replace(plan, next_slot_ms=WALL_START_MS + 10_001, due_ms=WALL_START_MS + 10_001))
+    assert isinstance(result, Rejected)
+    assert driver.do(plan) is None
+    assert the(driver).word == "finished"
+
+
+def test_at_the_cap_of_unfinished_jobs_a_slot_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIVE_JOBS", 2)
+    driver, plan = due_plan(interval(misfire=Misfire.ALL, overlap=Overlap.ALLOW), 35_000)
+    driver.enqueue("a")
+    result = driver.do(plan)
+    assert isinstance(result, Rejected)
+    assert (result.code, result.reason) == (Code.RESOURCE_EXHAUSTED, "LIVE_JOBS_LIMIT")
+    assert [event.slot.slot_ms for event in driver.events if isinstance(event, SlotFired)] == [
+        WALL_START_MS + 10_000
+    ]
+    assert the(driver).next_slot_ms == the(driver).due_ms == WALL_START_MS + 20_000
+    assert isinstance(driver.do(TriggerSchedule(b"", "s")), Rejected)
+    (held,) = scan(driver)
+    assert isinstance(driver.events, list)
+    assert not driver.events, "there is still no room, and nothing moves"
+    driver.cancel("a")
+    driver.do(held)
+    assert [type(event) for event in driver.events[1:]] == [SlotFired, ScheduleAdvanced]
+    assert the(driver).next_slot_ms == WALL_START_MS + 30_000
+
+
+def test_missed_slots_beyond_a_hundred_are_skipped_together() -> None:
+    driver = made(interval(period_ms=1_000, misfire=Misfire.ALL, overlap=Overlap.ALLOW))
+    driver.tick(250_000)
+    scan(driver)
+    fired = [event.slot for event in driver.events if isinstance(event, SlotFired)]
+    assert [slot.slot_ms for slot in fired] == [WALL_START_MS + n * 1_000 for n in range(1, 101)]
+    skipped = [event.slot for event in driver.events if isinstance(event, SlotSkipped)]
+    assert skipped == [Slot(WALL_START_MS + 250_000, 149, "misfire_limit")]
+    assert the(driver).next_slot_ms == WALL_START_MS + 251_000
+
+
+def test_a_buffer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BUFFERED_SLOTS", 3)
+    driver = made(interval(misfire=Misfire.ALL, overlap=Overlap.BUFFER_ALL))
+    driver.tick(60_000)
+    scan(driver)
+    assert len(the(driver).buffered) == 3
+    assert (the(driver).skipped, the(driver).last_skip) == (2, "buffer_full")
+
+
+def test_a_run_whose_id_is_taken_is_skipped_and_the_schedule_goes_on() -> None:
+    driver, plan = due_plan(interval())
+    job_id = run_id("s", the(driver).incarnation, WALL_START_MS + 10_000)
+    driver.do(Enqueue((JobSpec(job_id, "t", "default", b"{}"),)))
+    driver.do(plan)
+    assert the(driver).last_skip == "job_exists"
+    assert the(driver).next_slot_ms == WALL_START_MS + 20_000
+    driver.do(CancelJobs(b"", (job_id,), ""))
+    assert the(driver).last_outcome == "", "it was no run of the schedule"
+
+
+def test_there_are_only_so_many_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SCHEDULES", 1)
+    driver = made(interval())
+    result = driver.do(PutSchedule(b"", interval("t")))
+    assert isinstance(result, Rejected)
+    assert (result.code, result.reason) == (Code.RESOURCE_EXHAUSTED, "SCHEDULES_LIMIT")
+    assert isinstance(driver.do(PutSchedule(b"", interval(period_ms=5_000))), ScheduleResult)
+
+
+def test_a_request_sent_again_gets_its_answer_and_changes_nothing() -> None:
+    driver = made(interval())
+    first = driver.do(TriggerSchedule(b"r", "s"))
+    assert isinstance(first, ScheduleResult)
+    assert first.word == "fired"
+    assert driver.do(TriggerSchedule(b"r", "s")) == first
+    assert not driver.events
+    assert the(driver).triggers == 1
+    driver.machine.load(driver.store.pairs)
+    assert driver.do(TriggerSchedule(b"r", "s")) == first
+    reused = driver.do(CancelJobs(b"r", (), ""))
+    assert isinstance(reused, Rejected)
+    assert reused.reason == "REQUEST_ID_REUSED"
+    long = driver.do(TriggerSchedule(b"r" * 65, "s"))
+    assert isinstance(long, Rejected)
+
+
+def test_a_bug_in_deciding_a_plan_pauses_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, plan = due_plan(interval())
+    with monkeypatch.context() as patch:
+        patch.setattr(firing, "decide_slot", lambda *_: 1 // 0)
+        result = driver.do(plan)
+    assert isinstance(result, Rejected)
+    assert result.code is Code.INTERNAL
+    assert [type(fault) for fault in driver.applied.faults] == [ZeroDivisionError]
+    assert (the(driver).paused, the(driver).fired) == (True, 0)
+    assert "ZeroDivisionError" in the(driver).reason
+    assert not plans(driver.machine.state, driver.wall_ms), "it is not planned again and again"
+
+
+def test_a_bug_in_deciding_what_follows_a_run_pauses_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, plan = due_plan(interval())
+    driver.do(plan)
+    monkeypatch.setattr(firing, "decide_after_run", lambda *_: 1 // 0)
+    driver.cancel("s@10s")
+    assert the(driver).paused
+
+
+def test_a_bug_in_deciding_a_command_of_a_user_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = made(interval())
+    monkeypatch.setattr(schedules, "decide_pause", lambda *_: 1 // 0)
+    result = driver.do(PauseSchedule(b"", "s", ""))
+    assert isinstance(result, Rejected)
+    assert result.code is Code.INTERNAL
+    assert not the(driver).paused
+
+
+def test_a_bug_in_evolving_stops_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    from orchestrix_raft.machine import schedule_items
+
+    driver, plan = due_plan(interval())
+    broken = {**evolve.EVOLVE, SlotFired: lambda *_: 1 // 0}
+    monkeypatch.setattr(schedule_items, "EVOLVE", MappingProxyType(broken))
+    with pytest.raises(ZeroDivisionError):
+        driver.do(plan)
+
+
+@pytest.mark.parametrize("fault", [MemoryError, RecursionError])
+def test_faults_of_this_node_stop_it(monkeypatch: pytest.MonkeyPatch, fault: type[BaseException]) -> None:
+    def raising(*_: object) -> None:
+        raise fault
+
+    driver, plan = due_plan(interval())
+    monkeypatch.setattr(firing, "decide_slot", raising)
+    with pytest.raises(fault):
+        driver.do(plan)
+
+
+def test_a_rebuilt_machine_knows_what_is_due_and_which_runs_are_active() -> None:
+    driver = made(interval(overlap=Overlap.BUFFER_ONE))
+    driver.do(PutSchedule(b"", interval("t", 7_000)))
+    scan(driver)
+    driver.tick(10_000)
+    scan(driver)
+    driver.tick(10_000)
+    before = plans(driver.machine.state, driver.wall_ms)
+    runs = driver.machine.state.book.runs
+    store = driver.store.copy()
+    rebuilt = type(driver.machine)(store, MemoryStore())
+    rebuilt.load(store.pairs)
+    assert plans(rebuilt.state, driver.wall_ms) == before
+    assert rebuilt.state.book.runs == runs
+    assert rebuilt.state.book.first_due_ms(rebuilt.state.schedules) == WALL_START_MS + 14_000
+
+
+def test_an_interval_counts_from_its_anchor_its_start_or_its_creation() -> None:
+    for timing, fields, expected in (
+        (IntervalSchedule(10_000), {}, 10_000),
+        (IntervalSchedule(10_000, WALL_START_MS - 3_000), {}, 7_000),
+        (IntervalSchedule(10_000), {"start_ms": WALL_START_MS + 4_000}, 4_000),
+        (IntervalSchedule(10_000, WALL_START_MS + 25_000), {}, 25_000),
+    ):
+        driver = made(ScheduleSpec("s", timing, template(), **fields))  # type: ignore[arg-type]
+        assert the(driver).next_slot_ms == WALL_START_MS + expected
