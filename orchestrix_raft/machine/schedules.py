@@ -224,7 +224,6 @@ def evolve_skipped(state: State, event: SlotSkipped) -> None:
     slot = event.slot
     if event.buffered:
         schedule.buffered = schedule.buffered[1:]
-    schedule.triggers = max(schedule.triggers, slot.trigger)
     schedule.skipped += 1 + slot.missed
     schedule.last_skip_ms = slot.slot_ms
     schedule.last_skip = slot.skipped

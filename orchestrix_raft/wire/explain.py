@@ -12,8 +12,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "unique_key_taken": "it cannot live again: job {job} has its unique key {unique_key!r}",
     "delayed": "its delay is over at {until}",
     "run_at": "it is to run at {until}",
-    "backing_off": "it failed {failures} times (its policy allows {max_retries} retries), is tried again at {until}:"
-    " {error}",
+    "backing_off": "it failed {failures} times (its policy allows {max_retries} retries), is tried again at"
+    " {until}: {error}",
     "expires": "it is cancelled if no worker takes it before {until}",
     "retry_limit": "it is dead if no worker takes it before {until}: no retry begins later",
     "queue_paused": "its queue {queue!r} is paused",

@@ -105,8 +105,8 @@ async def test_update_changes_what_is_named_and_nothing_else(client: AsyncClient
     await client.schedules.update("s", timezone="UTC", dst_gap="skip", timeout=None)
     assert node.schedules["s"].spec.timing == CronSchedule("0 3 * * *", "UTC", DstGap.SKIP)
     assert node.schedules["s"].spec.template.timeout_ms == 0
-    await client.schedules.update("s", every=5, anchor=NOW)
-    assert node.schedules["s"].spec.timing == IntervalSchedule(5_000, WALL_MS)
+    await client.schedules.update("s", every=6, anchor=NOW)
+    assert node.schedules["s"].spec.timing == IntervalSchedule(6_000, WALL_MS)
     with pytest.raises(ScheduleNotFound):
         await client.schedules.update("nobody", max_runs=1)
 
