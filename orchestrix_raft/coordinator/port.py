@@ -110,7 +110,7 @@ class QueueView(NamedTuple):
 
 
 class QueueDetails(NamedTuple):
-    """A queue with its limits and what counts against them; `rate_opens_ms` is wall time, 0: there is room."""
+    """A queue, its limits and what counts against them; `rate_opens_ms`: wall time, 0 while there is room."""
 
     jobs: QueueView
     options: QueueOptions

@@ -197,7 +197,7 @@ def test_entries_and_batches_come_back_as_they_were() -> None:
         ["n", 1, 1, [[99, "unknown command"]]],
         ["n", 1, 1, [[7, bytes(16), "unknown field"]]],
         ["n", 1, 1, [], "unknown field"],
-        ["n", 1, 1, [[1, [[bytes(16), "t", "q", b"", *[0] * 4, [3], "", "", [], "", None, 0, 0, None, "x"]]]]],
+        ["n", 1, 1, [[1, [[bytes(16), *"tq", b"", *[0] * 4, [3], "", "", [], "", None, 0, 0, None, "x"]]]]],
         ["n", 1, 1, [[2, bytes(16), [[9, bytes(16), 1]]]]],
         ["n", "1", 1, []],
     ],
