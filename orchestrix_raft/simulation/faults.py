@@ -1,8 +1,10 @@
 """What goes wrong, how often: named mixes of faults, each at a rate per virtual second."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.workers import SimWorker
@@ -17,6 +19,7 @@ class Mix(NamedTuple):
     crash: float = 0.0  # one node process, most often the leader; power or process only
     crash_all: float = 0.0
     outage: float = 0.0  # everything is down for hours, of which only the wall clocks tell
+    at_slot: float = 0.0  # the leader dies around the next due time of a schedule
     fuse: float = 0.0  # death in the middle of a durable step
     partition: float = 0.0
     one_way: float = 0.0  # one direction stalls, the connection stays
@@ -33,13 +36,13 @@ class Mix(NamedTuple):
 MIXES = {
     "calm": Mix(),
     "rolling": Mix(leave=0.1),
-    "crash": Mix(crash=0.12, fuse=0.05, worker_crash=0.03),
+    "crash": Mix(crash=0.12, at_slot=0.05, fuse=0.05, worker_crash=0.03),
     "power": Mix(crash=0.05, crash_all=0.03, outage=0.02, fuse=0.1, worker_crash=0.05),
     "partition": Mix(partition=0.12, one_way=0.05, cut_worker=0.05, slow=0.02, worker_crash=0.08),
     "flap": Mix(flap=0.8, one_way=0.1, crash=0.03, slow=0.05, worker_leave=0.05),
     "workers": Mix(worker_crash=0.15, cut_worker=0.1, flap=0.2, worker_leave=0.15),
-    "clocks": Mix(clock_jump=0.2, pause=0.1, crash=0.05),
-    "full": Mix(0.06, 0.01, 0.01, 0.04, 0.06, 0.05, 0.3, 0.05, 0.03, 0.05, 0.03, 0.03, 0.02, 0.05),
+    "clocks": Mix(at_slot=0.05, clock_jump=0.2, pause=0.1, crash=0.05),
+    "full": Mix(0.06, 0.01, 0.01, 0.03, 0.04, 0.06, 0.05, 0.3, 0.05, 0.03, 0.05, 0.03, 0.03, 0.02, 0.05),
 }
 
 GENTLE = ("calm", "rolling")
@@ -121,6 +124,22 @@ class Faults:
         if node.up:
             node.crash(power=self.world.chance(0.5))
             self.world.after(self._long_down_time(), node.start)
+
+    def _at_slot(self) -> None:
+        for node in self.nodes:
+            core = node.core
+            if core is not None and core.leading:
+                state = core.machine.state
+                due_ms = state.book.first_due_ms(state.schedules)
+                if due_ms is not None:
+                    wait_s = max(0.0, (due_ms - core.wall_ms) / 1000) + self.world.rng.uniform(-0.01, 0.02)
+                    self.world.after(wait_s, partial(self._crash_life, node, core))
+
+    def _crash_life(self, node: SimNode, core: Core) -> None:
+        if node.core is core and self._active:
+            self._hindered()
+            node.crash(power=self.world.chance(0.5))
+            self.world.after(self._down_time(), node.start)
 
     def _crash_all(self) -> None:
         for node in self.nodes:

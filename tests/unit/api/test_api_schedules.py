@@ -79,10 +79,19 @@ async def refusal(call: Any) -> tuple[str, str, str]:
 
 async def test_a_schedule_arrives_as_it_was_asked_for(stub: Stub, node: FakeNode) -> None:
     cron = CRON | {"dst_gap": "DST_GAP_SKIP", "dst_overlap": "DST_OVERLAP_BOTH"}
-    job = {"type": "report", "queue": "q", "args": b'{"a":1}', "priority": 3, "timeout_ms": 5_000, "labels": ["b", "a"]}
+    job = {
+        "type": "report",
+        "queue": "q",
+        "args": b'{"a":1}',
+        "priority": 3,
+        "timeout_ms": 5_000,
+        "labels": ["b", "a"],
+    }
     bounds = {"start_ms": WALL_MS, "end_ms": WALL_MS + 10**9, "max_runs": 7, "pause_on_failure": 2}
     response = await stub.PutSchedule(
-        put(cron=cron, job=job, misfire="MISFIRE_ALL", overlap="OVERLAP_CANCEL_RUNNING", jitter_ms=9, **bounds)
+        put(
+            cron=cron, job=job, misfire="MISFIRE_ALL", overlap="OVERLAP_CANCEL_RUNNING", jitter_ms=9, **bounds
+        )
     )
     kept = node.schedules["s"].spec
     assert kept.timing == CronSchedule("0 2 * * *", "Europe/Berlin", DstGap.SKIP, DstOverlap.BOTH)
@@ -154,7 +163,9 @@ async def test_what_is_wrong_is_said_in_one_line(
 
 async def test_without_times_there_is_no_schedule(stub: Stub) -> None:
     request = wire.PutScheduleRequest(request_id=REQUEST, spec={"id": "s", "job": {"type": "t"}})
-    assert (await refusal(stub.PutSchedule(request)))[2] == "a schedule needs one of cron, interval and one_shot"
+    assert (await refusal(stub.PutSchedule(request)))[
+        2
+    ] == "a schedule needs one of cron, interval and one_shot"
 
 
 async def test_versions_guard_against_lost_updates(stub: Stub, node: FakeNode) -> None:
@@ -163,7 +174,10 @@ async def test_versions_guard_against_lost_updates(stub: Stub, node: FakeNode) -
     assert isinstance(command, PutSchedule)
     assert command.version == 0
     other = {"max_runs": 5}
-    assert (await refusal(stub.PutSchedule(put(version=0, **other))))[:2] == ("ALREADY_EXISTS", "SCHEDULE_EXISTS")
+    assert (await refusal(stub.PutSchedule(put(version=0, **other))))[:2] == (
+        "ALREADY_EXISTS",
+        "SCHEDULE_EXISTS",
+    )
     assert (await refusal(stub.PutSchedule(put(version=9, **other))))[:2] == ("ABORTED", "SCHEDULE_CHANGED")
     response = await stub.PutSchedule(put(version=1, **other))
     assert (response.result, response.cursor, response.schedule.version) == ("updated", "kept", 2)

@@ -110,7 +110,9 @@ def test_what_follows_is_said_for_paused_and_finished_ones(client: RecordingClie
         (("list", "--state", "asleep"), "active, paused, finished"),
     ],
 )
-def test_wrong_usage_is_one_line_with_what_is_allowed(run: Any, arguments: tuple[str, ...], words: str) -> None:
+def test_wrong_usage_is_one_line_with_what_is_allowed(
+    run: Any, arguments: tuple[str, ...], words: str
+) -> None:
     done = run("schedules", *arguments)
     assert done.code == 2
     assert words in done.err

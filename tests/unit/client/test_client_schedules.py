@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import AsyncClient, Client, InvalidArgument, OrchestrixError, RetryPolicy, ScheduleNotFound
+from orchestrix_raft import (
+    AsyncClient,
+    Client,
+    InvalidArgument,
+    OrchestrixError,
+    RetryPolicy,
+    ScheduleNotFound,
+)
 from orchestrix_raft.client.schedule_model import _SETTERS, ScheduleOptions
 from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.client.sync import Schedules
@@ -116,7 +123,9 @@ async def test_an_update_that_another_one_overtook_is_made_again(client: AsyncCl
     overtaken = [True, True]
 
     def answer(command: Command) -> Outcome | None:
-        return Done(1, CHANGED) if isinstance(command, PutSchedule) and overtaken and overtaken.pop() else None
+        return (
+            Done(1, CHANGED) if isinstance(command, PutSchedule) and overtaken and overtaken.pop() else None
+        )
 
     node.answer = answer
     assert (await client.schedules.update("s", max_runs=3)).max_runs == 3
