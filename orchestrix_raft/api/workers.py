@@ -90,7 +90,9 @@ class _Stream:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if done == {reader} and reader.exception() is None and reader.result():
-                done, _ = await asyncio.wait({writer, overrun}, timeout=LAST_WORDS_S)
+                done, _ = await asyncio.wait(
+                    {writer, overrun}, timeout=LAST_WORDS_S, return_when=asyncio.FIRST_COMPLETED
+                )
         finally:
             handle.closed()
             for task in tasks:
