@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "domain": frozenset[str](),
     "storage": frozenset[str](),
     "machine": frozenset({"domain"}),
+    "timetable": frozenset({"domain"}),
     "consensus": frozenset({"storage"}),
     "wire": frozenset({"domain"}),
     "telemetry": frozenset[str](),
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "testing": frozenset({"client", "worker", "wire", "domain"}),
     "cli": frozenset(
         {"domain", "storage", "machine", "consensus", "wire", "telemetry", "duties", "coordinator"}
-        | {"api", "client", "worker", "simulation", "testing"}
+        | {"timetable", "api", "client", "worker", "simulation", "testing"}
     ),
     "simulation": frozenset(
         {"domain", "machine", "duties", "coordinator", "consensus", "storage", "telemetry"}
@@ -59,11 +60,12 @@ IMPURE_MODULES = frozenset(
 ONLY_IN = {
     "lmdb": ("orchestrix_raft.storage", "package"),
     "pysyncobj": ("orchestrix_raft.consensus", "one module"),
-    "croniter": ("orchestrix_raft.duties", "package"),
+    "croniter": ("orchestrix_raft.timetable", "one module"),
+    "zoneinfo": ("orchestrix_raft.timetable", "one module"),
     "typer": ("orchestrix_raft.cli", "package"),
     "rich": ("orchestrix_raft.cli", "package"),
 }
-"""Third party -> where it enters, and whether one module there must hold every import of it."""
+"""Third party (and zoneinfo) -> where it enters, and whether one module there must hold every import of it."""
 
 
 class Import(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from orchestrix_raft import OrchestrixError
-from orchestrix_raft.cli import cluster, dev, jobs, node, options, output, status, workers
+from orchestrix_raft.cli import cluster, dev, jobs, node, options, output, schedules, status, workers
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.version import VERSION
 
@@ -29,6 +29,7 @@ app.command("dev")(dev.dev)
 app.command("status")(status.status)
 app.command("enqueue")(jobs.enqueue)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(workers.app, name="workers")
 app.add_typer(cluster.app, name="cluster")
 app.command("worker")(workers.worker)

@@ -19,6 +19,7 @@ from orchestrix_raft.coordinator.digests import DigestTrail
 from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.hub import SessionHub
+from orchestrix_raft.coordinator.job_logs import JobLogs
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
@@ -50,7 +51,7 @@ from orchestrix_raft.machine.codec import (
 from orchestrix_raft.machine.commands import Command, Entry
 from orchestrix_raft.machine.history import FINISHED, PAYLOADS
 from orchestrix_raft.machine.port import Applied
-from orchestrix_raft.storage.port import LocalStore, LogLine, StateStore
+from orchestrix_raft.storage.port import LocalStore, StateStore
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
 
@@ -72,7 +73,7 @@ class Core:
         self.limits = limits
         self._clocks = clocks
         self._store = store
-        self._local = local
+        self.job_logs = JobLogs(local, limits.lines_kept_s)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
         self.history = LayeredHistory(store)
@@ -102,7 +103,6 @@ class Core:
         self._duty_index = 0
         self._stopped = False
         self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
-        self.disk_problems: list[str] = []  # set by the shell, shown by `status`
         self.addresses: dict[str, str] = {}  # of members whose NodeStarted is not applied yet; by the shell
 
     # ---- in ------------------------------------------------------------------------------------------
@@ -333,6 +333,7 @@ class Core:
         self.hub.tick(now, consensus.leader_contact_s())
         if now >= self.beats.beat_at:
             self._send_beat(now)
+        self.job_logs.expire(now, self._clocks.wall_ms())
         if self._leading and self._duty_index <= consensus.applied_index:
             self._duties(now)
         if not self.disk_work:
@@ -377,7 +378,7 @@ class Core:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
         wake = min(self.consensus.wake_at, now + 0.25)
-        if self._leading:
+        if self._leading and not self._in_flight:  # what is in flight brings the time along
             wake = min(wake, now + self._stamper.due_in_s(self.machine.state, now))
         return max(now, wake)
 
@@ -458,10 +459,7 @@ class Core:
         return self.history.get(PAYLOADS, job.spec.job_id) or b""
 
     def _keep_lines(self, lines: list[HandlerLine]) -> None:
-        by_job: dict[bytes, list[LogLine]] = {}
-        for line in lines:
-            by_job.setdefault(line.job_id, []).append(LogLine(line.at_ms, line.level, line.message))
-        self._local.append_lines(by_job, self._clocks.wall_ms())
+        self.job_logs.keep(lines, self._clocks.wall_ms())
 
     # ---- the end -------------------------------------------------------------------------------------
 

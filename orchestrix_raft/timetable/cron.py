@@ -165,6 +165,8 @@ class CronExpressionParser:
         words = _split(self._text)
         if not words:
             raise CronError("an empty expression (write 5 fields, such as 0 2 * * *)", self._text, 1)
+        if words[0].text.upper().startswith(("TZ=", "CRON_TZ=")):
+            raise CronError("the time zone stands beside the expression, not in it", self._text, words[0][1])
         if words[0].text.startswith("@"):
             return self._shorthand(words)
         if len(words) == len(_FIELDS) - 1:

@@ -33,6 +33,7 @@ class Field(NamedTuple):
     top: int = 0  # the highest number that may be written, where that is not `high`: 7 is Sunday too
     hash_high: int = 0  # the highest value of a bare H, where that is not `high`: every month has a 28th
     cyclic: bool = True  # a range may run over the end: FRI-MON, 22-2
+    special: str = ""  # what else may stand there
 
     @property
     def written_high(self) -> int:
@@ -46,15 +47,18 @@ class Field(NamedTuple):
     def allowed(self) -> str:
         """The values for a refusal: `0-23`, `1-12 or JAN-DEC`."""
         ends = list(self.names)
-        return f"{self.low}-{self.written_high}" + (f" or {ends[0]}-{ends[-1]}" if ends else "")
+        names = f" or {ends[0]}-{ends[-1]}" if ends else ""
+        return f"{self.low}-{self.written_high}{names}{self.special}"
 
 
 SECOND: Final = Field("second", 0, 59)
 MINUTE: Final = Field("minute", 0, 59)
 HOUR: Final = Field("hour", 0, 23)
-DAY: Final = Field("day-of-month", 1, 31, hash_high=28, cyclic=False)
+DAY: Final = Field("day-of-month", 1, 31, hash_high=28, cyclic=False, special=", L, LW, 15W")
 MONTH: Final = Field("month", 1, 12, MappingProxyType({name: n for n, name in enumerate(MONTHS, 1)}))
-WEEKDAY: Final = Field("day-of-week", 0, 6, MappingProxyType({n: i for i, n in enumerate(WEEKDAYS)}), top=7)
+WEEKDAY: Final = Field(
+    "day-of-week", 0, 6, MappingProxyType({n: i for i, n in enumerate(WEEKDAYS)}), top=7, special=", 5L, 5#2"
+)
 
 
 class Word(NamedTuple):
@@ -169,9 +173,10 @@ class FieldReader:
         return int.from_bytes(digest, "big") % size
 
     def _day_of_a_month(self, item: str, at: int) -> bool:
-        """L, the last day; 15W, the weekday (Monday to Friday) nearest to the 15th within the month."""
-        if item == "L":
-            self._special.append("l")
+        """L, the last day; 15W, the weekday (Monday to Friday) nearest to the 15th within the month; LW, the
+        last weekday, which croniter has as the one nearest to the last of 31 days or fewer."""
+        if item in ("L", "LW"):
+            self._special.append("l" if item == "L" else "31w")
         elif match := _NEAREST.fullmatch(item):
             self._special.append(f"{self._value(match[1], at)}w")
         else:

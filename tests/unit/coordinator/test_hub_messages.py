@@ -12,7 +12,9 @@ from orchestrix_raft.domain.session import (
     Goodbye,
     HandlerLine,
     Observation,
+    Refused,
     ReportAck,
+    ReportMessage,
     Stop,
     Welcome,
 )
@@ -256,3 +258,22 @@ def test_lines_of_an_old_attempt_are_dropped_and_counted(bench: Bench) -> None:
     worker.stream.receive(Observation((), (), (old, new)))
     assert bench.lines == [new]
     assert bench.hub.stale_lines == 1
+
+
+def test_a_flood_of_reports_ends_the_stream_and_not_the_memory(bench: Bench) -> None:
+    worker = bench.worker()
+    outcome = Released(key("nothing"), 1)
+    for _ in range(25):
+        worker.stream.receive(ReportMessage((outcome,) * 1_000))
+    refused = worker.last(Refused)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "TOO_MANY_REPORTS"
+
+
+def test_acknowledged_reports_make_room_for_more(bench: Bench) -> None:
+    worker = bench.worker()
+    outcome = Released(key("nothing"), 1)
+    for _ in range(25):
+        worker.stream.receive(ReportMessage((outcome,) * 1_000))
+        bench.commit()
+    assert worker.count(Refused) == 0
