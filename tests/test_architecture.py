@@ -65,7 +65,7 @@ ONLY_IN = {
     "typer": ("orchestrix_raft.cli", "package"),
     "rich": ("orchestrix_raft.cli", "package"),
 }
-"""Third party (and zoneinfo) -> where it enters, and whether one module there must hold every import of it."""
+"""Third party, or zoneinfo -> where it enters, and whether one module there must hold every import of it."""
 
 
 class Import(NamedTuple):

@@ -10,6 +10,7 @@ from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.schedule import DstGap, DstOverlap, parse_choice
 from orchestrix_raft.timetable import cron, zones
+from orchestrix_raft.timetable.days import YEARS_SEARCHED
 from orchestrix_raft.timetable.evaluator import CronEvaluator
 from orchestrix_raft.timetable.preview import preview as preview_runs
 
@@ -57,9 +58,11 @@ def preview(
         output.document({"runs": [{"at": run.at, "local": run.local, "note": run.note} for run in runs]})
         return
     rows = [(run.at, run.local, run.note or None) for run in runs]
-    output.table(("at", "local", "note"), rows, "never due again")
+    output.table(("at", "local", "note"), rows, f"not due within {YEARS_SEARCHED} years")
     if evaluator.expression.hashed and not schedule_id:
-        output.line("H stands for values that follow from the schedule's id: add --id ID to see those of one.")
+        output.line(
+            "H stands for values that follow from the schedule's id: add --id ID to see those of one."
+        )
 
 
 def _read(name: str, reader: Callable[[], Value]) -> Value:

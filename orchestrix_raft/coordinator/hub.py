@@ -332,11 +332,17 @@ class SessionHub:
     def assigned(self, event: JobAssigned) -> None:
         """A job was given to a session of this node."""
         stream = self._streams.get(event.session_id)
-        if stream is not None and stream.epoch:
-            job = self.state.jobs.get(event.job_id)
-            if job is not None and job.token == event.token:
-                self._push(stream, job)
-                self._touched[stream] = None
+        if stream is None or not stream.epoch or event.token in stream.held:
+            return
+        job = self.state.jobs.get(event.job_id)
+        if job is not None and job.token == event.token and job.state in ASSIGNED:
+            self._push(stream, job)
+            self._touched[stream] = None
+        else:
+            # This node stood still for so long that the attempt is over: the worker never hears of it, so
+            # its slot is free, and nobody else will say so.
+            unheard = Report(stream.session_id, (Released(event.job_id, event.token),))
+            self._insist(unheard, lambda: not stream.over)
 
     def _push(self, stream: Stream, job: Job) -> None:
         token = job.token

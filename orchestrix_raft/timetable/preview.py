@@ -38,13 +38,13 @@ def preview(evaluator: CronEvaluator, from_ms: int, count: int) -> list[Run]:
 def _notes(evaluator: CronEvaluator, before_ms: int, slot_ms: int) -> Iterator[str]:
     slot = slot_ms // 1_000
     changes = evaluator.zone.changes(before_ms // 1_000 + 1, slot + 1)
-    for change in changes[-_CHANGES_NAMED:]:
-        yield _change(change)
-        jumped = _jumped(evaluator, change, slot)
-        if jumped:
-            yield jumped
     if len(changes) > _CHANGES_NAMED:
         yield f"{len(changes) - _CHANGES_NAMED} earlier changes since the run before"
+    for change in changes[-_CHANGES_NAMED:]:
+        yield _change(change)
+        jumped = _jumped(evaluator, change)
+        if jumped:
+            yield jumped
     occurrences = _occurrences(evaluator, slot)
     if len(occurrences) > 1:
         which = f"{_ORDINALS[occurrences.index(slot)]} of {len(occurrences)} times"
@@ -62,7 +62,7 @@ def _change(change: Change) -> str:
     return f"clocks {way} {_length(abs(new - old))}: {_day(old)} {_clock(old)} -> {to}"
 
 
-def _jumped(evaluator: CronEvaluator, change: Change, slot: int) -> str:
+def _jumped(evaluator: CronEvaluator, change: Change) -> str:
     """What became of the times of this schedule that the clocks jumped over; empty if there were none."""
     low, end = change.at_s + change.before_s, change.at_s + change.after_s
     first, last = evaluator.expression.first(low, end), evaluator.expression.last(low, end)
@@ -74,7 +74,8 @@ def _jumped(evaluator: CronEvaluator, change: Change, slot: int) -> str:
     if evaluator.gap is DstGap.SKIP:
         return f"{times} does not exist: skipped"
     merged = ", merged with the run there" if end in evaluator.expression else ""
-    return f"{times} does not exist: shifted to {_clock(end)}{merged}"
+    to = _clock(end) if last // DAY_S == end // DAY_S else f"{_day(end)} {_clock(end)}"
+    return f"{times} does not exist: shifted to {to}{merged}"
 
 
 def _occurrences(evaluator: CronEvaluator, slot: int) -> list[int]:
