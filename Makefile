@@ -41,7 +41,7 @@ simulate: .venv/ready ## seeded clusters under faults in virtual time (SEEDS=n)
 prove-A: .venv/ready ## the promises of the first milestone, on real processes
 	@$(PY) -m pytest tests/cluster tests/prove --ignore tests/prove/test_timetable.py
 
-prove-B: .venv/ready ## every time zone, every change of its clocks from 1970 to 2037 (some 20 minutes)
+prove-B: .venv/ready ## every time zone, every change of its clocks from 1970 to 2037 (some 15 minutes)
 	@$(PY) -m pytest -s tests/prove/test_timetable.py
 
 lock: ## resolve the newest versions of all dependencies into requirements.lock

@@ -153,6 +153,9 @@ class Process:
                     self._forming.promised(founding)
                     self._link.announce()
                 case forming.Formed() as formed:
+                    if formed.founder and not self._disk.identity.bootstrap:
+                        # A cluster of one promises nothing to anybody, but its log begins with this list.
+                        self._disk.set_bootstrap(forming.found(formed.members).stored)
                     self._disk.set_cluster_id(formed.cluster_id)
                     self._formed.set_result(formed)
                     self._link.announce()

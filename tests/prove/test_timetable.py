@@ -1,5 +1,5 @@
 """Every IANA zone from 1970 to 2037, every change of its clocks, every policy: no slot twice, none missing,
-in order, the same backwards, compared with a walk over the time line.  `make prove-B`; some 20 minutes.
+in order, the same backwards, compared with a walk over the time line.  `make prove-B`; some 15 minutes.
 """
 
 from collections import Counter

@@ -256,7 +256,7 @@ async def test_nobody_there_is_unavailable_in_one_line() -> None:
     async with AsyncClient(closed_port(), deadline=0.3) as client:
         with pytest.raises(Unavailable, match=r"no server answered GetJob within 0\.3 s.*cannot connect"):
             await client.get(NOBODY)
-        with pytest.raises(Unavailable, match="could take job") as caught:
+        with pytest.raises(Unavailable, match=r"could take job.*cannot connect") as caught:
             await client.enqueue("t", job_id=NOBODY)
         assert caught.value.job_ids == (NOBODY,)
 
@@ -290,6 +290,17 @@ async def test_a_write_that_no_node_applied_is_unavailable(
         cluster.nodes[0].answer = refuse
         call = client.enqueue("t") if method == "enqueue" else client.cancel(NOBODY)
         with pytest.raises(Unavailable, match=r"could take job|no server answered CancelJobs"):
+            await call
+
+
+@pytest.mark.parametrize("method", ["enqueue", "cancel"])
+async def test_giving_up_tells_what_a_node_said_rather_than_who_was_not_there(
+    cluster: Cluster, method: str
+) -> None:
+    cluster.nodes[0].answer = lambda command: NotApplied(NO_LEADER)
+    async with AsyncClient([cluster.addresses[0], closed_port()], deadline=0.5) as client:
+        call = client.enqueue("t") if method == "enqueue" else client.cancel(NOBODY)
+        with pytest.raises((Unavailable, OutcomeUnknown), match=NO_LEADER.message):
             await call
 
 

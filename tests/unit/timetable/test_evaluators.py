@@ -38,6 +38,8 @@ def test_hashes_spread_over_their_range() -> None:
 
 
 def test_a_hashed_step_begins_somewhere_in_the_first_step() -> None:
+    starts = {parse("H/15 * * * *", seed=str(i)).times.minutes[0] for i in range(300)}
+    assert starts == set(range(15))
     for i in range(50):
         minutes = parse("H/15 * * * *", seed=str(i)).times.minutes
         assert minutes == tuple(range(minutes[0], 60, 15))

@@ -108,7 +108,8 @@ class Walk:
 
     def __init__(self, zone: ZoneInfo, turn: Turn) -> None:
         jump = abs(turn.new - turn.old) // timedelta(seconds=1)
-        self.low, self.high = turn.at - 26 * HOUR - turn.at % 60, turn.at + 26 * HOUR
+        reach = jump + 13 * HOUR
+        self.low, self.high = turn.at - reach - turn.at % 60, turn.at + reach
         begin, end = self.low - jump - HOUR, self.high + jump + HOUR
         first = shown(begin, zone)
         self.step = math.gcd(60, begin, turn.at, first.second, turn.new.second)
