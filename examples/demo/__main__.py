@@ -127,10 +127,9 @@ def _say_how_to_go_on(cluster: LocalCluster) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (
-        AssertionError
-    ) as failure:  # a promise that was not kept in time, with the last lines of every process
-        console.print("\n".join([f"[bold red]failed:[/] {failure}", *failure.__notes__]), soft_wrap=True)
+    except AssertionError as failure:
+        # Something did not happen in time; the notes are what the processes said last.
+        print("failed:", failure, *getattr(failure, "__notes__", ()), sep="\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
