@@ -6,7 +6,7 @@ PIP := -m pip --disable-pip-version-check --no-input --quiet --quiet  # twice: e
 SEEDS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format proto bench docs simulate prove-A lock clean
+.PHONY: help demo test lint types format proto bench docs simulate prove-A prove-B lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-zA-Z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -39,7 +39,10 @@ simulate: .venv/ready ## seeded clusters under faults in virtual time (SEEDS=n)
 	@$(PY) -m orchestrix_raft.simulation --seeds $(SEEDS)
 
 prove-A: .venv/ready ## the promises of the first milestone, on real processes
-	@$(PY) -m pytest tests/cluster tests/prove
+	@$(PY) -m pytest tests/cluster tests/prove --ignore tests/prove/test_timetable.py
+
+prove-B: .venv/ready ## every time zone, every change of its clocks from 1970 to 2037 (some 15 minutes)
+	@$(PY) -m pytest -s tests/prove/test_timetable.py
 
 lock: ## resolve the newest versions of all dependencies into requirements.lock
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

@@ -112,12 +112,14 @@ def _in_words(counts: dict[str, int] | Counter[str]) -> str:
 
 
 def _say_how_to_go_on(cluster: LocalCluster) -> None:
-    program = Path(sys.executable).with_name("orchestrix-raft")
+    script = Path(sys.executable).with_name("orchestrix-raft")
+    program = script if script.exists() else f"{sys.executable} -m orchestrix_raft"
     pids = [process.pid for process in [*cluster.workers, *cluster.running_nodes()]]
     console.print(
         f"\nStill running, with data and logs in {cluster.data_dir}:\n"
         f"  look:  {program} status --servers {cluster.servers}\n"
-        f"  stop:  kill {' '.join(map(str, pids))}",
+        f"  stop:  kill {' '.join(map(str, pids))}\n"
+        f"  clean: rm -r {cluster.data_dir}",
         soft_wrap=True,
     )
 
@@ -125,5 +127,9 @@ def _say_how_to_go_on(cluster: LocalCluster) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except AssertionError as failure:
+        # Something did not happen in time; the notes are what the processes said last.
+        print("failed:", failure, *getattr(failure, "__notes__", ()), sep="\n")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

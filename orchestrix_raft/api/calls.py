@@ -1,10 +1,12 @@
 """Registers a service's methods at the server and is the boundary where errors become statuses."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
 import grpc
+import grpc.aio
 from google.protobuf.message import DecodeError
 
 from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, abort, invalid
@@ -52,6 +54,9 @@ def _unary(serve: Unary, read: Callable[[bytes], Any]) -> Any:
 def _stream(serve: Stream) -> Any:
     async def call(_requests: Any, context: Context) -> None:
         try:
+            # By itself, not with the first message: a stream that is given up while its first message is
+            # being written could not be ended with a status.
+            await context.send_initial_metadata(())
             await serve(context)
         except Exception as error:  # the boundary, as above
             await _answer(context, error)
@@ -63,8 +68,19 @@ async def _answer(context: Context, error: Exception) -> NoReturn:
     """End the call.  For what is nobody's refusal the caller gets INTERNAL, the operator the stack."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]  # of a stream that works in several tasks
+    try:
+        await _abort(context, error)
+    except grpc.aio.InternalError as gone:
+        # What grpc raises for writing to a caller that has just gone away, before it cancels the call.
+        _log.info("a caller went away in the middle of a call: %s", gone)
+        raise asyncio.CancelledError from gone
+
+
+async def _abort(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, Refusal | UnknownOutcome):
         await abort(context, error)
+    if isinstance(error, grpc.aio.InternalError):
+        raise error
     if isinstance(error, DecodeError):
         await abort(context, invalid("MALFORMED_MESSAGE", f"the bytes are no message of this call: {error}"))
     _log.error("a call failed", exc_info=error)

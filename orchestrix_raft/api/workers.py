@@ -90,14 +90,17 @@ class _Stream:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if done == {reader} and reader.exception() is None and reader.result():
-                done, _ = await asyncio.wait({writer, overrun}, timeout=LAST_WORDS_S)
+                done, _ = await asyncio.wait(
+                    {writer, overrun}, timeout=LAST_WORDS_S, return_when=asyncio.FIRST_COMPLETED
+                )
         finally:
             handle.closed()
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        for task in done:
-            task.result()  # raises what ended the stream, if anything did
+        failures = [e for task in tasks if not task.cancelled() and (e := task.exception()) is not None]
+        if failures:
+            raise failures[0]
         if overrun in done:
             message = "the worker did not read its stream: too much was waiting for it"
             raise Refusal(Rejected(Code.RESOURCE_EXHAUSTED, "READER_TOO_SLOW", message))

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
 """
 
+import errno
 import io
 import os
 import sys
@@ -27,6 +28,8 @@ from orchestrix_raft.cli import (
 )
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.version import VERSION
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="orchestrix-raft",
@@ -70,8 +73,12 @@ def root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave the process with its exit code."""
+    if sys.stdout is None or sys.stderr is None:  # closed by who started us: say it to nobody
+        nobody = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+        sys.stdout, sys.stderr = sys.stdout or nobody, sys.stderr or nobody
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # who follows a log through a pipe wants it now
+        # Who follows a log through a pipe wants it now; what the terminal cannot show is shown as an escape.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     sys.exit(run(arguments))
 
 
@@ -87,11 +94,29 @@ def run(arguments: list[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:
-        # The reader of our output (head, a pager) has what it wanted.  Nothing more may be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except UnicodeEncodeError as error:  # of an argument: output never raises it
+        output.trouble(f"not text in UTF-8: {str(error.object)[:100]!r}")
+        return 2
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise  # of a worker's module
+        _write_no_more()  # typer leaves like this when the reader of our output (head) has what it wanted
         return 0
+    except BrokenPipeError:
+        _write_no_more()
+        return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _write_no_more()
+        output.trouble(f"cannot write the output: {error.strerror}")
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def _write_no_more() -> None:
+    """Also not what is still in the buffer, at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: typer.TyperException) -> int:

@@ -49,9 +49,7 @@ Conflict = Annotated[
     str | None,
     typer.Option("--on-conflict", metavar="C", help=f"One of {_CONFLICTS}. [default: return_existing]"),
 ]
-Key = Annotated[
-    str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")
-]
+Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 Expires = Annotated[
     str | None, typer.Option("--expires", metavar="D", help="Cancel it if no worker has it this long.")
 ]

@@ -10,9 +10,10 @@ import typer
 from orchestrix_raft import Client
 from orchestrix_raft.cli import values
 from orchestrix_raft.domain.ids import parse_job_id
-from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, parse_servers
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, parse_servers
 
 SERVERS_VARIABLE: Final = "ORCHESTRIX_SERVERS"
+PATIENCE_S: Final = 6.0  # a node holds a call for 5 s while there is no leader; then a person wants to know
 
 Value = TypeVar("Value")
 
@@ -93,7 +94,7 @@ def named_servers(context: typer.Context, servers: str | None) -> tuple[str, ...
 @contextmanager
 def connect(context: typer.Context, servers: str | None) -> Iterator[Client]:
     """A client of the nodes that were named, closed at the end."""
-    with Client(choose_servers(context, servers), tls=tls_files()) as client:
+    with Client(choose_servers(context, servers), deadline=PATIENCE_S, tls=tls_files()) as client:
         yield client
 
 
@@ -105,7 +106,10 @@ def tls_files() -> TlsFiles | None:
         if path and not os.access(path, os.R_OK):
             raise typer.BadParameter(f"cannot read {path}", param_hint=name)
     files = TlsFiles(*(os.environ.get(name, "") for name in names))
-    return files if any(files) else None
+    try:
+        return check_tls(files if any(files) else None)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=", ".join(names)) from error
 
 
 def read(parse: Callable[[str], Value], text: str, option: str) -> Value:

@@ -61,7 +61,8 @@ def heading(text: str) -> None:
 
 def document(value: object, *, one_line: bool = False) -> None:
     """One JSON document: values of the SDK by field name, times as RFC 3339 in UTC."""
-    print(json.dumps(msgspec.to_builtins(value), indent=None if one_line else 2, ensure_ascii=False))
+    plain = "utf" not in (sys.stdout.encoding or "utf-8").lower()  # then JSON's own escapes must do
+    print(json.dumps(msgspec.to_builtins(value), indent=None if one_line else 2, ensure_ascii=plain))
 
 
 def warning(text: str) -> None:

@@ -403,9 +403,7 @@ class AsyncClient:
         done = 0
         cursor = b""
         while True:
-            request = wire.WhereRequest(
-                request_id=os.urandom(16), filter=where, cursor=cursor, reason=reason
-            )
+            request = wire.WhereRequest(request_id=os.urandom(16), filter=where, cursor=cursor, reason=reason)
             response: wire.WhereResponse = await self._caller.call(method, request)
             self._caller.wrote(response.applied_index)
             done += response.done

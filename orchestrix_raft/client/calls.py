@@ -21,7 +21,7 @@ from orchestrix_raft.wire.errors import UNKNOWN, OrchestrixError, OutcomeUnknown
 from orchestrix_raft.wire.servers import Backoff, Servers
 from orchestrix_raft.wire.services import Method
 from orchestrix_raft.wire.status import reason_of
-from orchestrix_raft.wire.transport import TlsFiles, connected, open_channel
+from orchestrix_raft.wire.transport import TlsFiles, check_tls, connected, open_channel
 
 CONNECT_S: Final = 2.0  # a server that does not answer a connection attempt for this long is passed over
 ATTEMPT_S: Final = 8.0  # a node holds calls for 5 s while there is no leader; after that it is frozen
@@ -39,9 +39,14 @@ _log = logging.getLogger(__name__)
 class Failed(Exception):
     """An attempt brought no answer: ask another server."""
 
-    def __init__(self, why: str, in_doubt: bool) -> None:
+    def __init__(self, why: str, in_doubt: bool, told: bool = False) -> None:
         super().__init__(why)
         self.in_doubt = in_doubt  # the request may have been applied
+        self.told = told  # by a node, in its own words
+
+    def over(self, before: "Failed | None") -> "Failed":
+        """Which of two failures a person should hear of: what a node said, else the newer one."""
+        return before if before is not None and before.told and not self.told else self
 
 
 class Channel:
@@ -106,7 +111,7 @@ class Caller:
         self.servers = Servers(servers, random.randrange(len(servers)))
         self.deadline_s = deadline_s
         self.index = 0
-        self._tls = tls
+        self._tls = check_tls(tls)
         self._channels: dict[str, Channel] = {}
         self._learning: asyncio.Task[None] | None = None
         self._closed = False
@@ -133,15 +138,17 @@ class Caller:
         until = now() + patience_s
         backoff = Backoff(self.servers)
         in_doubt = False
+        why: Failed | None = None
         while True:
             try:
                 channel = await self.channel()
                 return await self._attempt(channel, method, request, min(attempt_s, until - now()))
             except Failed as failure:
                 in_doubt |= failure.in_doubt
+                why = failure.over(why)
                 delay_s = backoff.next_s()
                 if now() + delay_s >= until:
-                    raise _gave_up(method, patience_s, str(failure), in_doubt) from failure
+                    raise _gave_up(method, patience_s, str(why), in_doubt) from failure
                 await asyncio.sleep(delay_s)
 
     async def call_at(self, address: str, method: Method, request: Any) -> Any:
@@ -204,9 +211,9 @@ class Caller:
         if reason:
             number = code.value[0]
             if number == _UNAVAILABLE:
-                return Failed(f"{channel.address}: {text}", in_doubt=False)
+                return Failed(f"{channel.address}: {text}", in_doubt=False, told=True)
             if number == UNKNOWN and reason == "OUTCOME_UNKNOWN":
-                return Failed(f"{channel.address}: {text}", in_doubt=True)
+                return Failed(f"{channel.address}: {text}", in_doubt=True, told=True)
             return error_for(number, reason, text)
         if code in _BROKEN or "RST_STREAM" in text:
             return Failed(f"{channel.address}: {text}", in_doubt=True)
@@ -230,7 +237,7 @@ _READS: Final = frozenset(
 
 
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:
-    text = f"no server answered {method.name} within {patience_s:g} s; the last one tried: {last}"
+    text = f"no server answered {method.name} within {patience_s:g} s; one of those tried: {last}"
     if in_doubt and method.name not in _READS:
         return OutcomeUnknown(f"{text}; it may have been applied", "OUTCOME_UNKNOWN")
     return Unavailable(text, "NO_SERVER")

@@ -63,6 +63,7 @@ class Lane:
         self._under_way: dict[int, _Batch] = {}
         self._batches = 0  # made
         self._answers = 0  # received
+        self._trouble: Failed | None = None  # why servers were left, until one answers
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -100,7 +101,8 @@ class Lane:
                 channel = await self._caller.channel()
                 with channel.in_use():
                     answered = await self._converse(channel)
-            except Failed:
+            except Failed as failure:
+                self._trouble = failure.over(self._trouble)
                 answered = False  # the caller has turned to the next server already
             else:
                 self._caller.failed(channel)
@@ -135,6 +137,8 @@ class Lane:
                 verdict = self._caller.judge(error, channel)
                 if isinstance(verdict, OrchestrixError):
                     self._fail_all(verdict)
+                else:
+                    self._trouble = verdict.over(self._trouble)
             elif error is not None:
                 raise error
         return self._answers > before
@@ -185,6 +189,7 @@ class Lane:
         if response.HasField("error"):
             self._refused(batch, response)
             return
+        self._trouble = None
         self._caller.wrote(response.applied_index)
         answers: dict[int, bytes | OrchestrixError] = {e.position: e.job_id for e in response.existing}
         for r in response.rejected:
@@ -205,6 +210,7 @@ class Lane:
         unknown = error.code == UNKNOWN and error.reason == "OUTCOME_UNKNOWN"
         if unknown or error.code == _UNAVAILABLE:
             batch.in_doubt |= unknown
+            self._trouble = Failed(error.message, in_doubt=unknown, told=True)
             self._again.append(batch)
             self._broken.set()
             return
@@ -241,6 +247,8 @@ class Lane:
 
     def _expire(self, items: Iterable[_Item], in_doubt: bool) -> None:
         patience = f"within {self._caller.deadline_s:g} s"
+        if self._trouble is not None:
+            patience += f" (one of those tried: {self._trouble})"
         for item in items:
             if item.future.done():
                 continue

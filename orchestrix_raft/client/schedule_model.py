@@ -181,9 +181,7 @@ def set_interval(m: wire.ScheduleSpecMessage, period: Seconds, anchor: datetime 
     """The times of an interval."""
     period_ms = milliseconds("an interval", period)
     if period_ms < limits.INTERVAL_MS_MIN:
-        raise ValueError(
-            f"an interval of {period_ms} ms is too short: at least {limits.INTERVAL_MS_MIN} ms"
-        )
+        raise ValueError(f"an interval of {period_ms} ms is too short: at least {limits.INTERVAL_MS_MIN} ms")
     m.interval.period_ms = period_ms
     m.interval.anchor_ms = 0 if anchor is None else ms_of(anchor)
 

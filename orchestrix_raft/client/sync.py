@@ -6,6 +6,7 @@ Calls made by several threads at once share round trips like concurrent coroutin
 
 import asyncio
 import functools
+import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
@@ -23,19 +24,17 @@ R = TypeVar("R")
 
 
 class _LoopThread:
-    """An event loop that runs until `stop`; it keeps no interpreter alive."""
+    """An event loop in a thread, for as long as the process lives; it keeps no interpreter alive."""
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
         self.loop = new_event_loop()
         self._thread = threading.Thread(target=self._run, name="orchestrix-client", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_forever()
-        finally:
-            self.loop.close()
+        self.loop.run_forever()
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
         """The result of `work`; interrupting the wait (Ctrl-C) cancels it."""
@@ -46,9 +45,21 @@ class _LoopThread:
             future.cancel()
             raise
 
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
+
+_threads: list[_LoopThread] = []  # at most one that belongs to this process
+_threads_lock = threading.Lock()
+
+
+def _shared_thread() -> _LoopThread:
+    """The one loop of all clients of this process.
+
+    It is never closed: gRPC hands completions of all loops of a process to whichever of them runs, so a
+    closed loop, with a late completion of its own, would disturb the clients and servers on the others.
+    """
+    with _threads_lock:
+        if not _threads or _threads[0].pid != os.getpid():  # a fork leaves the thread behind
+            _threads[:] = [_LoopThread()]
+        return _threads[0]
 
 
 def _face(
@@ -105,7 +116,6 @@ class Schedules:
 
 def _close(client: AsyncClient, thread: _LoopThread) -> None:
     thread.run(client.close())
-    thread.stop()
 
 
 class Queues:
@@ -139,7 +149,7 @@ class Client:
         tls: TlsFiles | None = None,
     ) -> None:
         self._client = AsyncClient(servers, deadline=deadline, tls=tls)
-        self._thread = _LoopThread()
+        self._thread = _shared_thread()
         # Runs once: at `close`, when the client is collected, or at exit, whichever comes first.
         self._closing = weakref.finalize(self, _close, self._client, self._thread)
 

@@ -20,7 +20,7 @@ from orchestrix_raft.coordinator.duties import Duties
 from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.hub import SessionHub
-from orchestrix_raft.coordinator.lines import JobLines
+from orchestrix_raft.coordinator.job_logs import JobLogs
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
@@ -39,7 +39,7 @@ from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.coordinator.watches import Watches
 from orchestrix_raft.domain.job import Job
-from orchestrix_raft.domain.session import CoordinatorMessage, Hello
+from orchestrix_raft.domain.session import CoordinatorMessage, HandlerLine, Hello
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import (
     decode_entry,
@@ -74,7 +74,7 @@ class Core:
         self.limits = limits
         self._clocks = clocks
         self._store = store
-        self._lines = JobLines(local, clocks)
+        self.job_logs = JobLogs(local, limits.lines_kept_s)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
         self.history = LayeredHistory(store)
@@ -83,7 +83,7 @@ class Core:
         self.proposer = Proposer(identity.node_id, limits.proposer)
         self._origin = Origin(identity, self.proposer, rng)
         self.hub = SessionHub(
-            identity.node_id, limits.hub, self.submit, self._lines.keep, self.args_of, servers
+            identity.node_id, limits.hub, self.submit, self._keep_lines, self.args_of, servers
         )
         self.hub.state = self.machine.state
         self.watches = Watches()
@@ -105,7 +105,6 @@ class Core:
         self._in_flight: deque[int] = deque()
         self._stopped = False
         self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
-        self.disk_problems: list[str] = []  # set by the shell, shown by `status`
         self.addresses: dict[str, str] = {}  # of members whose NodeStarted is not applied yet; by the shell
 
     # ---- in ------------------------------------------------------------------------------------------
@@ -337,9 +336,9 @@ class Core:
         consensus = self.consensus
         self.proposer.expire(now, consensus.leader_id is not None)
         self.hub.tick(now, consensus.leader_contact_s())
-        self._lines.tick(now)
         if now >= self.beats.beat_at:
             self._send_beat(now)
+        self.job_logs.expire(now, self._clocks.wall_ms())
         if self._leading:
             self._do_duties(now)
         if not self.disk_work:
@@ -387,7 +386,7 @@ class Core:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
         wake = min(self.consensus.wake_at, now + 0.25)
-        if self._leading:
+        if self._leading and not self._in_flight:  # what is in flight brings the time along
             wake = min(wake, now + self._stamper.due_in_s(self.machine.state, now))
             wake = min(wake, now + self._duties.due_in_s(now))
             wall_ms = self._stamper.wall_ms(now)
@@ -469,6 +468,9 @@ class Core:
         if not job.args_stored:
             return job.spec.args
         return self.history.get(PAYLOADS, job.spec.job_id) or b""
+
+    def _keep_lines(self, lines: list[HandlerLine]) -> None:
+        self.job_logs.keep(lines, self._clocks.wall_ms())
 
     # ---- the end -------------------------------------------------------------------------------------
 

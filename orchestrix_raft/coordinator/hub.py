@@ -12,6 +12,7 @@ from typing import NamedTuple, assert_never
 
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome
 from orchestrix_raft.coordinator.streams import Deliver, Stream
+from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import ASSIGNED, Job
 from orchestrix_raft.domain.report import Released
@@ -54,6 +55,8 @@ from orchestrix_raft.machine.events import (
     StopRequested,
 )
 from orchestrix_raft.machine.state import State
+
+UNANSWERED = 2 * limits.CAPACITY  # outcomes of one worker under way: no honest one comes near
 
 Submit = Callable[[Command, Callable[[Outcome], None] | None], None]
 
@@ -232,7 +235,11 @@ class SessionHub:
         stream.heard_at = self._now
         match message:
             case ReportMessage():
-                self._report(stream, message)
+                stream.unanswered += len(message.outcomes)
+                if stream.unanswered > UNANSWERED:
+                    self._drop(stream, "TOO_MANY_REPORTS", "far more reports than slots: wait for acks")
+                else:
+                    self._report(stream, message)
             case Heartbeat():
                 stream.beats.append(message.number)  # answered by `tick`, which knows whether we may
                 self._beating[stream] = None
@@ -260,6 +267,7 @@ class SessionHub:
             if not stream.over:
                 self._report(stream, message)
             return
+        stream.unanswered -= len(message.outcomes)
         result = outcome.result
         if isinstance(result, Rejected):
             self._drop(stream, result.reason, result.message)
@@ -324,11 +332,17 @@ class SessionHub:
     def assigned(self, event: JobAssigned) -> None:
         """A job was given to a session of this node."""
         stream = self._streams.get(event.session_id)
-        if stream is not None and stream.epoch:
-            job = self.state.jobs.get(event.job_id)
-            if job is not None and job.token == event.token:
-                self._push(stream, job)
-                self._touched[stream] = None
+        if stream is None or not stream.epoch or event.token in stream.held:
+            return
+        job = self.state.jobs.get(event.job_id)
+        if job is not None and job.token == event.token and job.state in ASSIGNED:
+            self._push(stream, job)
+            self._touched[stream] = None
+        else:
+            # This node stood still for so long that the attempt is over: the worker never hears of it, so
+            # its slot is free, and nobody else will say so.
+            unheard = Report(stream.session_id, (Released(event.job_id, event.token),))
+            self._insist(unheard, lambda: not stream.over)
 
     def _push(self, stream: Stream, job: Job) -> None:
         token = job.token

@@ -466,4 +466,4 @@ def _why(error: OSError) -> str:
     """The system's words; asyncio and TLS put their own into `strerror`."""
     if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
         return os.strerror(error.errno)
-    return error.strerror or str(error)
+    return error.strerror or str(error) or type(error).__name__

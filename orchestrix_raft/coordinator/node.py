@@ -41,6 +41,13 @@ from orchestrix_raft.storage.port import LocalStore
 
 log = logging.getLogger(__name__)
 
+WAITERS = 50_000  # readers, and callers that wait for jobs: beyond it they are told to come again
+OVERLOADED = Rejected(
+    Code.RESOURCE_EXHAUSTED,
+    "NODE_OVERLOADED",
+    "too many readers wait on this node: use another one",
+)
+
 SendPeer = Callable[[str, list[PeerMessage]], None]
 
 
@@ -227,6 +234,8 @@ class Node:
         if self._closed:
             return Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
         if linearizable or core.consensus.applied_index < min_index:
+            if len(core.reads) >= WAITERS:
+                return OVERLOADED
             future: asyncio.Future[bool] = self._loop.create_future()
 
             def done(fresh: bool) -> None:
@@ -286,7 +295,7 @@ class Node:
     async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
         """See NodePort."""
         job = self.core.job(job_id)
-        if job is not None and job.state not in TERMINAL:
+        if job is not None and job.state not in TERMINAL and len(self.core.watches) < WAITERS:
             ended = asyncio.Event()
             self.core.watches.add(job_id, ended.set)
             try:

@@ -231,6 +231,8 @@ def _parse_switch(raw: object) -> bool:
 
 def _parse_addresses(text: str) -> tuple[Address, ...]:
     peers = tuple(parse_address(one) for one in text.split(",") if one.strip())
+    if not peers:  # a variable of a script that is not set must not found a cluster of one
+        raise ValueError("names no node: list them all, or leave it out for a cluster of one")
     for peer in peers:
         if peers.count(peer) > 1:
             raise ValueError(f"{peer} is listed twice: two nodes with one address")

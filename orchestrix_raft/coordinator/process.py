@@ -9,6 +9,7 @@ import logging
 import random
 import secrets
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +93,7 @@ class Process:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         try:
+            self._check_listen()
             await self._start_link()
             try:
                 formed = await self._found_or_restart(stop)
@@ -101,6 +103,15 @@ class Process:
                 await self._link.close()
         finally:
             self._disk.close()
+
+    def _check_listen(self) -> None:
+        """The API is served only when there is a cluster; that its port is taken must be said before."""
+        listen = self._options.listen_address
+        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+        try:
+            socket.create_server((listen.host, listen.port), family=family).close()
+        except OSError as error:
+            raise StartError(f"cannot listen on {listen}: {error.strerror or error}") from error
 
     async def _start_link(self) -> None:
         options = self._options
@@ -153,6 +164,9 @@ class Process:
                     self._forming.promised(founding)
                     self._link.announce()
                 case forming.Formed() as formed:
+                    if formed.founder and not self._disk.identity.bootstrap:
+                        # A cluster of one promises nothing to anybody, but its log begins with this list.
+                        self._disk.set_bootstrap(forming.found(formed.members).stored)
                     self._disk.set_cluster_id(formed.cluster_id)
                     self._formed.set_result(formed)
                     self._link.announce()

@@ -205,8 +205,9 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
         problems.append(
             f"the clock of node {node_id or core.identity.node_id} is off by {offset_ms / 1000:.1f} s"
         )
-    problems.extend(core.disk_problems)
     problems.extend(core.schedules.problems(core.machine.state))
+    if core.job_logs.problem:
+        problems.append(core.job_logs.problem)
     waiting = core.machine.state.counts[JobState.PENDING]
     if waiting and not core.machine.state.sessions:
         problems.append(f"{waiting} jobs wait and no worker is connected")

@@ -15,6 +15,7 @@ OnFresh = Callable[[bool], None]
 _Waiting = tuple[float, OnFresh]  # deadline, whom to tell
 
 _ROUND_S = 1.0  # a round without an answer is asked again
+_PAUSE_S = 0.05  # between two askings of nodes that do not lead
 
 
 class Reads:
@@ -30,12 +31,17 @@ class Reads:
         self._round: list[_Waiting] = []
         self._round_number = first_round
         self._round_sent_at = 0.0
+        self._ask_again_at = 0.0  # after an answer that says nothing, not at the speed of the network
         self._number = 0
 
     def at(self, index: int, now: float, done: OnFresh) -> None:
         """Wait until `index` is applied here."""
         self._number += 1
         heapq.heappush(self._at_index, (index, self._number, now + self._wait_s, done))
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._at_index) + len(self._fresh) + len(self._round)
 
     def linearizable(self, now: float, done: OnFresh) -> None:
         """Wait until everything acknowledged before now is applied here."""
@@ -56,7 +62,7 @@ class Reads:
         self._expire(now)
         if self._round and now - self._round_sent_at > _ROUND_S:
             self.leader_changed()
-        if self._fresh and not self._round:
+        if self._fresh and not self._round and now >= self._ask_again_at:
             self._start_round(now, ask)
 
     def _start_round(self, now: float, ask: Callable[[int], bool]) -> None:
@@ -77,6 +83,7 @@ class Reads:
         waiting, self._round = self._round, []
         if index < 0:
             self._fresh = waiting + self._fresh
+            self._ask_again_at = self._round_sent_at + _PAUSE_S
             return
         for deadline, done in waiting:
             self._number += 1
@@ -85,6 +92,7 @@ class Reads:
     def leader_changed(self) -> None:
         """The answer of a round under way may never come."""
         self._round_number += 1
+        self._ask_again_at = 0.0
         self._fresh, self._round = self._round + self._fresh, []
 
     def _expire(self, now: float) -> None:

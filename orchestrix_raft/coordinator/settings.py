@@ -28,6 +28,7 @@ class CoreLimits(NamedTuple):
     checkpoint_bytes: int = 32 << 20  # ... and when so much waits to be written
     read_wait_s: float = 5.0
     keeping: Keeping = Keeping()
+    lines_kept_s: float = 86_400.0  # job logs, after a job's last line
     stale_s: float = 2.0  # without contact to a leader, local answers are marked as possibly old
 
 

@@ -40,6 +40,7 @@ class Stream:
         self.outbox: list[Assignment] = []
         self.stops: list[StopJob] = []
         self.beats: list[int] = []  # heartbeats to be answered
+        self.unanswered = 0  # outcomes reported and not acknowledged yet
         self.leaving = False  # said goodbye
         self.over = False
         self._hub = hub

@@ -61,7 +61,6 @@ KEEP_FINISHED: Final = 1_000_000  # ... and at most so many of both together: bo
 KEEP_DEAD_MS: Final = 30 * 24 * 3_600_000  # wall: dead letters are kept this long ...
 KEEP_DEAD: Final = 100_000  # ... and at most so many
 KEEP_IDS_MS: Final = 24 * 3_600_000  # wall: an id is remembered this long after its job ended, in any case
-KEEP_LINES_MS: Final = 24 * 3_600_000  # a node's own clock: job logs are kept this long after their last line
 FORGET_AT_ONCE: Final = 500  # records one command forgets: some 3 ms of every node's loop
 FILTER_ROWS: Final = 500  # jobs that one step of a command on a filter looks at, for the same reason
 CRON_CHARS: Final = 300  # a cron expression; every field written out in full is about 250

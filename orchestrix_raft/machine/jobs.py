@@ -270,9 +270,7 @@ def finish(state: State, job: Job, final: JobState, reason: str) -> None:
         job.args_stored = False
         records.put(PAYLOADS, job_id, None)
     records.put(FINISHED, job_id, encode_record(job))
-    records.put(
-        FINISHED_BY_TIME, finished_key(final, job.finished_ms, job_id), number_value(job.attempt)
-    )
+    records.put(FINISHED_BY_TIME, finished_key(final, job.finished_ms, job_id), number_value(job.attempt))
     del state.jobs[job_id]
     state.touched_jobs[job_id] = None
     if spec.firing is not None:

@@ -194,7 +194,7 @@ class Faults:
 
     def _leave(self) -> None:
         node = self._victim()
-        if all(other.up for other in self.nodes):
+        if all(other.up and not other.leaving for other in self.nodes):
             node.leave(min(self._down_time(), 3.0))
 
     def _worker_leave(self) -> None:

@@ -157,6 +157,11 @@ class SimNode:
         for pipe in self.network.pipes_of(self.name):
             pipe.close(by=self.name)
 
+    @property
+    def leaving(self) -> bool:
+        """A process runs here and is about to end in good order."""
+        return self.core is not None and self._leaving is self.core
+
     def leave(self, down_s: float) -> None:
         """SIGTERM: hand over leadership and sessions, commit the farewell, end; start again later."""
         core = self.core

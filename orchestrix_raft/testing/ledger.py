@@ -5,6 +5,7 @@ where neither a node nor a worker can correct it: a plain file, opened for appen
 """
 
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -38,6 +39,7 @@ class Ledger:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._counting = threading.Lock()
         self._counted_bytes = 0
         self._counts: Counter[str] = Counter()
 
@@ -61,14 +63,15 @@ class Ledger:
 
     def count(self, what: str) -> int:
         """How many lines of a kind there are now; reads only what is new since the last count."""
-        if self.path.exists():
-            with self.path.open("rb") as file:
-                file.seek(self._counted_bytes)
-                new = file.read()
-            new = new[: new.rfind(b"\n") + 1]
-            self._counted_bytes += len(new)
-            self._counts.update(line.split(b" ", 1)[0].decode() for line in new.splitlines())
-        return self._counts[what]
+        with self._counting:
+            if self.path.exists():
+                with self.path.open("rb") as file:
+                    file.seek(self._counted_bytes)
+                    new = file.read()
+                new = new[: new.rfind(b"\n") + 1]
+                self._counted_bytes += len(new)
+                self._counts.update(line.split(b" ", 1)[0].decode() for line in new.splitlines())
+            return self._counts[what]
 
     def lines(self) -> list[LedgerLine]:
         """All of them, in the order of writing; a line that is still being written is left out."""

@@ -142,9 +142,9 @@ class CronExpressionParser:
         """CronError with the position of the first fault."""
         if len(self._text) > limits.CRON_CHARS:
             raise CronError(f"longer than {limits.CRON_CHARS} characters", self._text, limits.CRON_CHARS + 1)
-        for at, character in enumerate(self._text, 1):
-            if not character.isascii():  # case mapping below would take some of them for letters
-                raise CronError(f"unexpected {character!r}", self._text, at)
+        for position, character in enumerate(self._text, 1):
+            if not character.isascii():  # case mapping would take some of them for letters
+                raise CronError(f"unexpected {character!r}", self._text, position)
         words = self._words()
         second, minute, hour, day, month, weekday = (
             FieldReader(field, word, self._text, self._seed).read()

@@ -5,8 +5,9 @@ Imported by the API and the SDKs.
 
 import asyncio
 import re
+import ssl
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 import grpc
 import grpc.aio
@@ -76,6 +77,38 @@ def open_channel(address: str, tls: TlsFiles | None) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
     credentials = grpc.ssl_channel_credentials(_read(tls.ca), _read(tls.key), _read(tls.cert))
     return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+
+
+def check_tls(tls: TlsFiles | None) -> TlsFiles | None:
+    """The files as given; ValueError, in one line, if no caller can connect with them.
+
+    gRPC would only find out at the first connection, and then write to stderr or abort the process.
+    """
+    if tls is None:
+        return None
+    if bool(tls.cert) != bool(tls.key):
+        raise ValueError("TLS: a certificate and its key go together, give both or neither")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if tls.ca:
+            context.load_verify_locations(tls.ca)
+    except ssl.SSLError as error:
+        raise ValueError(f"TLS: {tls.ca} holds no certificate in PEM form") from error
+    except OSError as error:
+        raise ValueError(f"TLS: cannot read {tls.ca}: {error.strerror}") from error
+    try:
+        if tls.cert:
+            context.load_cert_chain(tls.cert, tls.key, password=_no_password)
+    except ssl.SSLError as error:
+        word = (error.reason or str(error)).lower().replace("_", " ")
+        raise ValueError(f"TLS: {tls.cert} and {tls.key} are no certificate and its key: {word}") from error
+    except OSError as error:
+        raise ValueError(f"TLS: cannot read {tls.cert} or {tls.key}: {error.strerror}") from error
+    return tls
+
+
+def _no_password() -> NoReturn:
+    raise ValueError("TLS: the key is protected by a password; a plain key file is needed")
 
 
 def server_credentials(tls: TlsFiles) -> grpc.ServerCredentials:

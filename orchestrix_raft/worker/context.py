@@ -1,5 +1,6 @@
 """What a handler gets and may raise."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
@@ -9,6 +10,11 @@ from orchestrix_raft.domain.session import Assignment
 from orchestrix_raft.wire.errors import OrchestrixError
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def sendable(words: object) -> str:
+    """As text that can be sent: what UTF-8 has no form for (file names may contain it) becomes an escape."""
+    return str(words).encode("utf-8", "backslashreplace").decode()
 
 
 class Retry(OrchestrixError):
@@ -21,7 +27,7 @@ class Retry(OrchestrixError):
         self, message: str = "the handler asked for another try", *, delay: float | None = None
     ) -> None:
         super().__init__(message, "RETRY")
-        if delay is not None and not delay >= 0:
+        if delay is not None and not 0 <= delay < math.inf:
             raise ValueError(f"delay is {delay}: it must be 0 seconds or more")
         self.delay = delay
 
@@ -145,8 +151,8 @@ class JobContext:
 
     def log(self, message: object, level: str = "info") -> None:
         """Keep a line with the job; `client.logs` shows it.  Shipped a few times a second, best effort."""
-        self._sink.line(self._job, Line(self._now_ms(), level, str(message)))
+        self._sink.line(self._job, Line(self._now_ms(), sendable(level), sendable(message)))
 
     def progress(self, percent: float, message: str | None = None) -> None:
         """How far it is, 0 to 100; only the newest value travels, a few times a second."""
-        self._sink.progress(self._job, max(0, min(100, int(percent))), message or "")
+        self._sink.progress(self._job, max(0, min(100, int(percent))), sendable(message or ""))

@@ -10,7 +10,7 @@ import msgspec
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, Released
 from orchestrix_raft.domain.session import Assignment
-from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Retry
+from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Retry, sendable
 
 DRAINING: Final = "draining"
 """The reason of a stop that comes from the worker itself: the job is given back, not failed."""
@@ -70,7 +70,7 @@ def failed(
     if isinstance(error, Retry) and error.delay is not None:
         retry_in_ms = min(round(error.delay * 1_000), limits.DURATION_MS)
     final = isinstance(error, (Discard, *no_retry_on))
-    text = str(error) if isinstance(error, Discard | Retry) else describe(error)
+    text = _sentence(error) if isinstance(error, Discard | Retry) else describe(error)
     return Failed(job.job_id, job.token, text, started_ms, finished_ms, retry_in_ms, final)
 
 
@@ -82,7 +82,7 @@ def stopped(
         return failed(job, error, started_ms, finished_ms, ())
     if context.cancel_reason == DRAINING:
         return Released(job.job_id, job.token)
-    text = f"the handler was stopped ({context.cancel_reason}): {error}".rstrip(": ")
+    text = f"the handler was stopped ({context.cancel_reason}): {_sentence(error)}".rstrip(": ")
     return Failed(job.job_id, job.token, text, started_ms, finished_ms, cancelled=True)
 
 
@@ -90,7 +90,19 @@ def describe(error: BaseException) -> str:
     """Type and message first, so that cutting keeps them; then where it happened, without our own frames."""
     frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
     where = "".join(traceback.format_exception(type(error), error, frames))
-    return f"{type(error).__name__}: {error}\n\n{where}"[: limits.ERROR_CHARS]
+    return _cut(f"{type(error).__name__}: {_sentence(error)}\n\n{where}")
+
+
+def _sentence(error: BaseException) -> str:
+    """What it says of itself."""
+    try:
+        return _cut(str(error))
+    except Exception:  # an exception that cannot be told is still the end of its handler
+        return "(its text cannot be told)"
+
+
+def _cut(text: str) -> str:
+    return sendable(text[: limits.ERROR_CHARS])[: limits.ERROR_CHARS]
 
 
 def no_handler(job: Assignment, worker: str, now_ms: int) -> Failed:
@@ -106,6 +118,6 @@ def run_here(handler: Handler, job: Assignment, context: JobContext, now_ms: Cal
         result = handler.function(context, **arguments(job))
     except JobCancelled as error:
         return stopped(job, context, error, started_ms, now_ms())
-    except (Exception, SystemExit) as error:  # whatever a handler raises is an outcome
+    except BaseException as error:  # whatever a handler raises is an outcome; nothing else runs here
         return failed(job, error, started_ms, now_ms(), handler.no_retry_on)
     return completed(job, result, started_ms, now_ms())

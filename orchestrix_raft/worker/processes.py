@@ -66,7 +66,11 @@ class Children:
         with self._lock:
             process = self._idle.pop() if self._idle else None
         if process is None:
-            process = Child()
+            try:
+                process = Child()
+            except OSError as error:
+                text = f"no process could be started for the handler: {error}"
+                return Failed(job.job_id, job.token, text, started_ms, now_ms())
         with self._lock:
             self._busy[job.token] = process
         try:

@@ -117,7 +117,7 @@ class Runner:
             result = await run.handler.function(context, **arguments(job))
         except (asyncio.CancelledError, JobCancelled) as error:
             outcome = stopped(job, context, error, started_ms, now_ms())
-        except (Exception, SystemExit) as error:  # whatever a handler raises is an outcome
+        except BaseException as error:  # whatever a handler raises is an outcome; Ctrl-C comes as a signal
             outcome = failed(job, error, started_ms, now_ms(), run.handler.no_retry_on)
         else:
             outcome = completed(job, result, started_ms, now_ms())

@@ -87,9 +87,10 @@ class Stream:
                 task.cancel()
             await asyncio.wait(tasks)
             call.cancel()
-        for task in tasks[:2]:
-            if not task.cancelled():
-                task.result()
+        failures = [e for task in tasks if not task.cancelled() and (e := task.exception()) is not None]
+        for error in failures:
+            if not (self.why and isinstance(error, grpc.aio.AioRpcError)):
+                raise error  # an error of the transport after we closed the stream is its echo
         return self.why or "the node ended the stream"
 
     async def _read(self, call: Any) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from orchestrix_raft.domain import limits
-from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, new_event_loop, parse_servers
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, new_event_loop, parse_servers
 from orchestrix_raft.worker.handlers import Handler, make_handler
 from orchestrix_raft.worker.session import Settings
 from orchestrix_raft.worker.shell import Shell
@@ -49,7 +49,7 @@ class Worker:
             concurrency,
             tuple(sorted(set(labels or ()))),
         )
-        self._tls = tls
+        self._tls = check_tls(tls)
         self._handlers: dict[str, Handler] = {}
         self._shell: Shell | None = None
         self._stop: asyncio.Event | None = None

@@ -138,6 +138,15 @@ def test_a_port_in_use_is_refused(tmp_path: Path, offset: int) -> None:
         assert_node_refuses(ended, REFUSED, f"{port + offset}.*(in use|using the port)")
 
 
+def test_a_taken_port_is_said_before_the_cluster_is_formed(tmp_path: Path) -> None:
+    ports = free_ports(3)
+    peers = ",".join(f"{HOST}:{port}" for port in ports)
+    with socket.create_server((HOST, ports[0])):
+        listen = f"{HOST}:{ports[0]}"
+        ended = node("--peers", peers, "--listen", listen, "--data-dir", str(tmp_path / "data"))
+        assert_node_refuses(ended, REFUSED, f"{ports[0]}.*in use")
+
+
 def test_a_second_node_at_one_address_is_refused_and_the_first_goes_on(
     shared: LocalCluster, tmp_path: Path
 ) -> None:

@@ -56,7 +56,7 @@ def test_a_leader_that_stood_still_steps_down_and_nothing_is_lost_or_repeated(cl
         cluster.node(paused).suspend()
         successor = eventually(lambda: leader_besides(cluster, paused), "another node leads")
         begun = ledger.count("start")
-        eventually(lambda: ledger.count("start") > begun + 100, "jobs start again")
+        eventually(lambda: ledger.count("start") > begun + 100, "jobs start again", 40.0)
         cluster.node(paused).resume()
         cluster.await_healthy()
         answer = cluster.status(paused)

@@ -13,11 +13,11 @@ pytestmark = pytest.mark.cluster
 
 INTERRUPTED = """
 import sys
-from orchestrix_raft.testing import LocalCluster
+from orchestrix_raft.testing import LocalCluster, eventually
 with LocalCluster(nodes=1, data_dir=sys.argv[1]) as cluster:
     worker = cluster.worker("orchestrix_raft.testing.handlers:worker")
     print(cluster.node(0).pid, worker.pid, flush=True)
-    sys.stdin.read()
+    eventually(lambda: False, "Ctrl-C", 60.0)
 """
 
 
@@ -45,7 +45,7 @@ def test_nothing_is_left_after_an_exception_and_it_carries_the_logs(tmp_path: Pa
 def test_nothing_is_left_after_ctrl_c(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -69,7 +69,7 @@ def test_a_node_that_missed_1_000_entries_gets_them_from_the_log(cluster: LocalC
     assert SNAPSHOT_LINE not in said
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_a_node_that_missed_50_000_entries_gets_a_snapshot(cluster: LocalCluster) -> None:
     behind, said = rejoin(cluster, 50_000)
     assert behind >= 50_000

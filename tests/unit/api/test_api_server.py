@@ -1,5 +1,6 @@
 """The server as a whole: health, reflection, addresses, status."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from orchestrix_raft.api import health
+from orchestrix_raft.api import calls, health
 from orchestrix_raft.api.calls import handlers
-from orchestrix_raft.api.errors import ApiError
+from orchestrix_raft.api.errors import ApiError, invalid
 from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.wire.cluster import (
     StatusRequest,
@@ -141,3 +142,30 @@ async def test_leadership_is_handed_to_whom_was_named(channel: grpc.aio.Channel)
 def test_a_method_without_a_handler_is_an_error_at_the_start() -> None:
     with pytest.raises(LookupError, match="Enqueue"):
         handlers(JOBS, {})
+
+
+async def test_a_caller_that_has_gone_away_is_no_error_of_the_node(
+    node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def serve(context: Any) -> None:
+        await context.write(None)
+
+    class Gone:
+        """What a call looks like whose other end has vanished."""
+
+        async def send_initial_metadata(self, metadata: object) -> None:
+            """As if it had been before it vanished."""
+
+        async def write(self, message: object) -> None:
+            raise grpc.aio.InternalError("execute_batch failed")
+
+        async def abort(self, *arguments: object) -> None:
+            raise grpc.aio.InternalError("execute_batch failed")
+
+    async def refuse(context: Any) -> None:
+        raise invalid("ANY", "any")
+
+    for stream in (serve, refuse):
+        with pytest.raises(asyncio.CancelledError):
+            await calls._stream(stream)(None, Gone())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

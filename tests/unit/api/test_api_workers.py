@@ -7,6 +7,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
+from orchestrix_raft.api.workers import LAST_WORDS_S
 from orchestrix_raft.domain.job import Job, JobSpec, JobState
 from orchestrix_raft.domain.report import Completed, Released
 from orchestrix_raft.domain.session import (
@@ -155,7 +156,8 @@ async def test_a_breach_of_the_protocol_ends_the_session_with_a_last_word(
     answer = await worker.hear()
     assert isinstance(answer, Refused)
     assert answer.reason == "INVALID_ARGUMENT"
-    assert await worker.ended()
+    async with asyncio.timeout(LAST_WORDS_S / 2):  # nobody else can speak for the session meanwhile
+        assert await worker.ended()
     assert session.over
 
 

@@ -89,7 +89,7 @@ class RecordingClient:
 def client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
     made = RecordingClient()
 
-    def make(servers: tuple[str, ...], tls: Any = None) -> RecordingClient:
+    def make(servers: tuple[str, ...], *, deadline: float, tls: Any) -> RecordingClient:
         made.servers, made.tls = servers, tls
         return made
 

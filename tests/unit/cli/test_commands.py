@@ -11,6 +11,8 @@ from orchestrix_raft import Attempt, DeadlineExceeded, JobNotFound, LogLine, Ret
 from orchestrix_raft.version import VERSION
 from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns, make_job
 
+CERTS = Path(__file__).parents[1] / "coordinator" / "certs"
+
 
 def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClient, run: Any) -> None:
     client.answers["enqueue"] = JOB_ID
@@ -171,15 +173,23 @@ def test_servers_come_from_the_environment_or_are_the_default(
 
 
 def test_tls_files_come_from_the_environment(
-    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.answers["list_jobs"] = []
     run("jobs", "list")
     assert not client.tls
-    (tmp_path / "ca.pem").touch()
-    monkeypatch.setenv("ORCHESTRIX_TLS_CA", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("ORCHESTRIX_TLS_CA", str(CERTS / "ca.pem"))
     run("jobs", "list")
-    assert client.tls.ca == str(tmp_path / "ca.pem")
+    assert client.tls.ca == str(CERTS / "ca.pem")
+
+
+def test_tls_files_that_cannot_work_are_wrong_usage(
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRIX_TLS_CERT", str(CERTS / "node.pem"))
+    done = run("jobs", "list")
+    assert done.code == 2
+    assert "a certificate and its key go together" in done.err
 
 
 def test_a_tls_file_that_cannot_be_read_is_named(

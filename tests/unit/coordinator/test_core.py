@@ -268,7 +268,7 @@ def test_lines_of_handlers_are_kept_by_the_owner() -> None:
     cores.run()
     line = HandlerLine(key("a"), cores["n1"].machine.state.jobs[key("a")].token, 5, "info", "hello")
     cores["n1"].hub._streams[key("w")].receive(Observation((), (), (line,)))
-    kept = cores["n1"]._lines._local.lines(key("a"), 0, 10)
+    kept = cores["n1"].job_logs._local.lines(key("a"), 0, 10)
     assert [text.message for _, text in kept] == ["hello"]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from orchestrix_raft.coordinator.port import Unknown
 from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.limits import FORCED_END_MS
 from orchestrix_raft.domain.report import Completed, ProgressMark, Released, StartedMark
 from orchestrix_raft.domain.session import (
     Assignments,
@@ -12,7 +13,9 @@ from orchestrix_raft.domain.session import (
     Goodbye,
     HandlerLine,
     Observation,
+    Refused,
     ReportAck,
+    ReportMessage,
     Stop,
     Welcome,
 )
@@ -22,7 +25,8 @@ from orchestrix_raft.machine.commands import (
     Report,
     ResumeSession,
 )
-from tests.scenarios.driver import key
+from orchestrix_raft.machine.events import JobAssigned
+from tests.scenarios.driver import job, key
 from tests.unit.coordinator.hub_bench import Bench, report, token_of
 
 
@@ -256,3 +260,38 @@ def test_lines_of_an_old_attempt_are_dropped_and_counted(bench: Bench) -> None:
     worker.stream.receive(Observation((), (), (old, new)))
     assert bench.lines == [new]
     assert bench.hub.stale_lines == 1
+
+
+def test_a_flood_of_reports_ends_the_stream_and_not_the_memory(bench: Bench) -> None:
+    worker = bench.worker()
+    outcome = Released(key("nothing"), 1)
+    for _ in range(25):
+        worker.stream.receive(ReportMessage((outcome,) * 1_000))
+    refused = worker.last(Refused)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "TOO_MANY_REPORTS"
+
+
+def test_acknowledged_reports_make_room_for_more(bench: Bench) -> None:
+    worker = bench.worker()
+    outcome = Released(key("nothing"), 1)
+    for _ in range(25):
+        worker.stream.receive(ReportMessage((outcome,) * 1_000))
+        bench.commit()
+    assert worker.count(Refused) == 0
+
+
+def test_an_assignment_that_was_over_before_this_node_heard_of_it_frees_its_slot(bench: Bench) -> None:
+    # Found by the simulator (mix clocks, seed 1294): the slot stayed taken, or the dead attempt was pushed.
+    worker = bench.worker()
+    bench.driver.enqueue(job("a", timeout_ms=500))
+    assigned = [event for event in bench.driver.events if isinstance(event, JobAssigned)]
+    bench.driver.tick(500)
+    bench.driver.tick(FORCED_END_MS)
+    assert bench.driver.job("a").state is JobState.SCHEDULED
+    session = bench.driver.machine.state.sessions[key("w")]
+    assert len(session.slots) == 1
+    bench.hub.assigned(assigned[0])
+    bench.commit()
+    assert worker.assigned == []
+    assert session.slots == {}

@@ -152,6 +152,7 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant() -> None:
         ("data_dir", "", "is empty"),
         ("peers", "127.0.0.1:7400,0.0.0.0:7400", "wildcard"),
         ("peers", ",".join(f"h{n}:7400" for n in range(65)), "at most 64"),
+        ("peers", " , ", "names no node"),
     ],
 )
 def test_a_bad_value_is_refused_where_it_was_written(name: str, value: Any, words: str) -> None:

@@ -162,7 +162,7 @@ def test_a_leader_that_lost_its_office_in_a_round_asks_the_new_one() -> None:
     bench.step()
     bench.log.ready = False
     bench.log.asked[0](None)
-    assert bench.step() == []
+    assert bench.step(0.06) == []
     assert len(bench.rounds) == 1
     bench.reads.answered(bench.rounds[0], 10)
     assert bench.step() == [("r", True)]
@@ -177,3 +177,12 @@ def test_a_stopping_node_answers_every_reader() -> None:
     bench.reads.fail_all()
     assert sorted(bench.told) == [("at", False), ("in a round", False), ("waiting", False)]
     assert not bench.reads.waiting
+
+
+def test_nodes_that_do_not_lead_are_not_asked_at_the_speed_of_the_network() -> None:
+    bench = Bench()
+    bench.linearizable("a")
+    for _ in range(100):
+        bench.step(0.001)
+        bench.reads.answered(bench.rounds[-1], -1)
+    assert 2 <= len(bench.rounds) <= 4

@@ -48,6 +48,18 @@ def test_counting_goes_on_where_it_left_off(tmp_path: Path) -> None:
     assert (ledger.count("start"), ledger.count("end")) == (2, 1)
 
 
+def test_counting_in_several_threads_neither_skips_nor_doubles_a_line(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+
+    def write_and_count(number: int) -> int:
+        ledger.start(Context(f"job-{number}", 1, number))
+        return ledger.count("start")
+
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(write_and_count, range(2_000)))
+    assert max(counts) == ledger.count("start") == 2_000
+
+
 def starts(*times: float) -> list[LedgerLine]:
     return [LedgerLine("start", "a", 1, 1, at_s) for at_s in times]
 

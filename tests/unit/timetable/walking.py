@@ -108,7 +108,8 @@ class Walk:
 
     def __init__(self, zone: ZoneInfo, turn: Turn) -> None:
         jump = abs(turn.new - turn.old) // timedelta(seconds=1)
-        self.low, self.high = turn.at - 26 * HOUR - turn.at % 60, turn.at + 26 * HOUR
+        reach = jump + 13 * HOUR
+        self.low, self.high = turn.at - reach - turn.at % 60, turn.at + reach
         begin, end = self.low - jump - HOUR, self.high + jump + HOUR
         first = shown(begin, zone)
         self.step = math.gcd(60, begin, turn.at, first.second, turn.new.second)
@@ -116,6 +117,12 @@ class Walk:
         self.instants: dict[datetime, list[int]] = {}
         for at, local in self.steps:
             self.instants.setdefault(local, []).append(at)
+        self.gaps = [
+            (a[1], *b)
+            for a, b in itertools.pairwise(self.steps)
+            if b[1] - a[1] > timedelta(seconds=self.step)
+        ]
+        self._matching: dict[str, list[datetime]] = {}
         lowest, highest = min(self.instants), max(self.instants)
         step = timedelta(seconds=self.step)
         self.locals = [lowest + i * step for i in range((highest - lowest) // step + 1)]
@@ -124,13 +131,18 @@ class Walk:
     def expected(self, case: Case, gap: DstGap, overlap: DstOverlap) -> list[int]:
         """Slots after `low` up to `high`."""
         found: set[int] = set()
-        if case.fixed_hours:
-            for local in self.locals:
-                if case.matches(local):
-                    found.update(self._chosen(local, gap, overlap))
-        else:
-            found = {at for at, local in self.steps if local.second == 0 and case.matches(local)}
+        for local in self.matching(case):
+            if case.fixed_hours:
+                found.update(self._chosen(local, gap, overlap))
+            else:
+                found.update(self.instants.get(local, ()))
         return sorted(at for at in found if self.low < at <= self.high)
+
+    def matching(self, case: Case) -> list[datetime]:
+        """The local times, shown or skipped, that the expression names."""
+        if case.expression not in self._matching:
+            self._matching[case.expression] = [local for local in self.locals if case.matches(local)]
+        return self._matching[case.expression]
 
     def _chosen(self, local: datetime, gap: DstGap, overlap: DstOverlap) -> list[int]:
         instants = self.instants.get(local)
@@ -141,7 +153,7 @@ class Walk:
         ]
 
     def _end_of_gap(self, local: datetime) -> int:
-        return next(b[0] for a, b in itertools.pairwise(self.steps) if a[1] < local < b[1])
+        return next(at for before, at, after in self.gaps if before < local < after)
 
 
 def compare(name: str, zone: ZoneInfo, turn: Turn) -> int:

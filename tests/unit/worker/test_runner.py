@@ -12,7 +12,9 @@ import pytest
 from orchestrix_raft import Discard, JobCancelled, JobContext, Retry
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, Released
-from orchestrix_raft.domain.session import Assignment
+from orchestrix_raft.domain.session import Assignment, ReportMessage
+from orchestrix_raft.wire.workers import write_worker_message
+from orchestrix_raft.worker import processes
 from orchestrix_raft.worker import runner as runner_module
 from orchestrix_raft.worker.handlers import DRAINING, Handler, make_handler
 from orchestrix_raft.worker.observations import Observations
@@ -20,6 +22,11 @@ from orchestrix_raft.worker.runner import Runner
 from tests.unit.worker import process_jobs
 
 ID = bytes(range(16))
+
+
+class Untellable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
 
 
 class Bench:
@@ -164,6 +171,52 @@ class TestEitherKind:
             raise SystemExit(3)
 
         assert (await failure(bench, both(leave)[kind])).error.startswith("SystemExit: 3")
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit(), BaseException("?")], ids=repr)
+    async def test_whatever_is_raised_ends_the_attempt(
+        self, bench: Bench, kind: int, error: BaseException
+    ) -> None:
+        def fail(ctx: JobContext) -> None:
+            raise error
+
+        assert (await failure(bench, both(fail)[kind])).error.startswith(type(error).__name__)
+
+    async def test_an_exception_that_cannot_be_told_is_a_failure(self, bench: Bench, kind: int) -> None:
+        def fail(ctx: JobContext) -> None:
+            raise Untellable
+
+        assert (await failure(bench, both(fail)[kind])).error.startswith("Untellable: (its text cannot")
+
+    async def test_words_with_no_form_in_utf_8_are_sent_as_escapes(self, bench: Bench, kind: int) -> None:
+        """Such as the name of a file that is not UTF-8: one of them must not end the worker."""
+
+        def fail(ctx: JobContext) -> None:
+            ctx.log("reading \udcff", level="\udcff")
+            ctx.progress(1, "\udcff")
+            raise ValueError("no file \udcff")
+
+        failed = await failure(bench, both(fail)[kind])
+        assert failed.error.startswith("ValueError: no file \\udcff\n")
+        observation = bench.observations.take()
+        assert observation is not None
+        (line,) = observation.lines
+        assert (line.level, line.message) == ("\\udcff", "reading \\udcff")
+        write_worker_message(ReportMessage((failed,)))
+
+    @pytest.mark.parametrize("kind_of_end", [Discard, Retry])
+    async def test_reasons_are_sent_as_escapes_too(
+        self, bench: Bench, kind: int, kind_of_end: type[Discard | Retry]
+    ) -> None:
+        def end(ctx: JobContext) -> None:
+            raise kind_of_end("\udcff")
+
+        assert (await failure(bench, both(end)[kind])).error == "\\udcff"
+
+    async def test_a_delay_without_end_is_a_mistake_of_the_handler(self, bench: Bench, kind: int) -> None:
+        def again(ctx: JobContext) -> None:
+            raise Retry(delay=float("inf"))
+
+        assert (await failure(bench, both(again)[kind])).error.startswith("ValueError: delay is inf")
 
     async def test_a_result_that_is_not_json_is_a_final_failure(self, bench: Bench, kind: int) -> None:
         failed = await failure(bench, both(lambda ctx: object())[kind])
@@ -356,6 +409,16 @@ async def test_a_process_that_does_not_end_is_killed(bench: Bench, monkeypatch: 
     assert outcome.cancelled
     assert "killed" in outcome.error
     assert not bench.runner._children._idle
+
+
+async def test_a_process_that_cannot_be_started_is_a_failure(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left() -> None:
+        raise BlockingIOError("no process left")
+
+    monkeypatch.setattr(processes, "Child", none_left)
+    assert "no process left" in (await failure(bench, process_jobs.add, process=True)).error
 
 
 async def test_a_process_that_dies_is_a_failure(bench: Bench) -> None:
