@@ -1,4 +1,6 @@
-"""`make bench`: every measurement, as a table; with --write also as bench/RESULTS.md and bench/results.json.
+"""`make bench`: the measurements, as a table; with --write also as bench/RESULTS.md and bench/results.json.
+
+Those that take many minutes are only made when they are named, or with --all.
 
 bench/README.md says what each number means.  Nothing here is a test: a missed target is shown, not failed.
 """
@@ -12,7 +14,18 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from bench import apply, failover, latency, report, retention, singles, throughput
+from bench import (
+    apply,
+    delayed,
+    failover,
+    latency,
+    report,
+    retention,
+    retention_cluster,
+    schedules,
+    singles,
+    throughput,
+)
 from bench.measure import QUICK, Figure, Size
 
 QUESTIONS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
@@ -22,7 +35,11 @@ QUESTIONS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "failover": failover.measure,
     "apply": apply.measure,
     "retention": retention.measure,
+    "schedules": schedules.measure,
+    "delayed": delayed.measure,
+    "retention-cluster": retention_cluster.measure,
 }
+LONG: Final = frozenset({"schedules", "delayed", "retention-cluster"})
 
 
 def main() -> int:
@@ -32,7 +49,7 @@ def main() -> int:
     size = QUICK if options.quick else Size()
     machine = report.Machine.now()
     figures: dict[str, list[Figure]] = {}
-    for name in options.questions or QUESTIONS:
+    for name in options.questions or [name for name in QUESTIONS if options.all or name not in LONG]:
         figures[name] = QUESTIONS[name](size)
         if not options.json:
             print(report.text(figures[name]), flush=True)
@@ -47,6 +64,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help=", ".join(QUESTIONS))
+    parser.add_argument("--all", action="store_true", help=f"also {', '.join(sorted(LONG))}: some 10 minutes")
     parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the table")
     parser.add_argument(

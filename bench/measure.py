@@ -85,11 +85,11 @@ class CpuTime:
             "workers": _pids(cluster.workers),
             "client": [os.getpid()],
         }
-        self._before = {name: _cpu_s(pids) for name, pids in self._groups.items()}
+        self._before = {name: cpu_s(pids) for name, pids in self._groups.items()}
 
     def spent(self) -> dict[str, float]:
         """Seconds by group."""
-        return {name: _cpu_s(pids) - self._before[name] for name, pids in self._groups.items()}
+        return {name: cpu_s(pids) - self._before[name] for name, pids in self._groups.items()}
 
 
 def cpu_figure(what: str, rounds: Sequence[dict[str, float]], jobs: int) -> list[Figure]:
@@ -106,7 +106,7 @@ def _pids(processes: Sequence[Process]) -> list[int]:
     return [process.pid for process in processes]
 
 
-def _cpu_s(pids: Sequence[int]) -> float:
+def cpu_s(pids: Sequence[int]) -> float:
     total = 0
     for pid in pids:
         stat = Path(f"/proc/{pid}/stat")

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 from bench.measure import Figure, Size
 
 FOLDER: Final = Path(__file__).resolve().parent
+RESULTS: Final = FOLDER / "results.json"
 LIBRARIES: Final = ("pysyncobj", "lmdb", "grpcio", "protobuf", "msgspec", "msgpack", "uvloop")
 
 
@@ -71,38 +73,57 @@ def text(figures: list[Figure]) -> str:
 
 
 def write(run: Run) -> None:
-    """bench/RESULTS.md and bench/results.json."""
-    (FOLDER / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
-    (FOLDER / "RESULTS.md").write_text(markdown(run), encoding="utf-8")
+    """bench/RESULTS.md and bench/results.json: what was measured now takes the place of what was known of
+    the same questions; the rest stays, with the machine and the load of its own time."""
+    known: list[Run] = []
+    if RESULTS.exists():
+        found = msgspec.json.decode(RESULTS.read_bytes(), type=list[Run] | Run)
+        known = [found] if isinstance(found, Run) else found
+    runs = [*filter(None, (_without(old, run.figures) for old in known)), run]
+    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(runs)) + b"\n")
+    (FOLDER / "RESULTS.md").write_text(markdown(runs), encoding="utf-8")
 
 
-def markdown(run: Run) -> str:
+def _without(run: Run, questions: Iterable[str]) -> Run | None:
+    """What is left of a run; None: nothing."""
+    left = {name: figures for name, figures in run.figures.items() if name not in questions}
+    return msgspec.structs.replace(run, figures=left) if left else None
+
+
+def markdown(runs: list[Run]) -> str:
     """The page."""
-    m = run.machine
     lines = [
         "# Measured",
         "",
-        "Written by `python -m bench --write`; [README.md](README.md) says what each number means.",
-        "",
-        f"{m.at}, commit {m.commit}, {m.cores} cores of {m.cpu}, {m.memory_gib} GiB, {m.system}, "
-        f"data on {m.file_system}, {m.python}. Everything (nodes, workers, client) ran on these cores; load "
-        f"average {m.load_before} before, {m.load_after} after. "
-        + ", ".join(f"{name} {number}" for name, number in m.libraries.items())
-        + ".",
+        "Written by `python -m bench --write`; [README.md](README.md) says what each number means. "
+        "Everything (nodes, workers, client) ran on one machine.",
     ]
-    for question, figures in run.figures.items():
-        lines += [
-            "",
-            f"## {question}",
-            "",
-            "| what | measured | target | how |",
-            "| --- | ---: | ---: | --- |",
-        ]
-        lines += [
-            f"| {one.name} | {_number(one.value)} {one.unit} | {_target(one) or '-'} | {one.note or '-'} |"
-            for one in figures
-        ]
+    for run in runs:
+        lines += ["", _circumstances(run.machine)]
+        for question, figures in run.figures.items():
+            lines += [
+                "",
+                f"## {question}",
+                "",
+                "| what | measured | target | how |",
+                "| --- | ---: | ---: | --- |",
+            ]
+            lines += map(_row, figures)
     return "\n".join(lines) + "\n"
+
+
+def _row(one: Figure) -> str:
+    return f"| {one.name} | {_number(one.value)} {one.unit} | {_target(one) or '-'} | {one.note or '-'} |"
+
+
+def _circumstances(m: Machine) -> str:
+    """Where and when, in a paragraph."""
+    return (
+        f"{m.at}, commit {m.commit}, {m.cores} cores of {m.cpu}, {m.memory_gib} GiB, {m.system}, "
+        f"data on {m.file_system}, {m.python}. Load average {m.load_before} before, {m.load_after} after. "
+        + ", ".join(f"{name} {number}" for name, number in m.libraries.items())
+        + "."
+    )
 
 
 def _number(value: float) -> str:

@@ -1,9 +1,12 @@
 """ScheduleService: make, look at and steer schedules."""
 
+import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from orchestrix_raft.api import checks
 from orchestrix_raft.api.calls import handlers
@@ -12,9 +15,7 @@ from orchestrix_raft.coordinator.port import Done, Freshness, NodePort, Schedule
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.schedule import (
-    CronSchedule,
     Cursor,
-    IntervalSchedule,
     OneShotSchedule,
     ScheduleSpec,
     fault_in_schedule,
@@ -28,6 +29,8 @@ from orchestrix_raft.machine.commands import (
     ScheduleResult,
     TriggerSchedule,
 )
+from orchestrix_raft.timetable.evaluator import cron_evaluator
+from orchestrix_raft.timetable.preview import preview
 from orchestrix_raft.timetable.schedule_times import evaluator_of
 from orchestrix_raft.timetable.zones import ZoneError, utc_text
 from orchestrix_raft.wire import schedules as wire
@@ -35,6 +38,7 @@ from orchestrix_raft.wire.common import ReadOptions, read_info
 from orchestrix_raft.wire.services import SCHEDULES
 
 LIST_DEFAULT: Final = 100
+PREVIEW_DEFAULT: Final = 10
 _ID: Final = re.compile(r"[A-Za-z0-9._:/@-]+").fullmatch
 _ANY_ID: Final = bytes(limits.JOB_ID_BYTES)
 
@@ -57,6 +61,7 @@ class ScheduleService:
                 "ResumeSchedule": self.resume_schedule,
                 "TriggerSchedule": self.trigger_schedule,
                 "DeleteSchedule": self.delete_schedule,
+                "PreviewSchedule": self.preview_schedule,
             },
         )
 
@@ -69,6 +74,9 @@ class ScheduleService:
         except ValueError as error:
             raise invalid("INVALID_SCHEDULE", str(error)) from error
         _check(spec, self._node.wall_ms)
+        known = self._node.find_schedule(spec.schedule_id)
+        if known is None or known.schedule.spec != spec:  # who declares it again and again may go on to
+            _check_times(spec, self._node.wall_ms)
         version = request.version if request.HasField("version") else -1
         done, result = await self._submit(PutSchedule(request_id, spec, cursor, version))
         view = self._node.find_schedule(spec.schedule_id)
@@ -125,6 +133,26 @@ class ScheduleService:
         """For good."""
         return await self._steer(DeleteSchedule(checks.request_id(request.request_id), _id(request.id)))
 
+    async def preview_schedule(self, request: wire.PreviewScheduleRequest) -> wire.PreviewScheduleResponse:
+        """Computed here, in a thread: what is due once in years takes a while to find."""
+        schedule_id = _id(request.id) if request.id else ""
+        count = request.count or PREVIEW_DEFAULT
+        if count > limits.PREVIEW_RUNS:
+            message = f"count is {count}: at most {limits.PREVIEW_RUNS}"
+            raise invalid("LIMIT_OUT_OF_RANGE", message)
+        if request.from_ms >= limits.WALL_MS_MAX:
+            raise invalid("RUN_AT_OUT_OF_RANGE", "from_ms is not a time from 1970 to 9999")
+        try:
+            cron = wire.read_cron(request.cron)
+        except ValueError as error:
+            raise invalid("INVALID_SCHEDULE", str(error)) from error
+        with _calendar_faults():
+            evaluator = cron_evaluator(*astuple(cron), seed=schedule_id)
+        runs = await asyncio.to_thread(preview, evaluator, request.from_ms or self._node.wall_ms, count)
+        return wire.PreviewScheduleResponse(
+            runs=[wire.PreviewedRunMessage(at_ms=run.at_ms, local=run.local, note=run.note) for run in runs]
+        )
+
     async def _steer(self, command: Command) -> wire.ScheduleResponse:
         done, result = await self._submit(command)
         return wire.ScheduleResponse(result=result.word, job_id=result.job_id, applied_index=done.index)
@@ -168,7 +196,7 @@ def _not_found(schedule_id: str) -> NoReturn:
 
 
 def _check(spec: ScheduleSpec, now_ms: int) -> None:
-    """Raise `Refusal` for what the state machine would refuse, and for times that never come."""
+    """Raise `Refusal` for what the state machine would refuse, and for what is no calendar."""
     _id(spec.schedule_id)
     wrong = checks.job(replace(spec.template, job_id=_ANY_ID))
     if wrong is not None:
@@ -176,17 +204,33 @@ def _check(spec: ScheduleSpec, now_ms: int) -> None:
     fault = fault_in_schedule(spec)
     if fault:
         raise invalid("INVALID_SCHEDULE", fault)
-    timing = spec.timing
+    with _calendar_faults():
+        evaluator_of(spec, now_ms)
+
+
+@contextmanager
+def _calendar_faults() -> Iterator[None]:
+    """What is wrong with an expression or a zone becomes a refusal."""
     try:
-        evaluator = evaluator_of(spec, now_ms)
+        yield
     except ZoneError as error:
         raise invalid("TIMEZONE_INVALID", str(error)) from error
     except ValueError as error:
         raise invalid("CRON_INVALID", str(error)) from error
-    if isinstance(timing, OneShotSchedule) and timing.run_at_ms < now_ms - limits.MISFIRE_WINDOW_MS:
-        message = f"{utc_text(timing.run_at_ms)} is more than a day ago: nothing would run"
-        raise invalid("INVALID_SCHEDULE", message)
-    if spec.end_ms and isinstance(timing, CronSchedule | IntervalSchedule):
-        first_ms = evaluator.next_after(max(now_ms, spec.start_ms - 1))
+
+
+def _check_times(spec: ScheduleSpec, now_ms: int) -> None:
+    """Raise `Refusal` for a schedule that will never be due."""
+    timing = spec.timing
+    if isinstance(timing, OneShotSchedule):
+        run_at_ms, what = timing.run_at_ms, f"never due: {utc_text(timing.run_at_ms)}"
+        if run_at_ms < now_ms - limits.MISFIRE_WINDOW_MS:
+            raise invalid("INVALID_SCHEDULE", f"{what} is more than a day ago")
+        if run_at_ms < spec.start_ms:
+            raise invalid("INVALID_SCHEDULE", f"{what} is before start, {utc_text(spec.start_ms)}")
+        if 0 < spec.end_ms < run_at_ms:
+            raise invalid("INVALID_SCHEDULE", f"{what} is after end, {utc_text(spec.end_ms)}")
+    elif spec.end_ms:
+        first_ms = evaluator_of(spec, now_ms).next_after(max(now_ms, spec.start_ms - 1))
         if first_ms is None or first_ms > spec.end_ms:
             raise invalid("INVALID_SCHEDULE", f"never due: nothing from now until {utc_text(spec.end_ms)}")

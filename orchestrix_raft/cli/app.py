@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
 import errno
 import io
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -29,6 +30,7 @@ from orchestrix_raft.cli import (
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.version import VERSION
 
+_LIKE_A_NUMBER = re.compile(r"-\d").match
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
@@ -126,5 +128,8 @@ def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "orchestrix-raft"
     message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+    unknown = getattr(error, "option_name", None) or ""
+    if _LIKE_A_NUMBER(unknown):
+        message = f"a negative value is not possible here: {unknown}..."
     output.trouble(f"{message} (see {command} --help)")
     return error.exit_code

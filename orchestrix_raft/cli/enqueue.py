@@ -4,7 +4,6 @@ from typing import Annotated, Final
 
 import typer
 
-from orchestrix_raft import RetryPolicy
 from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.cli.jobs import finish
 from orchestrix_raft.client.model import RETRY_PRESETS
@@ -85,8 +84,6 @@ def enqueue(
     """
     if delay is not None and at is not None:
         raise typer.BadParameter("give --delay or --at, not both")
-    if preset is not None and preset not in RETRY_PRESETS:
-        raise typer.BadParameter(f"{preset!r} is none of {_PRESETS}", param_hint="--retry")
     arguments = options.read(values.parse_args, args, "--args")
     given = {
         "queue": queue,
@@ -94,7 +91,7 @@ def enqueue(
         "delay": _seconds(delay, "--delay"),
         "run_at": options.read_optional(values.parse_time, at, "--at"),
         "timeout": _seconds(timeout, "--timeout"),
-        "retry": _policy(preset, max_retries),
+        "retry": options.retry_policy(preset, max_retries),
         "retry_for": _seconds(retry_for, "--retry-for"),
         "unique_key": unique_key,
         "unique_scope": unique_scope,
@@ -117,10 +114,3 @@ def enqueue(
 def _seconds(text: str | None, option: str) -> float | None:
     duration_ms = options.read_optional(parse_duration_ms, text, option)
     return None if duration_ms is None else duration_ms / 1_000
-
-
-def _policy(preset: str | None, max_retries: int | None) -> RetryPolicy | None:
-    """What was said about retries; None: nothing was."""
-    if preset is None and max_retries is None:
-        return None
-    return RetryPolicy(preset=preset or "default", max_retries=max_retries)

@@ -67,7 +67,7 @@ async def _run(options: NodeOptions) -> None:
     lag = LoopLag(registry)
     lag.start()
     try:
-        await Process(options, lambda port: _api(port, options)).run()
+        await Process(options, lambda port: _api(port, options), registry).run()
     finally:
         lag.stop()
         log.info("the node ends", extra=registry.values())

@@ -7,8 +7,9 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from orchestrix_raft import Client
+from orchestrix_raft import Client, RetryPolicy
 from orchestrix_raft.cli import values
+from orchestrix_raft.client.model import RETRY_PRESETS
 from orchestrix_raft.domain.ids import parse_job_id
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, parse_servers
 
@@ -110,6 +111,15 @@ def tls_files() -> TlsFiles | None:
         return check_tls(files if any(files) else None)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=", ".join(names)) from error
+
+
+def retry_policy(preset: str | None, max_retries: int | None) -> RetryPolicy | None:
+    """What `--retry` and `--max-retries` said; None: nothing."""
+    if preset is None and max_retries is None:
+        return None
+    if preset is not None and preset not in RETRY_PRESETS:
+        raise typer.BadParameter(f"{preset!r} is none of {', '.join(RETRY_PRESETS)}", param_hint="--retry")
+    return RetryPolicy(preset=preset or "default", max_retries=max_retries)
 
 
 def read(parse: Callable[[str], Value], text: str, option: str) -> Value:

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from orchestrix_raft import Client, RetryPolicy, Schedule
+from orchestrix_raft import Client, Schedule
 from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.preview import preview
+from orchestrix_raft.client.model import RETRY_PRESETS
 from orchestrix_raft.domain.durations import format_duration, parse_duration_ms
 from orchestrix_raft.domain.schedule import Cursor, DstGap, DstOverlap, Misfire, Overlap, parse_choice
 
@@ -38,18 +39,32 @@ def _words(kind: Any) -> str:
 
 
 def _word_option(name: str, kind: Any, text: str) -> Any:
-    return typer.Option(name, metavar=_words(kind), help=text, callback=_choice(kind))
+    help_text = f"{text} [default: {next(iter(kind)).word}]"
+    return typer.Option(name, metavar=_words(kind), help=help_text, callback=_choice(kind))
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id.")]
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
 Args = Annotated[str | None, typer.Option("--args", metavar="JSON", help="A JSON object.")]
-Queue = Annotated[str | None, typer.Option("--queue", metavar="Q")]
+Queue = Annotated[str | None, typer.Option("--queue", metavar="Q", help="[default: default]")]
 Priority = Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="D", help="Stop an attempt after this long.")
 ]
-Retries = Annotated[int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure.")]
+Retries = Annotated[
+    int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure. [default: 3]")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option("--retry", metavar="PRESET", help=f"How often, how late: {', '.join(RETRY_PRESETS)}."),
+]
+RetryFor = Annotated[
+    str | None,
+    typer.Option("--retry-for", metavar="D", help="No retry begins later than this after the run's start."),
+]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="D", help="Cancel a run if no worker has it this long.")
+]
 Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 MisfireOption = Annotated[
     str | None, _word_option("--misfire", Misfire, "What becomes of slots that nobody could fire.")
@@ -127,6 +142,9 @@ def cron(
     priority: Priority = None,
     timeout: Timeout = None,
     max_retries: Retries = None,
+    preset: Preset = None,
+    retry_for: RetryFor = None,
+    expires: Expires = None,
     key: Key = None,
     misfire: MisfireOption = None,
     overlap: OverlapOption = None,
@@ -167,6 +185,9 @@ def every(
     priority: Priority = None,
     timeout: Timeout = None,
     max_retries: Retries = None,
+    preset: Preset = None,
+    retry_for: RetryFor = None,
+    expires: Expires = None,
     key: Key = None,
     misfire: MisfireOption = None,
     overlap: OverlapOption = None,
@@ -204,6 +225,9 @@ def once(
     priority: Priority = None,
     timeout: Timeout = None,
     max_retries: Retries = None,
+    preset: Preset = None,
+    retry_for: RetryFor = None,
+    expires: Expires = None,
     key: Key = None,
     misfire: MisfireOption = None,
     jitter: Jitter = None,
@@ -241,6 +265,9 @@ def update(
     priority: Priority = None,
     timeout: Timeout = None,
     max_retries: Retries = None,
+    preset: Preset = None,
+    retry_for: RetryFor = None,
+    expires: Expires = None,
     key: Key = None,
     misfire: MisfireOption = None,
     overlap: OverlapOption = None,
@@ -335,6 +362,8 @@ def trigger(
         output.line(result.job_id)
     elif result.outcome == "buffered":
         output.line("buffered: it starts when the active run has ended")
+    if result.outcome == "skipped_buffer_full":
+        raise Failure(f"schedule {schedule_id} has an active run, and its buffer is full")
     if result.outcome.startswith("skipped"):
         raise Failure(
             f"schedule {schedule_id} has an active run, and its policy is to skip what comes meanwhile"
@@ -364,7 +393,7 @@ def _state(text: str | None) -> str | None:
 
 
 _PLAIN: Final = ("queue", "priority", "key", "misfire", "overlap", "pause_on_failure", "max_runs")
-_DURATIONS: Final = ("timeout", "jitter")
+_DURATIONS: Final = ("timeout", "retry_for", "expires", "jitter")
 _TIMES: Final = ("start", "end")
 
 
@@ -373,13 +402,13 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     given = _named(**{name: arguments.get(name) for name in _PLAIN})
     for name in _DURATIONS:
         if arguments.get(name) is not None:
-            given[name] = options.read(parse_duration_ms, arguments[name], f"--{name}") / 1_000
+            option = f"--{name.replace('_', '-')}"
+            given[name] = options.read(parse_duration_ms, arguments[name], option) / 1_000
     for name in _TIMES:
         if arguments.get(name) is not None:
             given[name] = options.read(values.parse_time, arguments[name], f"--{name}")
-    if arguments.get("max_retries") is not None:
-        given["retry"] = RetryPolicy(max_retries=arguments["max_retries"])
-    return given
+    policy = options.retry_policy(arguments.get("preset"), arguments.get("max_retries"))
+    return given if policy is None else given | {"retry": policy}
 
 
 def _named(**named: Any) -> dict[str, Any]:

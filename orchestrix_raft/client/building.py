@@ -75,7 +75,7 @@ def new_job(job_type: str, args: Mapping[str, Any] | None, options: Options) -> 
             run_at_ms=ms_of(run_at) if run_at is not None else 0,
             delay_ms=_milliseconds("delay", delay) if delay is not None else 0,
             timeout_ms=_milliseconds("timeout", timeout) if timeout is not None else 0,
-            retry=retry.message() if retry is not None else None,
+            retry=policy_of(retry).message() if retry is not None else None,
             unique_key=unique_key or "",
             correlation_id=correlation_id or "",
             labels=labels or (),
@@ -132,6 +132,11 @@ def job_filter(
     state: str | Iterable[str], queue: str | None, type: str | None, older_than: float | timedelta | None
 ) -> JobFilterMessage:
     """What a command on a filter means; `InvalidArgument` for what is wrong."""
+    for name, value in (("queue", queue), ("type", type)):
+        if value == "":  # a variable that is not set, more likely than: all of them
+            raise InvalidArgument(
+                f"{name} is empty: name one, or leave it out to mean all", "INVALID_ARGUMENT"
+            )
     try:
         older_than_ms = 0 if older_than is None else _milliseconds("older_than", older_than)
     except ValueError as error:
@@ -167,6 +172,13 @@ def _unique_rule(options: Options) -> UniqueRuleMessage | None:
         _positive("unique_for", unique_for),
         _choice("on_conflict", on_conflict, OnConflict.RETURN_EXISTING),
     )
+
+
+def policy_of(retry: object) -> RetryPolicy:
+    """What was given, if it is a policy; TypeError with what it is instead."""
+    if not isinstance(retry, RetryPolicy):
+        raise TypeError(f"retry is {retry!r}: it is a RetryPolicy, such as RetryPolicy.fast()")
+    return retry
 
 
 def _choice(name: str, word: str | None, default: Choice) -> Choice:

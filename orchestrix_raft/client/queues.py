@@ -3,7 +3,7 @@
 import os
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import InvalidArgument
 
 _QUEUES: Final = services.QUEUES.methods
+_RATES: Final = ("rate", "key_rate")
 
 
 class Unchanged(Enum):
@@ -101,11 +102,13 @@ class AsyncQueues:
         for word, value in zip(LIMITS, values, strict=True):
             if value is None:
                 request.clear.append(word)
-            elif isinstance(value, tuple):
+            elif isinstance(value, Unchanged):
+                continue
+            elif word in _RATES:
                 count, window_ms = _rate(word, value)
                 getattr(request, word).count = count
                 getattr(request, word).window_ms = window_ms
-            elif not isinstance(value, Unchanged):
+            else:
                 setattr(request, word, _count(word, value))
         return await self._configure(request)
 
@@ -155,7 +158,7 @@ def _limit(message: wire.RateLimitMessage) -> RateLimit:
     return RateLimit(message.count, message.window_ms / 1_000)
 
 
-def _rate(word: str, rate: Rate) -> tuple[int, int]:
+def _rate(word: str, rate: Any) -> tuple[int, int]:
     try:
         count, window = rate
         seconds = window.total_seconds() if isinstance(window, timedelta) else float(window)

@@ -6,11 +6,19 @@ from typing import Any, Final, TypedDict
 
 import msgspec
 
-from orchestrix_raft.client.building import encode_args
+from orchestrix_raft.client.building import encode_args, policy_of
 from orchestrix_raft.client.model import RetryPolicy, at, ms_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
-from orchestrix_raft.domain.schedule import Cursor, DstGap, DstOverlap, Misfire, Overlap, parse_choice
+from orchestrix_raft.domain.schedule import (
+    AnyChoice,
+    Cursor,
+    DstGap,
+    DstOverlap,
+    Misfire,
+    Overlap,
+    parse_choice,
+)
 from orchestrix_raft.wire import schedules as wire
 from orchestrix_raft.wire.errors import InvalidArgument
 
@@ -66,6 +74,10 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
     timeout: float | None
     max_retries: int
+    retry_for: float | None
+    expires: float | None
+    key: str
+    correlation_id: str
     labels: list[str]
     misfire: str
     overlap: str
@@ -91,6 +103,14 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     last_outcome: str  # completed, cancelled or dead
     last_skip: datetime | None  # the newest slot without a run
     last_skip_reason: str
+
+
+class PreviewedRun(msgspec.Struct, frozen=True):
+    """One time of a cron expression."""
+
+    at: datetime
+    local: str  # RFC 3339 with the offset of the zone
+    note: str  # changes of the clocks since the run before, and what they did to this one; often empty
 
 
 class Triggered(msgspec.Struct, frozen=True):
@@ -123,8 +143,12 @@ def schedule_of(m: wire.ScheduleMessage, outcome: str = "", cursor: str = "") ->
         args=msgspec.json.decode(job.args) if job.args else {},
         queue=job.queue,
         priority=job.priority,
-        timeout=job.timeout_ms / 1_000 if job.timeout_ms else None,
+        timeout=_seconds_of(job.timeout_ms),
         max_retries=job.retry.max_retries,
+        retry_for=_seconds_of(job.retry_for_ms),
+        expires=_seconds_of(job.expires_ms),
+        key=job.key,
+        correlation_id=job.correlation_id,
         labels=list(job.labels),
         misfire=_MISFIRES.get(spec.misfire, "unknown"),
         overlap=_OVERLAPS.get(spec.overlap, "unknown"),
@@ -153,6 +177,10 @@ def schedule_of(m: wire.ScheduleMessage, outcome: str = "", cursor: str = "") ->
     )
 
 
+def _seconds_of(duration_ms: int) -> float | None:
+    return duration_ms / 1_000 if duration_ms else None
+
+
 # ---- options -> message
 
 
@@ -173,17 +201,17 @@ def set_cron(
 ) -> None:
     """The times of a cron schedule."""
     m.cron.expression, m.cron.timezone = expression, timezone
-    _set(m.cron, "dst_gap", parse_choice(DstGap, dst_gap) - 1)
-    _set(m.cron, "dst_overlap", parse_choice(DstOverlap, dst_overlap) - 1)
+    _set(m.cron, "dst_gap", _number("dst_gap", DstGap, dst_gap))
+    _set(m.cron, "dst_overlap", _number("dst_overlap", DstOverlap, dst_overlap))
 
 
 def set_interval(m: wire.ScheduleSpecMessage, period: Seconds, anchor: datetime | None) -> None:
     """The times of an interval."""
-    period_ms = milliseconds("an interval", period)
-    if period_ms < limits.INTERVAL_MS_MIN:
-        raise ValueError(f"an interval of {period_ms} ms is too short: at least {limits.INTERVAL_MS_MIN} ms")
-    m.interval.period_ms = period_ms
-    m.interval.anchor_ms = 0 if anchor is None else ms_of(anchor)
+    seconds = period.total_seconds() if isinstance(period, timedelta) else period
+    if not seconds * 1_000 >= limits.INTERVAL_MS_MIN:  # also refuses NaN
+        raise ValueError(f"an interval of {seconds:g} s: it must be at least {limits.INTERVAL_MS_MIN} ms")
+    m.interval.period_ms = milliseconds("an interval", seconds)
+    m.interval.anchor_ms = 0 if anchor is None else moment_ms("anchor", anchor)
 
 
 def set_options(m: wire.ScheduleSpecMessage, options: ScheduleOptions) -> None:
@@ -205,7 +233,15 @@ def set_job(m: wire.ScheduleSpecMessage, job_type: str | None, args: Mapping[str
 
 def cursor_number(word: str) -> int:
     """`auto`, `keep` or `reset` for the wire."""
-    return parse_choice(Cursor, word) - 1
+    return _number("cursor", Cursor, word)
+
+
+def _number(name: str, kind: type[AnyChoice], word: str) -> int:
+    """A choice for the wire; ValueError with the name of the option and the words there are."""
+    try:
+        return parse_choice(kind, word) - 1
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def refused(error: Exception) -> InvalidArgument:
@@ -232,7 +268,7 @@ def _job_duration(m: Any, name: str, value: Any) -> None:
 def _job_retry(m: Any, name: str, value: Any) -> None:
     m.job.ClearField("retry")
     if value is not None:
-        m.job.retry.CopyFrom(value.message())
+        m.job.retry.CopyFrom(policy_of(value).message())
 
 
 def _job_labels(m: Any, name: str, value: Any) -> None:
@@ -241,16 +277,13 @@ def _job_labels(m: Any, name: str, value: Any) -> None:
 
 
 def _choice(m: Any, name: str, value: Any) -> None:
-    kind: Any = {"misfire": Misfire, "overlap": Overlap}[name]
-    try:
-        setattr(m, name, parse_choice(kind, value) - 1)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+    kinds: Any = {"misfire": Misfire, "overlap": Overlap}
+    setattr(m, name, _number(name, kinds[name], value))
 
 
 def _count(m: Any, name: str, value: Any) -> None:
-    if not 0 <= value < 1 << 32:
-        raise ValueError(f"{name} is {value}: it must be 0 or more")
+    if not isinstance(value, int) or not 0 <= value < 1 << 32:
+        raise ValueError(f"{name} is {value!r}: it must be a number from 0 on")
     setattr(m, name, value)
 
 
@@ -259,7 +292,17 @@ def _jitter(m: Any, name: str, value: Any) -> None:
 
 
 def _moment(m: Any, name: str, value: Any) -> None:
-    setattr(m, f"{name}_ms", 0 if value is None else ms_of(value))
+    setattr(m, f"{name}_ms", 0 if value is None else moment_ms(name, value))
+
+
+def moment_ms(name: str, value: datetime) -> int:
+    """Unix milliseconds; TypeError or ValueError with the name of the option."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name} is {value!r}: it must be a datetime")
+    at_ms = ms_of(value)
+    if at_ms <= 0:
+        raise ValueError(f"{name} is {value}: it must be after 1970")
+    return at_ms
 
 
 _SETTERS: Final = {

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any, Final, Unpack
 
 from orchestrix_raft.client.calls import Caller
-from orchestrix_raft.client.model import ms_of
 from orchestrix_raft.client.schedule_model import (
+    PreviewedRun,
     Schedule,
     ScheduleOptions,
     Seconds,
     Triggered,
     cursor_number,
+    moment_ms,
     refused,
     schedule_of,
     set_cron,
@@ -96,7 +97,7 @@ class AsyncSchedules:
         """One run."""
 
         def timing(m: wire.ScheduleSpecMessage) -> None:
-            m.one_shot.run_at_ms = ms_of(run_at)
+            m.one_shot.run_at_ms = moment_ms("run_at", run_at)
 
         return await self._put(id, timing, type, args, cursor, options)
 
@@ -196,6 +197,31 @@ class AsyncSchedules:
         """For good; its unfinished runs go on.  `ScheduleNotFound` if there is none."""
         await self._steer("DeleteSchedule", wire.DeleteScheduleRequest(request_id=os.urandom(16), id=id))
 
+    async def preview(
+        self,
+        expression: str,
+        *,
+        timezone: str = wire.DEFAULT_ZONE,
+        dst_gap: str = "shift",
+        dst_overlap: str = "first",
+        start: datetime | None = None,
+        count: int = 10,
+        id: str = "",
+    ) -> "list[PreviewedRun]":
+        """When a cron expression would be due: up to `count` (at most 1,000) times from `start` (now) on, with
+        what changes of the clocks do to them.  `id`: of the schedule, which decides what `H` stands for."""
+        request = wire.PreviewScheduleRequest(id=id)
+        try:
+            set_cron(request, expression, timezone, dst_gap, dst_overlap)
+            request.from_ms = 0 if start is None else moment_ms("start", start)
+            request.count = count
+        except (TypeError, ValueError, OverflowError) as error:
+            raise refused(error) from error
+        response: wire.PreviewScheduleResponse = await self._caller.call(
+            _SCHEDULES["PreviewSchedule"], request
+        )
+        return [PreviewedRun(datetime_of(run.at_ms), run.local, run.note) for run in response.runs]
+
     async def _put(
         self,
         schedule_id: str,
@@ -274,4 +300,4 @@ def _change_times(
             raise ValueError("anchor is for intervals")
         set_interval(m, m.interval.period_ms / 1_000 if every is None else every, anchor)
     if run_at is not None:
-        m.one_shot.run_at_ms = ms_of(run_at)
+        m.one_shot.run_at_ms = moment_ms("run_at", run_at)

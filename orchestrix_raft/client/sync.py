@@ -112,6 +112,7 @@ class Schedules:
     resume = _schedule_face(AsyncSchedules.resume)
     trigger = _schedule_face(AsyncSchedules.trigger)
     delete = _schedule_face(AsyncSchedules.delete)
+    preview = _schedule_face(AsyncSchedules.preview)
 
 
 def _close(client: AsyncClient, thread: _LoopThread) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.origin import Origin
+from orchestrix_raft.coordinator.slot_watch import SlotWatch
 from orchestrix_raft.coordinator.watches import Watches
 from orchestrix_raft.domain.job import TERMINAL
 from orchestrix_raft.machine.events import (
@@ -25,6 +26,8 @@ from orchestrix_raft.machine.events import (
     SessionDetached,
     SessionEnded,
     SessionResumed,
+    SlotFired,
+    SlotSkipped,
     StopRequested,
 )
 
@@ -38,6 +41,7 @@ class Effects:
         self._origin = origin
         self._beats = beats
         self._now = 0.0
+        self.slot_watch: SlotWatch | None = None  # set by the shell, which has the metrics
         self.members_changed = True  # somebody's address may be new; whoever looks clears it
 
     def follow(self, events: list[Event], now: float) -> None:
@@ -65,6 +69,14 @@ class Effects:
         if event.next_state in TERMINAL:
             self._watches.finished(event.job_id)
 
+    def _slot_fired(self, event: SlotFired) -> None:
+        if self.slot_watch is not None:
+            self.slot_watch.fired(event, self._hub.state)
+
+    def _slot_skipped(self, event: SlotSkipped) -> None:
+        if self.slot_watch is not None:
+            self.slot_watch.skipped(event)
+
     def _session_attached(self, event: SessionAttached | SessionResumed) -> None:
         self._hub.attached(event)
 
@@ -90,6 +102,8 @@ _EFFECTS: Final = MappingProxyType[type, Callable[[Effects, Any], None]](
         JobCompleted: Effects._completed,
         JobCancelled: Effects._cancelled,
         AttemptEnded: Effects._attempt_ended,
+        SlotFired: Effects._slot_fired,
+        SlotSkipped: Effects._slot_skipped,
         SessionAttached: Effects._session_attached,
         SessionResumed: Effects._session_attached,
         SessionDetached: Effects._session_detached,

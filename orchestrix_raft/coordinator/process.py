@@ -32,8 +32,10 @@ from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import NodeOptions
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.coordinator.settings import Clocks, Identity
+from orchestrix_raft.coordinator.slot_watch import SlotWatch
 from orchestrix_raft.coordinator.tls import peer_tls
 from orchestrix_raft.storage.layout import DataDirectory
+from orchestrix_raft.telemetry.metrics import Registry
 from orchestrix_raft.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -55,8 +57,11 @@ class Api(Protocol):
 class Process:
     """One node process.  `run` returns when it is over; StartError, StorageError or LinkError otherwise."""
 
-    def __init__(self, options: NodeOptions, make_api: Callable[[NodePort], Api]) -> None:
+    def __init__(
+        self, options: NodeOptions, make_api: Callable[[NodePort], Api], registry: Registry | None = None
+    ) -> None:
         self._options = options
+        self._slot_watch = SlotWatch(registry or Registry())
         self._make_api = make_api
         self._disk = DataDirectory.open(Path(options.data_dir))
         self._set_node_id()
@@ -251,6 +256,7 @@ class Process:
             self._servers,
         )
         core.addresses = {m.node_id: m.address for m in formed.members} | dict(identity.addresses)
+        core.effects.slot_watch = self._slot_watch
         return Node(core, local, formed.cluster_id, self._send, self._retarget)
 
     # ---- who is where --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ _UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400
 _UNIT_BYTES: Final = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _PART: Final = re.compile(r"(\d{1,15})(?:\.(\d{1,9}))?(ms|s|m|h|d)", re.ASCII)
 _SIZE: Final = re.compile(r"(\d{1,15}) ?([KMGT]iB|B|)", re.ASCII)
+_HINT: Final = "write 500ms, 10s, 5m, 2h or 7d"
 
 
 def parse_duration_ms(text: str) -> int:
@@ -24,8 +25,10 @@ def parse_duration_ms(text: str) -> int:
         whole, fraction, unit = part[1], part[2] or "", part[3]
         total += int(whole + fraction) * _UNIT_MS[unit] // 10 ** len(fraction)
         end = part.end()
+    if text.startswith("-"):
+        raise ValueError(f"a duration cannot be negative: {text[:40]!r} ({_HINT})")
     if end == 0 or end != len(text):
-        raise ValueError(f"not a duration: {text[:40]!r} (write 500ms, 10s, 5m, 2h or 7d)")
+        raise ValueError(f"not a duration: {text[:40]!r} ({_HINT})")
     if total > limits.DURATION_MS:
         raise ValueError(f"too long: {text[:40]!r} (at most {limits.DURATION_MS // _UNIT_MS['d']}d)")
     return total

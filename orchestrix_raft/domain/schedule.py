@@ -61,7 +61,7 @@ def parse_choice(kind: type[AnyChoice], text: str) -> AnyChoice:
     for choice in kind:
         if choice.word == text:
             return choice
-    raise ValueError(f"no such choice: {text[:40]!r} (there are {', '.join(one.word for one in kind)})")
+    raise ValueError(f"no such choice: {str(text)[:40]!r} (there are {', '.join(one.word for one in kind)})")
 
 
 class Cursor(_Choice):
@@ -146,7 +146,7 @@ class Slot(_Closed, frozen=True):
     trigger: int = 0  # started by hand, the so-manieth time; 0: its time had come
 
 
-class Schedule(msgspec.Struct, array_like=True):
+class Schedule(msgspec.Struct, array_like=True, gc=False):
     """A schedule as the state holds it.  Times are wall milliseconds, 0 where it has not happened.
 
     Its place in time is `next_slot_ms`: all slots up to `after_ms` are decided, this one is the next.  Its

@@ -113,9 +113,7 @@ class Machine:
         done = Applied(trace.events, [], [], [])
         requests.expire(state)
         _run_due(state, trace)
-        if state.book.ended:
-            follow_runs(state, trace)
-        dispatch(state, trace.events)
+        _settle(state, trace)
         for batch in batches:
             _apply_batch(state, batch, trace, done)
         state.digest = digest.advance(state.digest, index, state.elapsed_ms, state.wall_ms, trace.events)
@@ -173,10 +171,6 @@ class Machine:
                 for key, entity in entities.items():
                     put(table, key, None if entity is None else encode(entity))
             state.touched_rest.clear()
-        for table, rows in state.touched_rest.items():
-            for key, entity in rows.items():
-                put(table, key, None if entity is None else encode(entity))
-        state.touched_rest.clear()
         state.touched_jobs.clear()
         state.touched_sessions.clear()
         state.touched_nodes.clear()
@@ -214,10 +208,22 @@ def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> Non
 def _apply_command(state: State, command: Command, trace: Trace) -> Result:
     stepwise = STEPWISE.get(type(command))
     result = _apply_whole(state, command, trace) if stepwise is None else stepwise(state, command, trace)
-    if state.book.ended:
+    _settle(state, trace)
+    return result
+
+
+def _settle(state: State, trace: Trace) -> None:
+    """What follows from what has just happened: from the end of runs, and who is assigned.
+
+    Nothing is left for the next entry: a node rebuilt in between would not know of it.
+    """
+    book = state.book
+    if book.ended:
         follow_runs(state, trace)
     dispatch(state, trace.events)
-    return result
+    while book.ended:  # dispatching has ended runs whose time is over
+        follow_runs(state, trace)
+        dispatch(state, trace.events)
 
 
 def _apply_whole(state: State, command: Command, trace: Trace) -> Result:

@@ -5,17 +5,15 @@ Schedules fall due in the order (due_ms, due_seq), which no layout of a heap inf
 """
 
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from orchestrix_raft.domain.job import Firing, JobState
 from orchestrix_raft.domain.schedule import Schedule
+from orchestrix_raft.machine.heap import LazyHeap
 from orchestrix_raft.machine.history import SCHEDULES
 
 if TYPE_CHECKING:
     from orchestrix_raft.machine.state import State
-
-_SLACK: Final = 64  # stale items the heap may hold besides as many as it has live ones
 
 DueItem = tuple[int, int, str]
 """(due_ms, due_seq, schedule id)"""
@@ -24,11 +22,10 @@ DueItem = tuple[int, int, str]
 class Book:
     """All that is derived from schedules, and what changed in the running command."""
 
-    __slots__ = ("ended", "items", "live", "runs")
+    __slots__ = ("ended", "runs", "waiting")
 
     def __init__(self) -> None:
-        self.items: list[DueItem] = []  # a heap with lazy deletion
-        self.live = 0  # items whose schedule still waits for that time
+        self.waiting = LazyHeap[dict[str, Schedule], DueItem](_waits)
         self.runs: dict[str, dict[bytes, None]] = {}  # schedule id -> its active runs; never empty
         self.ended: dict[str, bool] = {}  # schedules of which a run has ended -> too many failed
 
@@ -36,45 +33,28 @@ class Book:
 
     def first_due_ms(self, schedules: dict[str, Schedule]) -> int | None:
         """When the leader must look at a schedule next (wall); None: nothing waits."""
-        items = self.items
-        while items:
-            if _waits(schedules, items[0]):
-                return items[0][0]
-            heappop(items)
-        return None
+        item = self.waiting.first(schedules)
+        return None if item is None else item[0]
 
     def due(self, schedules: dict[str, Schedule], now_ms: int) -> Iterator[DueItem]:
-        """Those that are due at `now_ms`, in order; the book must not change meanwhile.
-
-        Walks the heap without taking anything out, so each item costs the logarithm of those before it.
-        """
-        items = self.items
-        ahead = [(items[0], 0)] if items else []
-        while ahead:
-            item, at = heappop(ahead)
+        """Those that are due at `now_ms`, in order; the book must not change meanwhile."""
+        for item in self.waiting.ascending(schedules):
             if item[0] > now_ms:
                 return
-            if _waits(schedules, item):
-                yield item
-            for child in (2 * at + 1, 2 * at + 2):
-                if child < len(items):
-                    heappush(ahead, (items[child], child))
+            yield item
 
     def wait(self, schedule: Schedule, schedules: dict[str, Schedule], due_ms: int, due_seq: int) -> None:
         """Replace what a schedule waits for; `due_seq` 0: nothing any more."""
-        if schedule.due_seq:
-            self.live -= 1
+        waited = schedule.due_seq
         schedule.due_ms, schedule.due_seq = due_ms, due_seq
+        if waited:
+            self.waiting.lost(schedules)
         if due_seq:
             self.enter(schedule)
-        if len(self.items) > 2 * self.live + _SLACK:
-            self.items = [item for item in self.items if _waits(schedules, item)]
-            heapify(self.items)
 
     def enter(self, schedule: Schedule) -> None:
         """Index what a schedule waits for."""
-        heappush(self.items, (schedule.due_ms, schedule.due_seq, schedule.spec.schedule_id))
-        self.live += 1
+        self.waiting.push((schedule.due_ms, schedule.due_seq, schedule.spec.schedule_id))
 
     # ---- runs
 

@@ -168,8 +168,8 @@ class DeleteSchedule(_Closed, frozen=True, tag=24):
 class FireSchedule(_Closed, frozen=True, tag=25):
     """The leader's plan: these slots, up to the one before `next_slot_ms`, are decided now.
 
-    Compare-and-set on (incarnation, version, seen_ms): a plan for a place in time that the schedule has left changes
-    nothing, so a slot is decided once, whoever leads.
+    Compare-and-set on (incarnation, version, seen_ms): a plan for a place in time that the schedule has left
+    changes nothing, so a slot is decided once, whoever leads.
     """
 
     schedule_id: str
@@ -197,8 +197,9 @@ class ConfigureQueue(_Closed, frozen=True, tag=30):
 
 
 class Forget(_Closed, frozen=True, tag=40):
-    """The leader's duty of keeping no more than is to be kept: at most `limit` of the oldest records go, those
-    that ended earlier than `before_ms` (wall) and those beyond `keep`.  IDS: those whose time is over."""
+    """The leader's duty of keeping no more than is to be kept: at most `limit` of the oldest records go,
+    those that ended earlier than `before_ms` (wall) and those beyond `keep`.  IDS: those whose time is over.
+    """
 
     what: Kept
     before_ms: int

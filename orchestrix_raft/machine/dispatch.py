@@ -12,8 +12,9 @@ from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine.attempts import decide_assignment, evolve_assigned
 from orchestrix_raft.machine.board import Candidate
 from orchestrix_raft.machine.events import Event
+from orchestrix_raft.machine.evolve import EVOLVE
 from orchestrix_raft.machine.gates import Gate
-from orchestrix_raft.machine.jobs import decide_too_old, evolve_given_up, is_too_old
+from orchestrix_raft.machine.jobs import decide_overdue
 from orchestrix_raft.machine.state import State
 
 
@@ -39,10 +40,10 @@ def dispatch(state: State, events: list[Event]) -> None:
                 _follow(gate, candidates, jobs)
             continue
         job = jobs[job_id]
-        if job.timer is not None and is_too_old(state, job):
-            (given_up,) = decide_too_old(state, job_id)
-            evolve_given_up(state, given_up)
-            events.append(given_up)
+        overdue = None if job.timer is None else decide_overdue(state, job)
+        if overdue is not None:
+            EVOLVE[type(overdue)](state, overdue)
+            events.append(overdue)
         else:
             pool, session_id = best
             session = sessions[session_id]

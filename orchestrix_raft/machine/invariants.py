@@ -221,8 +221,8 @@ def _check_timers(state: State) -> None:
             if entity.timer is not None:
                 due[False].add((entity.timer.due_ms, entity.timer.seq, entity.timer.kind, key))
     for on_wall, heap in ((True, state.wall_timers), (False, state.elapsed_timers)):
-        _must(due[on_wall] <= set(heap.items), "a timer is in no heap")
-        _must(heap.live == len(due[on_wall]), f"{len(due[on_wall])} timers are set, counted {heap.live}")
+        _must(due[on_wall] <= set(heap), "a timer is in no heap")
+        _must(heap.valid == len(due[on_wall]), f"{len(due[on_wall])} timers are set, counted {heap.valid}")
 
 
 def _check_board(state: State) -> None:
@@ -289,4 +289,4 @@ def _check_bounds(state: State) -> None:
     empty = sum(1 for lane in state.board.lanes.values() if not lane.count)
     _must(empty <= limits.EMPTY_LANES, f"{empty} empty lanes")
     for heap in (state.elapsed_timers, state.wall_timers):
-        _must(len(heap.items) <= 2 * heap.live + 200, "a timer heap is full of stale items")
+        _must(len(heap) <= 3 * heap.valid + 200, "a timer heap is full of stale items")

@@ -94,15 +94,19 @@ def decide_expired(state: State, job_id: bytes) -> tuple[JobCancelled]:
     return (JobCancelled(job_id, EXPIRED),)
 
 
-def is_too_old(state: State, job: Job) -> bool:
-    """It is ready after a failure, and no retry may begin any more."""
-    timer = job.timer
-    return timer is not None and timer.kind == TimerKind.RETRY_LIMIT and timer.due_ms <= state.elapsed_ms
-
-
 def decide_too_old(state: State, job_id: bytes) -> tuple[JobGivenUp]:
     """A job that failed waits for a worker, and no retry may begin any more (timer)."""
     return (JobGivenUp(job_id, TOO_OLD),)
+
+
+def decide_overdue(state: State, job: Job) -> JobCancelled | JobGivenUp | None:
+    """What becomes of a ready job whose time is over when it would be handed to a worker: its timer may be
+    due in the running entry only, or stand behind too many others.  None: it may begin."""
+    timer = job.timer
+    if timer is None or timer.due_ms > state.elapsed_ms:
+        return None
+    decide = decide_too_old if timer.kind == TimerKind.RETRY_LIMIT else decide_expired
+    return decide(state, job.spec.job_id)[0]
 
 
 def decide_cancel(
@@ -177,6 +181,7 @@ def evolve_enqueued(state: State, event: JobEnqueued) -> None:
     if event.timer is not None:
         state.counter = event.timer.seq
         set_timer(state, job, job_id, event.timer)
+        state.sharing.share(spec)
     if event.state is _PENDING:
         state.board.join(job)
     if spec.unique_key:

@@ -116,6 +116,7 @@ def _load_schedule(state: State, schedule: Schedule) -> None:
 def _load_job(state: State, key: bytes, job: Job) -> None:
     state.jobs[key] = job
     spec = job.spec
+    state.sharing.share(spec)
     queue = state.queues.setdefault(spec.queue, [0] * STATES)
     queue[job.state] += 1
     queue[0] += 1
@@ -135,6 +136,8 @@ def _load_queues(state: State, tables: Tables) -> Iterator[None]:
             index_timer(state, key, queue.timer)
         queues.make_gate(state, queue)
         yield
+    if state.board.gates:
+        queues.count_under_way(state, state.board.gates)
     for key, value in tables(KEY_WINDOWS):
         window = codec.decode_key_window(value)
         gate = state.board.gates.get(window.queue)

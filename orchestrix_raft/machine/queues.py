@@ -6,6 +6,7 @@ A rate counts assignments.  Both are decided here, in the log's order and by the
 failover lets more through.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from orchestrix_raft.domain import limits
@@ -83,25 +84,29 @@ def decide_key_window(state: State, key: bytes) -> tuple[WindowPassed]:
 
 def evolve_configured(state: State, event: QueueConfigured) -> None:
     """These limits hold from now on; what was dispatched before still counts as far as it is known."""
-    name = event.name
+    name, options = event.name, event.options
     gate = state.board.gates.get(name)
     if gate is None:
-        queue = state.limited[name] = Queue(name, event.options, SlidingWindowRateLimiter())
+        queue = state.limited[name] = Queue(name, _NONE, SlidingWindowRateLimiter())
         gate = make_gate(state, queue)
+        count_under_way(state, {name: gate})
     queue = gate.queue
-    queue.options = event.options
-    if queue.options.rate is None:
+    before = queue.options
+    queue.options = options
+    if options.rate is None:
         queue.window = SlidingWindowRateLimiter()
     _time_queue(state, queue)
-    for key in sorted(gate.windows):
-        _time_key(state, gate, key)
-    if event.options == _NONE:
+    if options.key_rate != before.key_rate:
+        for key in sorted(gate.windows):
+            _time_key(state, gate, key)
+    if options == _NONE:
         state.board.drop_gate(gate)
         del state.limited[name]
         state.touch(QUEUES, name.encode(), None)
         return
     state.board.opened[name] = gate
-    state.board.open_keys(gate, [key for key in gate.parked if gate.admits(key)])
+    if (options.key_rate, options.key_concurrency) != (before.key_rate, before.key_concurrency):
+        state.board.open_keys(gate, [key for key in gate.parked if gate.admits(key)])
     state.touch(QUEUES, name.encode(), queue)
 
 
@@ -168,14 +173,19 @@ def keep_unit(state: State, session: Session, job: Job) -> None:
 
 
 def make_gate(state: State, queue: Queue) -> Gate:
-    """Put a gate before a queue, with what is under way counted."""
+    """Put a gate before a queue; what is under way is not counted yet."""
     gate = Gate(queue)
-    for session in state.sessions.values():
-        for name, key in units(state, session):
-            if name == queue.name:
-                gate.take(key)
     state.board.add_gate(gate)
     return gate
+
+
+def count_under_way(state: State, gates: Mapping[str, Gate]) -> None:
+    """Let new gates count what is assigned, in one walk over the sessions."""
+    for session in state.sessions.values():
+        for name, key in units(state, session):
+            gate = gates.get(name)
+            if gate is not None:
+                gate.take(key)
 
 
 def units(state: State, session: Session) -> list[tuple[str, str]]:

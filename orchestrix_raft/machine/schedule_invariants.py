@@ -30,9 +30,9 @@ def faults_in_schedules(state: State) -> Iterator[str]:
     yield from _faults_in_runs(state)
     waiting = {(s.due_ms, s.due_seq, s.spec.schedule_id) for s in state.schedules.values() if s.due_seq}
     book = state.book
-    if not waiting <= set(book.items) or book.live != len(waiting):
-        yield f"{len(waiting)} schedules wait for their time, {book.live} are indexed"
-    if len(book.items) > 2 * book.live + 200:
+    if not waiting <= set(book.waiting) or book.waiting.valid != len(waiting):
+        yield f"{len(waiting)} schedules wait for their time, {book.waiting.valid} are indexed"
+    if len(book.waiting) > 3 * book.waiting.valid + 200:
         yield "the index of due schedules is full of stale items"
     if book.ended:
         yield f"runs of {sorted(book.ended)} have ended and nothing followed"

@@ -18,7 +18,8 @@ from orchestrix_raft.machine import digest
 from orchestrix_raft.machine.board import Board
 from orchestrix_raft.machine.book import Book
 from orchestrix_raft.machine.records import Records
-from orchestrix_raft.machine.timers import TimerHeap
+from orchestrix_raft.machine.sharing import Sharing
+from orchestrix_raft.machine.timers import TimerHeap, is_set
 
 STATES: Final = max(JobState) + 1  # length of a list indexed by JobState
 LIVE_STATES: Final = (JobState.SCHEDULED, JobState.PENDING, JobState.DISPATCHED, JobState.RUNNING)
@@ -60,6 +61,7 @@ class State:
         "schedules",
         "sessions",
         "set_aside",
+        "sharing",
         "term",
         "token_counter",
         "totals",
@@ -99,10 +101,11 @@ class State:
         self.unique: dict[tuple[str, str], bytes] = {}  # (type, unique key) -> job that has it
         self.node_sessions: dict[str, dict[bytes, Session]] = {}  # attached ones by node
         self.requests: deque[tuple[int, int, bytes]] = deque()  # (seq, expires_ms, id), oldest first
-        self.elapsed_timers = TimerHeap()
-        self.wall_timers = TimerHeap()
+        self.elapsed_timers = TimerHeap(is_set)
+        self.wall_timers = TimerHeap(is_set)
         self.board = Board()
         self.book = Book()
+        self.sharing = Sharing()
         # ---- of the running entry
         self.records = records
         self.touched_jobs: dict[bytes, Job | None] = {}  # None: no longer live

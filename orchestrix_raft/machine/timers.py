@@ -4,10 +4,10 @@ The entities hold the truth; the heaps are indexes with lazy deletion and can be
 fall due in the order (due_ms, seq), which no layout of a heap influences.
 """
 
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, Protocol
 
 from orchestrix_raft.domain.job import Timer, TimerKind
+from orchestrix_raft.machine.heap import LazyHeap
 
 if TYPE_CHECKING:
     from orchestrix_raft.machine.state import State
@@ -22,30 +22,9 @@ _OTHERS: Final = frozenset(
     }
 )
 """Timers of entities that are no jobs."""
-_SLACK: Final = 64  # stale items a heap may hold besides as many as it has live ones
 
 Item = tuple[int, int, int, bytes]
 """(due_ms, seq, kind, key of the entity)"""
-
-
-class TimerHeap:
-    """The timers on one clock."""
-
-    __slots__ = ("items", "live")
-
-    def __init__(self) -> None:
-        self.items: list[Item] = []
-        self.live = 0  # items whose timer is still set
-
-    def first(self, state: "State") -> Item | None:
-        """The earliest timer that is still set; drops stale ones before it."""
-        items = self.items
-        while items:
-            item = items[0]
-            if is_set(state, item):
-                return item
-            heappop(items)
-        return None
 
 
 def is_set(state: "State", item: Item) -> bool:
@@ -76,6 +55,10 @@ def entity_of(state: "State", kind: int, key: bytes) -> Waits | None:
     raise KeyError(f"no entity for a timer of kind {kind}")
 
 
+TimerHeap = LazyHeap["State", Item]
+"""The timers on one clock."""
+
+
 def heap_of(state: "State", kind: int) -> TimerHeap:
     """The heap of the clock that a kind of timer follows."""
     return state.wall_timers if kind == _WALL else state.elapsed_timers
@@ -85,12 +68,8 @@ def set_timer(state: "State", entity: Waits, key: bytes, timer: Timer | None) ->
     """Replace what the entity waits for; None: nothing any more."""
     old = entity.timer
     if old is not None:
-        heap = heap_of(state, old.kind)
-        heap.live -= 1
         entity.timer = None
-        if len(heap.items) > 2 * heap.live + _SLACK:
-            heap.items = [item for item in heap.items if is_set(state, item)]
-            heapify(heap.items)
+        heap_of(state, old.kind).lost(state)
     if timer is not None:
         entity.timer = timer
         index_timer(state, key, timer)
@@ -98,6 +77,5 @@ def set_timer(state: "State", entity: Waits, key: bytes, timer: Timer | None) ->
 
 def index_timer(state: "State", key: bytes, timer: Timer) -> None:
     """Put an entity's timer into its heap."""
-    heap = heap_of(state, timer.kind)
-    heappush(heap.items, (timer.due_ms, timer.seq, timer.kind, key))
-    heap.live += 1
+    # A plain number: a member of an enum would make every item a matter of the garbage collector.
+    heap_of(state, timer.kind).push((timer.due_ms, timer.seq, int(timer.kind), key))

@@ -34,6 +34,7 @@ from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.slots import SlotLedger
+from orchestrix_raft.simulation.unique_watch import UniqueWatch
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -80,13 +81,14 @@ class Checker:
         self.hindered_at = 0.0  # the newest fault that can cost a session
         self.slots = SlotLedger(self.violation)
         self.limits = LimitsWatch()
+        self._unique = UniqueWatch()
         self._committed: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
         self._newest_token: dict[bytes, int] = {}
         self._completed: set[bytes] = set()
         self._origins: dict[str, int] = {}  # node -> its living incarnation
         self._sequences: Counter[str] = Counter()  # node -> its newest command
-        self._lives = Lives(self.violation, self.shadow, keep)
+        self._lives = Lives(self.violation, self.shadow, keep, self._calm)
 
     def violation(self, what: str) -> None:
         """Stop the run."""
@@ -126,7 +128,8 @@ class Checker:
         for event in result.events:
             self.events[type(event)] += 1
             self._event(event)
-            fault = self.limits.see(event, self.shadow.state.elapsed_ms)
+            elapsed_ms = self.shadow.state.elapsed_ms
+            fault = self.limits.see(event, elapsed_ms) or self._unique.see(event, elapsed_ms)
             if fault:
                 self.violation(fault)
             self._lives.event(event)

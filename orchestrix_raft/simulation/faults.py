@@ -31,6 +31,8 @@ class Mix(NamedTuple):
     cut_worker: float = 0.0  # a worker machine cannot reach some nodes
     leave: float = 0.0  # a node process ends in good order and is started again
     worker_leave: float = 0.0  # a worker drains and says goodbye
+    apart_ms: int = 0  # no rate: wall clocks are up to this far off when the world begins
+    drift: float = 0.0  # no rate: they gain or lose up to so many seconds in a second
 
 
 MIXES = {
@@ -41,9 +43,12 @@ MIXES = {
     "partition": Mix(partition=0.12, one_way=0.05, cut_worker=0.05, slow=0.02, worker_crash=0.08),
     "flap": Mix(flap=0.8, one_way=0.1, crash=0.03, slow=0.05, worker_leave=0.05),
     "workers": Mix(worker_crash=0.15, cut_worker=0.1, flap=0.2, worker_leave=0.15),
-    "clocks": Mix(at_slot=0.05, clock_jump=0.2, pause=0.1, crash=0.05),
+    "clocks": Mix(at_slot=0.05, clock_jump=0.2, pause=0.1, crash=0.05, apart_ms=180_000, drift=0.05),
+    "slots": Mix(0.03, outage=0.02, at_slot=0.25, clock_jump=0.05, flap=0.1, apart_ms=60_000, drift=0.01),
     "full": Mix(0.06, 0.01, 0.01, 0.03, 0.04, 0.06, 0.05, 0.3, 0.05, 0.03, 0.05, 0.03, 0.03, 0.02, 0.05),
 }
+
+_NO_RATES = ("slow", "apart_ms", "drift")
 
 GENTLE = ("calm", "rolling")
 """Mixes under which no attempt may be lost."""
@@ -70,9 +75,13 @@ class Faults:
         self._hindered = hindered
         self._active = True
         network.slow = mix.slow
+        if mix.apart_ms:
+            for node in nodes:
+                node.clock.wall_offset_ms = world.rng.randint(-mix.apart_ms, mix.apart_ms)
+                node.clock.wall_drift = world.rng.uniform(-mix.drift, mix.drift)
         for name in Mix._fields:
             rate = getattr(mix, name)
-            if name != "slow" and rate:
+            if name not in _NO_RATES and rate:
                 world.after(1.0 + world.some(rate), self._repeat(name, rate))
 
     def stop(self) -> None:
@@ -86,7 +95,7 @@ class Faults:
         for node in self.nodes:
             node.paused_until = 0.0
             node.disk.fuse = None
-            node.clock.wall_offset_ms = 0
+            node.clock.set_right()
             node.start()
         for worker in self.workers:
             worker.start()

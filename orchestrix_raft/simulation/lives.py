@@ -1,6 +1,7 @@
 """What becomes of each job, followed from the events: retries in time, nothing forgotten too soon."""
 
 from collections.abc import Callable
+from typing import Final
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import TERMINAL, JobState, TimerKind
@@ -22,12 +23,15 @@ from orchestrix_raft.machine.events import (
     JobRetried,
 )
 
+READY_LATE_MS: Final = 500  # without faults a leader notices by then what is due
+
 
 class Lives:
     """Sees every event of the machine that never stops, after the entry that made it."""
 
-    def __init__(self, violation: Callable[[str], None], shadow: Machine, keep: Keep) -> None:
+    def __init__(self, violation: Callable[[str], None], shadow: Machine, keep: Keep, calm: bool) -> None:
         self._violation = violation
+        self._late_ms = READY_LATE_MS if calm else limits.DURATION_MS
         self._shadow = shadow
         self._keep = keep
         self._due: dict[bytes, int] = {}  # waiting for their time -> elapsed ms
@@ -53,8 +57,11 @@ class Lives:
                 if event.timer is not None and event.timer.kind == TimerKind.READY_AT_ELAPSED:
                     self._due[event.spec.job_id] = event.timer.due_ms
             case JobReady():
-                if state.elapsed_ms < self._due.pop(event.job_id, 0):
+                due_ms = self._due.pop(event.job_id, 0)
+                if state.elapsed_ms < due_ms:
                     self._violation(f"job {event.job_id.hex()} was ready before it was due")
+                if due_ms and state.elapsed_ms > due_ms + self._late_ms:
+                    self._violation(f"job {event.job_id.hex()} was due {state.elapsed_ms - due_ms} ms ago")
             case JobAssigned():
                 job = state.jobs.get(event.job_id)
                 if job is not None and job.failures and 0 < job.retry_until_ms < state.elapsed_ms:

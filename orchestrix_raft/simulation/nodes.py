@@ -28,6 +28,7 @@ class NodeClock:
         self._rate = world.rng.uniform(0.9998, 1.0002)
         self._start = world.rng.uniform(0.0, 1e6)
         self.wall_offset_ms = world.rng.randint(-300, 300)
+        self.wall_drift = 0.0  # seconds that the wall clock gains in a second
 
     def monotonic(self) -> float:
         """Seconds since this machine's arbitrary beginning."""
@@ -35,7 +36,12 @@ class NodeClock:
 
     def wall_ms(self) -> int:
         """What this machine believes the time to be."""
-        return START_WALL_MS + self._world.wall_shift_ms + int(self._world.now * 1000) + self.wall_offset_ms
+        passed_ms = int(self._world.now * 1000 * (1 + self.wall_drift))
+        return START_WALL_MS + self._world.wall_shift_ms + passed_ms + self.wall_offset_ms
+
+    def set_right(self) -> None:
+        """Somebody has set the wall clock, and it keeps the time."""
+        self.wall_offset_ms, self.wall_drift = 0, 0.0
 
     def until(self, monotonic: float) -> float:
         """World seconds from now to a reading of this clock."""

@@ -31,7 +31,6 @@ from orchestrix_raft.simulation.slots import CRON_PERIODS_MS
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 
 SCHEDULES: Final = 6
-_CRON: Final = ("* * * * *", "*/5 * * * * *")
 
 
 class SimOwner(SimClient):
@@ -136,9 +135,7 @@ class SimOwner(SimClient):
         rng = self.world.rng
         kind = rng.random()
         if kind < 0.3:
-            expression = rng.choice(_CRON)
-            assert expression in CRON_PERIODS_MS
-            return CronSchedule(expression, "UTC")
+            return CronSchedule(rng.choice(list(CRON_PERIODS_MS)), "UTC")
         if kind < 0.4:
             return OneShotSchedule(now_ms + rng.randint(-2_000, 30_000))
         return IntervalSchedule(rng.choice((1_000, 1_000, 2_500, 10_000)), rng.choice((0, 0, now_ms - 777)))

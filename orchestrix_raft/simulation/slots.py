@@ -15,6 +15,7 @@ from orchestrix_raft.domain.schedule import (
     CronSchedule,
     IntervalSchedule,
     Misfire,
+    OneShotSchedule,
     Overlap,
     ScheduleSpec,
     Slot,
@@ -24,6 +25,7 @@ from orchestrix_raft.machine.events import (
     Event,
     JobCancelled,
     JobCompleted,
+    JobEnqueued,
     JobGivenUp,
     JobRetried,
     ScheduleAdvanced,
@@ -36,7 +38,12 @@ from orchestrix_raft.machine.events import (
     SlotSkipped,
 )
 
-CRON_PERIODS_MS: Final = {"* * * * *": 60_000, "*/5 * * * * *": 5_000, "* * * * * *": 1_000}
+CRON_PERIODS_MS: Final = {
+    "* * * * * *": 1_000,
+    "*/5 * * * * *": 5_000,
+    "* * * * *": 60_000,
+    "*/15 * * * *": 900_000,
+}
 """Expressions that are a grid from the epoch on, in UTC."""
 
 _PLANNED_WHY: Final = ("misfire_window", "misfire", "misfire_limit")
@@ -85,6 +92,7 @@ class _Book:
         self.active: set[bytes] = set()
         self.buffer: list[Slot] = []
         self.seen: set[int] = set()  # slots that have a run, or have one to come
+        self.fired_ever: set[tuple[int, int]] = set()  # (slot, trigger) of every run
         self.paused = False
         self.finished = False
         self.fired = 0
@@ -97,7 +105,8 @@ class SlotLedger:
         self._violation = violation
         self._books: dict[str, _Book] = {}
         self._runs: dict[bytes, tuple[str, int]] = {}  # job id -> schedule, incarnation
-        self._ended: dict[bytes, None] = {}
+        self._enqueued: tuple[bytes, int, int] | None = None  # newest job of a schedule: its slot, missed
+        self._stamp_ms = 0
         self.at_cap = False  # set by whoever knows it: slots may be held
         self.fired = 0
         self.skipped = 0
@@ -105,26 +114,37 @@ class SlotLedger:
         self.triggered = 0
         self.most_late_ms = 0  # of the runs fired without being buffered
 
-    def entry(self, wall_ms: int, events: list[Event]) -> None:
-        """The events of one entry; `wall_ms` is the log's wall clock as its plans saw it."""
+    def entry(self, wall_ms: int, events: list[Event], planned_ms: int | None = None) -> None:
+        """The events of one entry; `wall_ms` is its stamp, `planned_ms` the log's wall clock when its plans
+        were made, if that is another."""
+        self._stamp_ms = wall_ms
         for event in events:
             follow = _FOLLOW.get(type(event))
             if follow is not None:
-                follow(self, event, wall_ms)
+                follow(self, event, wall_ms if planned_ms is None else planned_ms)
 
     # ---- what owners do
 
     def _put(self, event: SchedulePut, wall_ms: int) -> None:
         name = event.spec.schedule_id
+        timing = event.spec.timing
+        begun_ms = self._stamp_ms
+        if isinstance(timing, OneShotSchedule):
+            begun_ms = min(begun_ms, timing.run_at_ms - 1)
         book = self._books.get(name)
         if book is None:
             self._books[name] = _Book(event)
+            if event.after_ms != begun_ms:
+                self._violation(f"schedule {name} begins at {event.after_ms}, not {begun_ms}")
             return
         if book.incarnation != event.incarnation:
             self._violation(f"schedule {name} changed its incarnation")
+        if event.after_ms not in (book.after_ms, begun_ms):
+            self._violation(f"schedule {name} was at {book.after_ms} and goes on after {event.after_ms}")
         book.spec, book.grid, book.after_ms = event.spec, Grid.of(event.spec, event.anchor_ms), event.after_ms
         book.finished = False
-        book.seen.clear()  # other times, or begun anew: what was decided says nothing about them
+        if isinstance(timing, OneShotSchedule):
+            book.seen.clear()  # its time may have been a slot of what it was before
 
     def _paused(self, event: SchedulePaused, wall_ms: int) -> None:
         book = self._books[event.schedule_id]
@@ -136,7 +156,7 @@ class SlotLedger:
         book = self._books[event.schedule_id]
         book.paused = book.finished = False
         book.after_ms = event.after_ms
-        if event.after_ms < wall_ms:
+        if event.after_ms < self._stamp_ms:
             self._violation(f"schedule {event.schedule_id} was resumed with slots of its pause")
 
     def _deleted(self, event: ScheduleDeleted, wall_ms: int) -> None:
@@ -160,6 +180,11 @@ class SlotLedger:
         name = f"slot {slot.slot_ms} of {event.schedule_id}"
         if event.job_id in self._runs:
             self._violation(f"{name} was fired with the job of another run")
+        if (slot.slot_ms, slot.trigger) in book.fired_ever:
+            self._violation(f"{name} was fired twice")
+        book.fired_ever.add((slot.slot_ms, slot.trigger))
+        if self._enqueued != (event.job_id, slot.slot_ms, slot.missed):
+            self._violation(f"{name} was fired with another job than was enqueued: {self._enqueued}")
         if event.buffered:
             if book.active or book.paused or book.buffer[0] != slot:
                 self._violation(f"{name} left the buffer before its time")
@@ -191,7 +216,7 @@ class SlotLedger:
         self.triggered += slot.trigger > 0
         if not slot.trigger:
             self._decided(book, slot)
-        if why in _PLANNED_WHY:
+        if why in _PLANNED_WHY or (why == "job_exists" and (slot.slot_ms, slot.trigger) in book.fired_ever):
             return
         expected = {
             Overlap.SKIP: "overlap",
@@ -244,6 +269,11 @@ class SlotLedger:
             self._violation(f"{name}: slot {next_ms} was due at {event.due_ms} and left out at {wall_ms}")
 
     # ---- runs
+
+    def _job_enqueued(self, event: JobEnqueued, wall_ms: int) -> None:
+        firing = event.spec.firing
+        if firing is not None:
+            self._enqueued = (event.spec.job_id, firing.slot_ms, firing.missed)
 
     def _ends(self, event: JobCompleted | JobCancelled | JobGivenUp | AttemptEnded, wall_ms: int) -> None:
         if isinstance(event, AttemptEnded) and event.next_state not in TERMINAL:
@@ -314,6 +344,7 @@ _FOLLOW: Final[dict[type, Callable[..., None]]] = {
     SlotSkipped: SlotLedger._skipped,
     SlotBuffered: SlotLedger._buffered,
     ScheduleAdvanced: SlotLedger._advanced,
+    JobEnqueued: SlotLedger._job_enqueued,
     JobCompleted: SlotLedger._ends,
     JobCancelled: SlotLedger._ends,
     JobGivenUp: SlotLedger._ends,

@@ -43,6 +43,7 @@ from orchestrix_raft.storage.snapshots import FileCopying, IncomingFile
 CURRENT = "CURRENT"
 
 _FIRST = "state-0"
+_SORTED_ROWS = 2_000  # at once: sorting stops every other thread, the node's loop among them
 _STATE_NAME = re.compile(r"state-\d+(\.\d+)?")
 _LEFTOVER_NAME = re.compile(rf"(state|copy|incoming)-\d+(\.\d+)?|{CURRENT}{re.escape(TEMPORARY)}")
 
@@ -217,15 +218,18 @@ class LmdbStateStore:
                 check_table(table)
                 database = tables[table] = self._env.open_db(table.encode(), txn=txn)
             puts = []
-            for key, value in rows.items():
-                check_key(key)
-                if value is None:
-                    txn.delete(key, db=database)
-                else:
-                    puts.append((key, value))
-            puts.sort()  # neighbours in the tree one after the other: half the page look-ups
             with txn.cursor(database) as cursor:
-                cursor.putmulti(puts)
+                for key, value in rows.items():
+                    check_key(key)
+                    if value is None:
+                        txn.delete(key, db=database)
+                        continue
+                    puts.append((key, value))
+                    if len(puts) == _SORTED_ROWS:
+                        _put(cursor, puts)
+                        added += len(puts)
+                        puts = []
+                _put(cursor, puts)
             added += len(puts)
         return added
 
@@ -330,6 +334,12 @@ class LmdbStateStore:
                 self._incoming.abort()
             self._refusal = self._refusal or "the state store is closed"
             self._release()
+
+
+def _put(cursor: "lmdb.Cursor[bytes]", puts: list[tuple[bytes, bytes]]) -> None:
+    """Neighbours in the tree one after the other: half the page look-ups."""
+    puts.sort()
+    cursor.putmulti(puts)
 
 
 def _placed(cursor: "lmdb.Cursor[bytes]", start: bytes, reverse: bool) -> bool:

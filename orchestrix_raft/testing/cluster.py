@@ -44,7 +44,8 @@ class LocalCluster:
     """`nodes` node processes n1, n2, ... that found one cluster, with their data and logs in `data_dir` (a
     temporary directory by default, removed at the end).
 
-    options: further options of every node, as for the command line: `{"--log-tail-entries": "100"}`.
+    options: further options of every node, as for the command line: `{"--log-tail-entries": "100"}`; a node
+    that is started later has them as they are then.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class LocalCluster:
         self.data_dir = Path(data_dir or tempfile.mkdtemp(prefix="orchestrix-cluster-"))
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.addresses = [f"{HOST}:{port}" for port in free_ports(nodes)]
-        self._options = dict(options or {})
+        self.options = dict(options or {})
         self._environment = dict(environment or {})
         self._nodes: list[Process | None] = [None] * nodes
         self.workers: list[Process] = []
@@ -157,7 +158,7 @@ class LocalCluster:
         ]
         if len(self) > 1:
             command += ["--peers", self.servers]
-        for option, value in self._options.items():
+        for option, value in self.options.items():
             command += [option, value]
         return command
 

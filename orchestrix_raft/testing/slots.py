@@ -1,6 +1,6 @@
 """A schedule on a real cluster whose leaders are killed: which slots became runs, and how often."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from orchestrix_raft.client.model import Job
@@ -9,6 +9,8 @@ from orchestrix_raft.testing.cluster import LocalCluster
 from orchestrix_raft.testing.waiting import eventually
 
 PERIOD_S = 1.0
+BEFORE_SLOT_S = (0.02, 0.15, 0.4, 0.7, -0.01)
+"""When leaders die, in turn: before a slot, or just after."""
 SCHEDULE = "every-second"
 
 
@@ -32,12 +34,14 @@ class Slots(NamedTuple):
 
 
 def fire_through_kills(cluster: LocalCluster, kills: int, runs_between: int) -> Slots:
-    """Run a job every second, and kill the leader after every `runs_between` runs; it is started again."""
+    """Run a job every second, and kill the leader after every `runs_between` runs, around a slot; it is
+    started again.  That a slot found nobody to lead is shown by `most_late_s`."""
     with Client(cluster.servers) as client:
         made = client.schedules.every(SCHEDULE, PERIOD_S, "noop", misfire="all", overlap="allow")
         for kill in range(1, kills + 1):
             _await_runs(client, kill * runs_between)
             victim = cluster.leader()
+            _await_slot(client, BEFORE_SLOT_S[kill % len(BEFORE_SLOT_S)])
             cluster.kill(victim)
             cluster.leader()
             cluster.start_node(victim)
@@ -58,6 +62,16 @@ def _await_runs(client: Client, count: int) -> None:
     eventually(
         lambda: client.schedules.get(SCHEDULE).fired >= count, f"{count} runs", timeout_s=count * 2 + 60
     )
+
+
+def _await_slot(client: Client, before_s: float) -> None:
+    """Return so many seconds before the next slot."""
+    due = client.schedules.get(SCHEDULE).next_slot
+    assert due is not None
+    moment = due - timedelta(seconds=before_s)
+    if moment < datetime.now(UTC):
+        moment += timedelta(seconds=PERIOD_S)
+    eventually(lambda: datetime.now(UTC) >= moment, f"{before_s} s before a slot", poll_s=0.002)
 
 
 def _finished(client: Client) -> list[Job]:

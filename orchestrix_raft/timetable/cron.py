@@ -231,4 +231,9 @@ def parse(expression: str, *, seed: str) -> CronExpression:
 
     Raises CronError, a ValueError of one line, with the position of the fault.  What was parsed is kept.
     """
-    return _parse(expression, seed if "h" in expression.lower() else "")
+    return _parse(expression, seed_used(expression, seed))
+
+
+def seed_used(expression: str, seed: str) -> str:
+    """The seed, or "" if the times of `expression` do not depend on it: H is not in it."""
+    return seed if "h" in expression or "H" in expression else ""

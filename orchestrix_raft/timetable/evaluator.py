@@ -182,7 +182,6 @@ class OneShotEvaluator(msgspec.Struct, frozen=True):
         return int(after_ms < self.run_at_ms <= until_ms)
 
 
-@lru_cache(maxsize=1 << 17)
 def cron_evaluator(
     expression: str,
     timezone: str = zones.DEFAULT_ZONE,
@@ -193,8 +192,16 @@ def cron_evaluator(
 ) -> CronEvaluator:
     """From texts as users give them; `seed` is the schedule's id.
 
-    Raises CronError or ZoneError, both ValueErrors of one line.  Evaluators are kept.
+    Raises CronError or ZoneError, both ValueErrors of one line.  Evaluators are kept, and shared by all
+    schedules that say the same.
     """
+    return _cron_evaluator(expression, timezone, gap, overlap, cron.seed_used(expression, seed))
+
+
+@lru_cache(maxsize=1 << 17)
+def _cron_evaluator(
+    expression: str, timezone: str, gap: DstGap, overlap: DstOverlap, seed: str
+) -> CronEvaluator:
     return CronEvaluator(cron.parse(expression, seed=seed), zones.zone(timezone), gap, overlap)
 
 

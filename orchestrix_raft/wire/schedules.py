@@ -32,6 +32,9 @@ ResumeScheduleRequest = pb.ResumeScheduleRequest
 TriggerScheduleRequest = pb.TriggerScheduleRequest
 DeleteScheduleRequest = pb.DeleteScheduleRequest
 ScheduleResponse = pb.ScheduleResponse
+PreviewScheduleRequest = pb.PreviewScheduleRequest
+PreviewScheduleResponse = pb.PreviewScheduleResponse
+PreviewedRunMessage = pb.PreviewedRun
 
 STATES: Final = ("active", "paused", "finished")
 DEFAULT_ZONE: Final = "UTC"
@@ -60,14 +63,19 @@ def read_spec(m: pb.ScheduleSpec) -> ScheduleSpec:
 def _read_timing(m: pb.ScheduleSpec) -> Timing:
     match m.WhichOneof("timing"):
         case "cron":
-            gap, overlap = read_choice(DstGap, m.cron.dst_gap), read_choice(DstOverlap, m.cron.dst_overlap)
-            return CronSchedule(m.cron.expression, m.cron.timezone or DEFAULT_ZONE, gap, overlap)
+            return read_cron(m.cron)
         case "interval":
             return IntervalSchedule(m.interval.period_ms, m.interval.anchor_ms)
         case "one_shot":
             return OneShotSchedule(m.one_shot.run_at_ms)
         case _:
             raise ValueError("a schedule needs one of cron, interval and one_shot")
+
+
+def read_cron(m: pb.CronTiming) -> CronSchedule:
+    """The times of a calendar; ValueError for a choice that this version does not know."""
+    gap, overlap = read_choice(DstGap, m.dst_gap), read_choice(DstOverlap, m.dst_overlap)
+    return CronSchedule(m.expression, m.timezone or DEFAULT_ZONE, gap, overlap)
 
 
 def read_choice(kind: type[Choice], number: int) -> Choice:

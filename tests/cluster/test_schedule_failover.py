@@ -14,5 +14,5 @@ def test_two_dead_leaders_lose_and_double_no_slot(cluster: LocalCluster) -> None
     slots = fire_through_kills(cluster, kills=2, runs_between=4)
     assert (slots.lost, slots.doubled, slots.unfinished) == (0, 0, 0), slots
     assert slots.expected >= 12
-    assert slots.most_late_s < 6.0
+    assert 0.1 < slots.most_late_s < 6.0, "a slot was due while nobody led"
     cluster.await_same_digest()

@@ -7,10 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.job import Job, JobState
 from orchestrix_raft.domain.queue import QueueChange, RateLimitOptions
+from orchestrix_raft.machine.board import is_open
 from orchestrix_raft.machine.commands import ConfigureQueue
+from orchestrix_raft.machine.explain import blocked_by, explain
+from orchestrix_raft.machine.state import State
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
-from tests.property.test_machine import Replica
+from orchestrix_raft.simulation.unique_watch import UniqueWatch
+from tests.property.test_machine import Replica, let_through
 from tests.scenarios.driver import Driver, job
 from tests.scenarios.streams import Step, Stream, small_limits, steps
 
@@ -40,6 +45,51 @@ def test_no_limit_is_ever_exceeded(stream: list[Step]) -> None:
         applied = replica.apply(source.entry(replica.machine.state, step))
         for event in applied.events:
             assert watch.see(event, replica.machine.state.elapsed_ms) == ""
+
+
+@settings(max_examples=150)
+@given(steps)
+def test_no_unique_key_is_ever_taken_twice(stream: list[Step]) -> None:
+    """For every scope, through replacement, retry, death, purge and a rebuilt state."""
+    replica, source, watch = Replica(), Stream(), UniqueWatch()
+    for number, step in enumerate(stream):
+        if number % 23 == 22:
+            replica.rebuild()
+        applied = replica.apply(source.entry(replica.machine.state, step))
+        for event in applied.events:
+            assert watch.see(event, replica.machine.state.elapsed_ms) == ""
+
+
+def _has_worker(state: State, ready: Job) -> bool:
+    spec = ready.spec
+    return any(
+        is_open(session)
+        and len(session.slots) < session.capacity
+        and spec.queue in session.queues
+        and set(spec.labels) <= set(session.labels)
+        for session in state.sessions.values()
+    )
+
+
+LIMITING = {"queue_paused", "queue_rate_limited", "queue_full", "key_rate_limited", "key_full"}
+
+
+@settings(max_examples=150)
+@given(steps)
+def test_what_is_said_to_hold_a_job_is_what_dispatching_stops_at(stream: list[Step]) -> None:
+    """A ready job that waits has a reason; limits are among them if they hold it, workers if none is free."""
+    replica, source = Replica(), Stream()
+    for step in stream:
+        replica.apply(source.entry(replica.machine.state, step))
+        state = replica.machine.state
+        for one in state.jobs.values():
+            assert explain(state, one)
+            if one.state is not JobState.PENDING:
+                continue
+            codes = {reason.code for reason in blocked_by(state, one)}
+            assert codes
+            assert bool(codes & LIMITING) == (not let_through(state, one))
+            assert bool(codes - LIMITING) == (not _has_worker(state, one))
 
 
 @pytest.mark.usefixtures("_room")

@@ -16,7 +16,12 @@ from orchestrix_raft.machine.commands import Batch, Enqueue, Entry
 from orchestrix_raft.machine.events import Event
 from orchestrix_raft.machine.history import SINGLES
 from orchestrix_raft.machine.invariants import check, check_stored
-from orchestrix_raft.machine.jobs import decide_too_old, evolve_given_up
+from orchestrix_raft.machine.jobs import (
+    decide_expired,
+    decide_too_old,
+    evolve_cancelled,
+    evolve_given_up,
+)
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Applied
 from orchestrix_raft.machine.queues import units
@@ -129,6 +134,11 @@ def naive_dispatch(state: State, events: list[Event]) -> None:
             (given_up,) = decide_too_old(state, ready.spec.job_id)
             evolve_given_up(state, given_up)
             events.append(given_up)
+            continue
+        if ready.timer is not None and not ready.token and ready.timer.due_ms <= state.elapsed_ms:
+            (expired,) = decide_expired(state, ready.spec.job_id)
+            evolve_cancelled(state, expired)
+            events.append(expired)
             continue
         event = decide_assignment(state, ready, session)
         evolve_assigned(state, event)

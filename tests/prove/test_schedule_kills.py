@@ -19,4 +19,5 @@ def test_two_minutes_of_dying_leaders(cluster: LocalCluster, capsys: pytest.Capt
         )
     assert (slots.lost, slots.doubled, slots.unfinished) == (0, 0, 0), slots
     assert slots.expected >= 120
+    assert 0.1 < slots.most_late_s < 6.0, "slots were due while nobody led"
     cluster.await_same_digest()

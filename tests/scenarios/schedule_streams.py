@@ -18,7 +18,6 @@ from orchestrix_raft.domain.schedule import (
     Slot,
     Timing,
 )
-from orchestrix_raft.machine import book
 from orchestrix_raft.machine.commands import (
     CancelJobs,
     Command,
@@ -43,7 +42,6 @@ def small_schedule_limits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limits, "MISFIRES_MADE_UP", 3)
     patch.setattr(limits, "MISFIRE_WINDOW_MS", 20_000)
     patch.setattr(limits, "MISFIRE_GRACE_MS", 2_000)
-    patch.setattr(book, "_SLACK", 0)
 
 
 def _timing(state: State, a: int, b: int) -> Timing:
@@ -60,7 +58,12 @@ def _put(state: State, a: int, b: int, c: int) -> Command:
     spec = ScheduleSpec(
         IDS[a % 4],
         _timing(state, a // 4, b),
-        template(queue="abc"[b % 3], retry=RetryPolicy(max_retries=c % 2, delay_ms=500)),
+        template(
+            queue="abc"[b % 3],
+            retry=RetryPolicy(max_retries=c % 2, delay_ms=500),
+            retry_for_ms=(0, 600, 5_000)[a % 3],
+            expires_ms=5_000 if c % 5 == 0 else 0,
+        ),
         Misfire(c % 3 + 1),
         Overlap(b % 5 + 1),
         50 if c % 4 == 0 else 0,

@@ -118,10 +118,13 @@ class Scheduling:
 
     def _put(self, schedule_id: str, timing: Timing, options: dict[str, str]) -> Result:
         retry = RetryPolicy(max_retries=int(options.get("retries", "0")), jitter_percent=0)
+        retry_for_ms, expires_ms = _ms(options.get("retry_for", "0s")), _ms(options.get("expires", "0s"))
         spec = ScheduleSpec(
             schedule_id,
             timing,
-            template(type=options.get("type", "t"), retry=retry),
+            template(
+                type=options.get("type", "t"), retry=retry, retry_for_ms=retry_for_ms, expires_ms=expires_ms
+            ),
             parse_choice(Misfire, options.get("misfire", "latest")),
             parse_choice(Overlap, options.get("overlap", "skip")),
             _ms(options.get("jitter", "0s")),

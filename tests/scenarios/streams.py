@@ -18,7 +18,7 @@ from orchestrix_raft.domain.node import OVER, Health
 from orchestrix_raft.domain.queue import LIMITS, QueueChange, RateLimitOptions
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, Released, StartedMark
 from orchestrix_raft.domain.retry import RetryPolicy
-from orchestrix_raft.machine import board, codec, gates, jobs, timers
+from orchestrix_raft.machine import board, codec, gates, heap, jobs
 from orchestrix_raft.machine.commands import (
     AttachSession,
     Batch,
@@ -83,7 +83,8 @@ def small_limits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gates, "_LINE_SLACK", 0)
     patch.setattr(jobs, "_INLINE", 8)
     patch.setattr(board, "_SLACK", 0)
-    patch.setattr(timers, "_SLACK", 0)
+    patch.setattr(heap, "_SLACK", 0)
+    patch.setattr(heap, "_MOVED", 1)
     small_schedule_limits(patch)
 
 

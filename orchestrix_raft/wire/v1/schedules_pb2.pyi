@@ -273,3 +273,31 @@ class ScheduleResponse(_message.Message):
     job_id: bytes
     applied_index: int
     def __init__(self, result: _Optional[str] = ..., job_id: _Optional[bytes] = ..., applied_index: _Optional[int] = ...) -> None: ...
+
+class PreviewScheduleRequest(_message.Message):
+    __slots__ = ("cron", "id", "from_ms", "count")
+    CRON_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    cron: CronTiming
+    id: str
+    from_ms: int
+    count: int
+    def __init__(self, cron: _Optional[_Union[CronTiming, _Mapping[str, object]]] = ..., id: _Optional[str] = ..., from_ms: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
+
+class PreviewedRun(_message.Message):
+    __slots__ = ("at_ms", "local", "note")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    local: str
+    note: str
+    def __init__(self, at_ms: _Optional[int] = ..., local: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
+class PreviewScheduleResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[PreviewedRun]
+    def __init__(self, runs: _Optional[_Iterable[_Union[PreviewedRun, _Mapping[str, object]]]] = ...) -> None: ...

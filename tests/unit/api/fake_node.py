@@ -348,7 +348,7 @@ class FakeNode:
 
     @property
     def wall_ms(self) -> int:
-        return WALL_MS
+        return self.schedules.wall_ms
 
     # ---- sessions --------------------------------------------------------------------------------------
 

@@ -87,10 +87,17 @@ async def test_a_schedule_arrives_as_it_was_asked_for(stub: Stub, node: FakeNode
         "timeout_ms": 5_000,
         "labels": ["b", "a"],
     }
-    bounds = {"start_ms": WALL_MS, "end_ms": WALL_MS + 10**9, "max_runs": 7, "pause_on_failure": 2}
+    bounds: dict[str, Any] = {"start_ms": WALL_MS, "end_ms": WALL_MS + 10**9}
+    counts: dict[str, Any] = {"max_runs": 7, "pause_on_failure": 2}
     response = await stub.PutSchedule(
         put(
-            cron=cron, job=job, misfire="MISFIRE_ALL", overlap="OVERLAP_CANCEL_RUNNING", jitter_ms=9, **bounds
+            cron=cron,
+            job=job,
+            misfire="MISFIRE_ALL",
+            overlap="OVERLAP_CANCEL_RUNNING",
+            jitter_ms=9,
+            **bounds,
+            **counts,
         )
     )
     kept = node.schedules["s"].spec
@@ -137,6 +144,8 @@ async def test_the_answer_shows_the_next_slot_before_the_leader_has_planned_it(s
         ({"interval": {"period_ms": 99}}, "INVALID_SCHEDULE", "at least 100 ms"),
         ({"interval": {"period_ms": 0}}, "INVALID_SCHEDULE", "at least 100 ms"),
         ({"one_shot": {"run_at_ms": WALL_MS - 86_400_001}}, "INVALID_SCHEDULE", "more than a day ago"),
+        ({"one_shot": {"run_at_ms": WALL_MS}, "start_ms": WALL_MS + 1}, "INVALID_SCHEDULE", "before start"),
+        ({"one_shot": {"run_at_ms": WALL_MS}, "end_ms": WALL_MS - 1}, "INVALID_SCHEDULE", "after end"),
         ({"misfire": 9}, "INVALID_SCHEDULE", "0 latest, 1 skip, 2 all"),
         ({"overlap": 9}, "INVALID_SCHEDULE", "4 cancel_running"),
         ({"start_ms": 10, "end_ms": 9}, "INVALID_SCHEDULE", "end is before start"),
@@ -161,6 +170,19 @@ async def test_what_is_wrong_is_said_in_one_line(
     assert not node.submitted, "it did not reach the log"
 
 
+async def test_a_schedule_whose_time_is_over_may_be_declared_again_but_not_anew(
+    stub: Stub, node: FakeNode
+) -> None:
+    once: dict[str, Any] = {"one_shot": {"run_at_ms": WALL_MS + 1_000}}
+    bounded: dict[str, Any] = {"id": "b", "end_ms": WALL_MS + 5_000}
+    for fields in (once, bounded):
+        await stub.PutSchedule(put(**fields))
+    node.schedules.wall_ms = WALL_MS + 3 * 86_400_000
+    for fields in (once, bounded):
+        assert (await stub.PutSchedule(put(**fields))).result == "unchanged"
+        assert "never due" in (await refusal(stub.PutSchedule(put(max_runs=3, **fields))))[2]
+
+
 async def test_without_times_there_is_no_schedule(stub: Stub) -> None:
     request = wire.PutScheduleRequest(request_id=REQUEST, spec={"id": "s", "job": {"type": "t"}})
     assert (await refusal(stub.PutSchedule(request)))[
@@ -173,7 +195,7 @@ async def test_versions_guard_against_lost_updates(stub: Stub, node: FakeNode) -
     command = node.submitted[-1]
     assert isinstance(command, PutSchedule)
     assert command.version == 0
-    other = {"max_runs": 5}
+    other: dict[str, Any] = {"max_runs": 5}
     assert (await refusal(stub.PutSchedule(put(version=0, **other))))[:2] == (
         "ALREADY_EXISTS",
         "SCHEDULE_EXISTS",
@@ -231,5 +253,5 @@ async def test_listings_go_by_id_in_pages(stub: Stub, node: FakeNode) -> None:
         ({"cursor": b"no"}, "CURSOR_INVALID"),
         ({"prefix": "a b"}, "SCHEDULE_ID_INVALID"),
     ):
-        call = stub.ListSchedules(wire.ListSchedulesRequest(**fields))  # type: ignore[arg-type]
+        call = stub.ListSchedules(wire.ListSchedulesRequest(**fields))
         assert (await refusal(call))[1] == reason

@@ -17,7 +17,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
     made: list[NodeOptions] = []
 
     class _Process:
-        def __init__(self, options: NodeOptions, make_api: Any) -> None:
+        def __init__(self, options: NodeOptions, make_api: Any, registry: Any) -> None:
             made.append(options)
 
         async def run(self) -> None:

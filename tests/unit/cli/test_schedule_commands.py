@@ -16,15 +16,10 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def make_schedule(**changes: Any) -> Schedule:
     """An active interval, less the changes."""
     values: dict[str, Any] = dict.fromkeys(Schedule.__struct_fields__, "")
-    values |= dict.fromkeys(
-        ("version", "priority", "max_retries", "pause_on_failure", "max_runs", "active_runs", "fired")
-        + ("skipped", "triggered", "failures", "jitter"),
-        0,
-    )
-    values |= dict.fromkeys(
-        ("anchor", "run_at", "timeout", "start", "end", "created_at", "changed_at", "next_slot", "last_slot")
-        + ("last_fired_at", "last_skip")
-    )
+    numbers = "version priority max_retries pause_on_failure max_runs active_runs fired skipped triggered"
+    values |= dict.fromkeys((*numbers.split(), "failures", "jitter"), 0)
+    moments = "anchor run_at timeout start end created_at changed_at next_slot last_slot last_fired_at"
+    values |= dict.fromkeys((*moments.split(), "last_skip"))
     values |= {"labels": [], "active_jobs": [], "buffered": [], "args": {}}
     given = {"id": "s", "kind": "interval", "state": "active", "every": 30.0, "type": "t", "next_run": AT}
     return Schedule(**(values | given | {"outcome": "created"} | changes))
@@ -36,6 +31,7 @@ def test_cron_hands_on_everything_it_was_given(client: RecordingClient, run: Any
         *("schedules", "cron", "nightly", "0 2 * * *", "report", "--args", '{"kind": "full"}'),
         *("--timezone", "Europe/Berlin", "--dst-gap", "skip", "--dst-overlap", "both", "--cursor", "keep"),
         *("--queue", "q", "--priority", "5", "--timeout", "90s", "--max-retries", "1", "--key", "k"),
+        *("--retry", "patient", "--retry-for", "2d", "--expires", "1h"),
         *("--misfire", "all", "--overlap", "allow", "--jitter", "1m30s", "--pause-on-failure", "3"),
         *("--start", "2026-03-01", "--end", "2026-03-01T12:00:00Z", "--max-runs", "9"),
     )
@@ -50,7 +46,9 @@ def test_cron_hands_on_everything_it_was_given(client: RecordingClient, run: Any
         "queue": "q",
         "priority": 5,
         "timeout": 90.0,
-        "retry": RetryPolicy(max_retries=1),
+        "retry": RetryPolicy.patient(max_retries=1),
+        "retry_for": 172_800.0,
+        "expires": 3_600.0,
         "key": "k",
         "misfire": "all",
         "overlap": "allow",
@@ -99,6 +97,10 @@ def test_what_follows_is_said_for_paused_and_finished_ones(client: RecordingClie
     ("arguments", "words"),
     [
         (("every", "s", "soon", "t"), "not a duration: 'soon'"),
+        (("every", "s", "-5s", "t"), "a negative value is not possible here: -5"),
+        (("update", "s", "--every", "-5s"), "a duration cannot be negative: '-5s'"),
+        (("every", "s", "1h", "t", "--retry", "never"), "default, fast, patient"),
+        (("cron", "s", "@daily", "t", "--dst-overlap", "no"), "first, last, both"),
         (("every", "s", "1h", "t", "--misfire", "never"), "latest, skip, all"),
         (("every", "s", "1h", "t", "--overlap", "no"), "skip, allow, buffer_one, buffer_all, cancel_running"),
         (("cron", "s", "@daily", "t", "--dst-gap", "no"), "shift, skip"),
@@ -165,3 +167,5 @@ def test_trigger_prints_the_job_or_says_why_there_is_none(client: RecordingClien
     assert (skipped.code, skipped.out) == (1, "")
     assert "active run" in skipped.err
     assert json.loads(run("schedules", "trigger", "s", "--json").out)["result"] == "skipped_overlap"
+    client.answers["schedules.trigger"] = Triggered("skipped_buffer_full", None)
+    assert "its buffer is full" in run("schedules", "trigger", "s").err

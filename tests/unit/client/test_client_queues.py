@@ -67,6 +67,8 @@ async def test_a_purge_goes_on_until_nothing_waits(client: AsyncClient, node: Fa
     ("limits", "says"),
     [
         ({"rate": (0, 1.0)}, "rate of 0: from 1"),
+        ({"rate": 5}, r"rate is 5: it is \(count, seconds\)"),
+        ({"key_rate": "5/1s"}, r"key_rate is '5/1s': it is \(count, seconds\)"),
         ({"rate": (5, 0)}, "window is from 1 ms"),
         ({"rate": (5, -1.0)}, "the window is from 0.001 seconds"),
         ({"rate": (5, float("nan"))}, "it is \\(count, seconds\\)"),
@@ -100,6 +102,7 @@ async def test_enqueue_passes_key_rule_and_expiry_on(client: AsyncClient, node: 
     ("options", "says"),
     [
         ({"unique_scope": "window"}, "need a unique_key"),
+        ({"retry": "fast"}, r"retry is 'fast': it is a RetryPolicy, such as RetryPolicy.fast\(\)"),
         ({"unique_key": "u", "unique_scope": "ever"}, "there are until_done, until_started, window"),
         ({"unique_key": "u", "on_conflict": "ask"}, "there are return_existing, replace, reject"),
         ({"unique_key": "u", "unique_for": 5}, "belongs to unique_scope='window'"),

@@ -85,6 +85,8 @@ async def test_every_option_arrives(client: AsyncClient, node: FakeNode) -> None
     assert (spec.jitter_ms, spec.pause_on_failure, spec.max_runs) == (2_500, 3, 8)
     assert (spec.start_ms, spec.end_ms) == (WALL_MS, WALL_MS + 86_400_000)
     assert (made.misfire, made.overlap, made.jitter) == ("all", "buffer_one", 2.5)
+    assert (made.retry_for, made.expires) == (60, 30)
+    assert (made.key, made.correlation_id) == ("k", "c")
     assert (made.start, made.end, made.max_runs) == (NOW, NOW + timedelta(days=1), 8)
     assert ScheduleOptions.__annotations__.keys() == _SETTERS.keys()
 
@@ -101,6 +103,10 @@ async def test_saying_the_same_again_changes_nothing(client: AsyncClient) -> Non
 
 async def test_update_changes_what_is_named_and_nothing_else(client: AsyncClient, node: FakeNode) -> None:
     await client.schedules.cron("s", "0 2 * * *", "t", {"a": 1}, timezone="Asia/Tokyo", jitter=5, queue="q")
+
+    def timing() -> object:
+        return node.schedules["s"].spec.timing
+
     before = node.schedules["s"].spec
     changed = await client.schedules.update("s", misfire="skip", args={"b": 2}, timeout=3)
     after = node.schedules["s"].spec
@@ -108,12 +114,12 @@ async def test_update_changes_what_is_named_and_nothing_else(client: AsyncClient
     assert (after.timing, after.jitter_ms) == (before.timing, before.jitter_ms)
     assert (after.misfire, after.template.args, after.template.queue) == (Misfire.SKIP, b'{"b":2}', "q")
     await client.schedules.update("s", cron="0 3 * * *")
-    assert node.schedules["s"].spec.timing == CronSchedule("0 3 * * *", "Asia/Tokyo")
+    assert timing() == CronSchedule("0 3 * * *", "Asia/Tokyo")
     await client.schedules.update("s", timezone="UTC", dst_gap="skip", timeout=None)
-    assert node.schedules["s"].spec.timing == CronSchedule("0 3 * * *", "UTC", DstGap.SKIP)
+    assert timing() == CronSchedule("0 3 * * *", "UTC", DstGap.SKIP)
     assert node.schedules["s"].spec.template.timeout_ms == 0
     await client.schedules.update("s", every=6, anchor=NOW)
-    assert node.schedules["s"].spec.timing == IntervalSchedule(6_000, WALL_MS)
+    assert timing() == IntervalSchedule(6_000, WALL_MS)
     with pytest.raises(ScheduleNotFound):
         await client.schedules.update("nobody", max_runs=1)
 
@@ -169,7 +175,11 @@ async def test_listings_follow_the_cursor(client: AsyncClient) -> None:
     [
         ({"misfire": "never"}, "misfire: no such choice: 'never'"),
         ({"overlap": "maybe"}, "skip, allow, buffer_one, buffer_all, cancel_running"),
-        ({"cursor": "back"}, "auto, keep, reset"),
+        ({"cursor": "back"}, "cursor: no such choice: 'back' .there are auto, keep, reset"),
+        ({"misfire": None}, "misfire: no such choice"),
+        ({"max_runs": "many"}, "max_runs is 'many'"),
+        ({"start": "tomorrow"}, "start is 'tomorrow': it must be a datetime"),
+        ({"end": datetime(1960, 1, 1, tzinfo=UTC)}, "end is .*after 1970"),
         ({"jitter": -1}, "jitter is -1"),
         ({"timeout": float("nan")}, "timeout is nan"),
         ({"max_runs": -1}, "max_runs is -1"),
@@ -183,9 +193,18 @@ async def test_bad_options_are_refused_here(client: AsyncClient, options: dict[s
 
 @pytest.mark.parametrize("period", [-1, 0, 0.05, float("nan"), timedelta(milliseconds=99), 1e12])
 async def test_bad_intervals_are_refused_here(client: AsyncClient, node: FakeNode, period: Any) -> None:
-    with pytest.raises(InvalidArgument, match="this is no schedule"):
+    with pytest.raises(
+        InvalidArgument, match=r"this is no schedule: an interval .*(at least 100 ms|at most)"
+    ):
         await client.schedules.every("s", period, "t")
     assert not node.submitted
+
+
+@pytest.mark.parametrize("option", ["dst_gap", "dst_overlap"])
+async def test_a_bad_policy_for_clock_changes_is_named(client: AsyncClient, option: str) -> None:
+    wrong: dict[str, Any] = {option: "leap"}
+    with pytest.raises(InvalidArgument, match=f"{option}: no such choice: 'leap'"):
+        await client.schedules.cron("s", "@daily", "t", **wrong)
 
 
 async def test_what_the_node_refuses_has_the_position(client: AsyncClient) -> None:
@@ -197,7 +216,7 @@ async def test_updates_must_fit_the_kind(client: AsyncClient) -> None:
     await client.schedules.every("s", 10, "t")
     for wrong in ({"timezone": "UTC"}, {"every": 5, "cron": "* * * * *"}):
         with pytest.raises(InvalidArgument):
-            await client.schedules.update("s", **wrong)  # type: ignore[arg-type]
+            await client.schedules.update("s", **wrong)
     await client.schedules.cron("s", "* * * * *", "t")
     with pytest.raises(InvalidArgument, match="anchor is for intervals"):
         await client.schedules.update("s", anchor=NOW)

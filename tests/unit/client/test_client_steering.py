@@ -96,3 +96,15 @@ async def test_presets_and_the_age_limit_are_sent(client: AsyncClient, node: Fak
 async def test_an_unknown_preset_is_refused(client: AsyncClient) -> None:
     with pytest.raises(InvalidArgument, match="there are default, fast, patient"):
         await client.enqueue("t", retry=RetryPolicy(preset="eager"))
+
+
+@pytest.mark.parametrize("where", [{"queue": ""}, {"type": ""}])
+async def test_an_empty_name_is_no_way_to_mean_every_job(
+    client: AsyncClient, node: FakeNode, where: dict[str, str]
+) -> None:
+    """As it comes of a variable that is not set."""
+    with pytest.raises(InvalidArgument, match="is empty: name one, or leave it out to mean all"):
+        await client.cancel_where(**where)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="is empty"):
+        await client.purge_where(state="dead", **where)  # type: ignore[arg-type]
+    assert not node.submitted

@@ -33,6 +33,11 @@ def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
         parse_duration_ms(text)
 
 
+def test_a_negative_duration_is_called_so() -> None:
+    with pytest.raises(ValueError, match="cannot be negative: '-5s'"):
+        parse_duration_ms("-5s")
+
+
 def test_a_duration_beyond_a_year_is_refused() -> None:
     assert parse_duration_ms("366d") == 366 * 86_400_000
     with pytest.raises(ValueError, match="at most 366d"):

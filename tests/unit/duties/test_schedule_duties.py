@@ -26,7 +26,7 @@ def no_jitter(schedule_id: str, slot_ms: int, at_most_ms: int) -> int:
 
 
 def planned(spec: ScheduleSpec, outage_ms: int, delay: dict[int, int] | None = None) -> list[Slot]:
-    """What the plan says after a time without a leader; `delay`: jitter by slot (both since the beginning)."""
+    """What the plan says after a time without a leader; `delay`: jitter by slot.  Both since the start."""
 
     def jitter(schedule_id: str, slot_ms: int, at_most_ms: int) -> int:
         return (delay or {}).get(slot_ms - WALL_START_MS, 0)

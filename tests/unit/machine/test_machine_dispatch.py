@@ -5,7 +5,7 @@ import pytest
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine import board as board_module
-from orchestrix_raft.machine import timers as timers_module
+from orchestrix_raft.machine import heap as heap_module
 from orchestrix_raft.machine.board import Lane, Pool, SeatItem
 from orchestrix_raft.machine.commands import DetachSession, Enqueue, ResumeSession
 from orchestrix_raft.machine.gates import ReadyItem
@@ -146,7 +146,7 @@ def test_a_pool_ends_with_its_last_session() -> None:
 
 def test_heaps_stay_in_proportion_to_what_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_module, "_SLACK", 4)
-    monkeypatch.setattr(timers_module, "_SLACK", 4)
+    monkeypatch.setattr(heap_module, "_SLACK", 4)
     driver = Driver()
     driver.attach("w", capacity=3)
     driver.attach("v", capacity=3, labels=("l",))
@@ -157,7 +157,7 @@ def test_heaps_stay_in_proportion_to_what_lives(monkeypatch: pytest.MonkeyPatch)
         driver.enqueue(job(f"b{n}", queue="unserved"))
         driver.cancel(f"b{n}")
     state = driver.machine.state
-    assert len(state.elapsed_timers.items) <= 6
+    assert len(state.elapsed_timers) <= 6
     assert all(len(pool.seats) <= 8 for pool in state.board.pools.values())
     assert all(len(lane.offers) <= 10 for lane in state.board.lanes.values())
     assert all(lane.length <= 6 for lane in state.board.lanes.values())

@@ -241,3 +241,17 @@ def test_a_move_outside_the_life_cycle_stops_the_node(new: JobState) -> None:
     driver.enqueue("a")
     with pytest.raises(IllegalMove):
         move(driver.machine.state, driver.job("a"), new)
+
+
+def test_a_job_whose_time_is_over_is_not_handed_out_although_its_timer_waits_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More timers are due than one entry may run, and a worker comes in the same entry."""
+    monkeypatch.setattr(limits, "TIMERS_PER_ENTRY", 1)
+    driver = Driver()
+    driver.enqueue(*(job(name, expires_ms=1_000) for name in "abc"), job("d"), job("e", expires_ms=1_001))
+    driver.elapsed_ms += 1_000
+    driver.attach("w", capacity=5)
+    assert driver.assignments() == [("d", "w"), ("e", "w")]
+    for name in "abc":
+        assert (driver.job(name).state, driver.job(name).reason) == (JobState.CANCELLED, "expired")

@@ -1,6 +1,10 @@
 """Queues with limits: what waiting costs, what is remembered, what is counted after a change."""
 
+import sys
 from collections import Counter
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -54,6 +58,30 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
+def operations(run: Callable[[], object]) -> int:
+    """How many steps the interpreter takes in the machine: a scan shows, however fast it is."""
+    taken = 0
+
+    def step(frame: FrameType, event: str, arg: Any) -> Any:
+        nonlocal taken
+        taken += event == "opcode"
+        return step
+
+    def enter(frame: FrameType, event: str, arg: Any) -> Any:
+        if "orchestrix_raft" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes = True
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return taken
+
+
 BLOCKED = 20_000
 
 
@@ -88,6 +116,66 @@ def test_the_next_job_behind_many_blocked_ones_is_found_in_a_few_looks(
     driver.enqueue(job("second"))
     assert driver.assignments() == [("second", "v")]
     assert looks.total() <= 12, looks
+
+
+def _behind(blocked: int, how: str) -> int:
+    """What two jobs and their ends cost behind as many of a higher priority that may not begin."""
+    driver = Driver()
+    driver.attach("w", capacity=limits.CAPACITY)
+    configure(driver, key_concurrency=1, paused=how == "paused")
+    keys = driver.machine.state.board.gates["default"].keys  # as if one of each ran
+    keys.update({f"k{n}": 1 for n in range(blocked)} if how == "each" else {"one": 1})
+    enqueue_many(driver, blocked, key={"one": "one", "each": "each", "paused": ""}[how], priority=9)
+    queue = "other" if how == "paused" else "default"
+    driver.attach("v", queues=("default", "other"), capacity=1)
+
+    def turns() -> None:
+        driver.enqueue(job("first", key="free", queue=queue))
+        driver.enqueue(job("second", queue=queue))
+        driver.complete("first")
+        driver.complete("second")
+
+    return operations(turns)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("how", ["one", "each", "paused"])
+def test_a_hundred_thousand_blocked_jobs_cost_no_more_operations_than_a_hundred(how: str) -> None:
+    """Blocked by one key, each by its own, or by the pause of their queue."""
+    few, many = _behind(100, how), _behind(100_000, how)
+    assert many <= few + 200, (few, many)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_does_not_concern_keys_is_changed_without_a_look_at_them() -> None:
+    """Pausing a queue must not cost more because it has counted many keys."""
+
+    def pause(keys: int) -> int:
+        driver = Driver()
+        driver.attach("w", capacity=limits.CAPACITY)
+        configure(driver, key_rate=RateLimitOptions(1, 60_000))
+        enqueue_many(driver, keys, key="each")
+        driver.do(Enqueue(tuple(job(f"again{n}", key=f"k{n}") for n in range(keys))))
+        assert len(driver.machine.state.key_windows) == keys
+        return operations(lambda: configure(driver, paused=True, concurrency=7))
+
+    few, many = pause(10), pause(1_000)
+    assert many <= few + 200, (few, many)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_loading_counts_what_is_under_way_once_for_all_queues() -> None:
+    def load(queues: int) -> int:
+        driver = Driver()
+        for n in range(queues):
+            configure(driver, f"q{n}", concurrency=2)
+        driver.attach("w", capacity=200)
+        driver.enqueue(*(job(f"{n}") for n in range(200)))
+        rebuilt = Machine(driver.store, driver.store)
+        return operations(lambda: rebuilt.load(driver.store.pairs))
+
+    few, many = load(10), load(60)
+    assert many - few < 50 * 1_000, (few, many)  # a walk over 200 slots for each queue would be 10 times more
 
 
 @pytest.mark.usefixtures("unchecked")

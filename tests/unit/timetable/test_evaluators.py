@@ -8,6 +8,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.schedule import DstGap, DstOverlap, Misfire, Overlap, parse_choice
 from orchestrix_raft.timetable.cron import parse
 from orchestrix_raft.timetable.evaluator import (
+    CronEvaluator,
     IntervalEvaluator,
     OneShotEvaluator,
     ScheduleEvaluator,
@@ -150,3 +151,12 @@ def test_choices_are_read_by_their_words() -> None:
     assert parse_choice(Overlap, "cancel_running") is Overlap.CANCEL_RUNNING
     with pytest.raises(ValueError, match=r"no such choice: 'later' \(there are latest, skip, all\)"):
         parse_choice(Misfire, "later")
+
+
+def test_schedules_that_say_the_same_share_an_evaluator_unless_it_depends_on_their_ids() -> None:
+    def evaluator(expression: str, schedule_id: str) -> CronEvaluator:
+        return cron_evaluator(expression, "Europe/Berlin", seed=schedule_id)
+
+    assert evaluator("30 2 * * *", "a") is evaluator("30 2 * * *", "b")
+    assert evaluator("H H * * *", "a") is evaluator("H H * * *", "a")
+    assert evaluator("H h * * *", "a") is not evaluator("H h * * *", "b")

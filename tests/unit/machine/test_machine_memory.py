@@ -1,0 +1,39 @@
+"""What waits for long costs little memory, and the garbage collector nothing."""
+
+import gc
+
+import pytest
+
+from orchestrix_raft.domain.retry import RetryPolicy
+from orchestrix_raft.machine.apply import Machine
+from tests.scenarios.driver import Driver, job
+
+
+@pytest.fixture(params=["as applied", "as loaded"])
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """Two delayed jobs and one whose time on the wall is to come."""
+    driver = Driver()
+    for name in ("a", "b"):
+        driver.enqueue(job(name, delay_ms=1_000, retry=RetryPolicy(7, 7_000)))
+    driver.enqueue(job("c", run_at_ms=driver.wall_ms + 1_000, retry=RetryPolicy(7, 7_000)))
+    if request.param == "as applied":
+        return driver.machine
+    loaded = Machine(driver.store, driver.store)
+    loaded.load(driver.store.pairs)
+    return loaded
+
+
+def test_delayed_jobs_share_names_and_policy(machine: Machine) -> None:
+    first, *others = (one.spec for one in machine.state.jobs.values())
+    for spec in others:
+        assert spec.type is first.type
+        assert spec.queue is first.queue
+        assert spec.retry is first.retry
+
+
+def test_delayed_jobs_are_no_matter_of_the_garbage_collector(machine: Machine) -> None:
+    gc.collect()  # which lets go of what it need not follow
+    state = machine.state
+    waiting = [*state.jobs.values(), *state.elapsed_timers, *state.wall_timers]
+    assert len(waiting) == 6
+    assert not any(gc.is_tracked(one) for one in waiting)
