@@ -69,8 +69,8 @@ class Beats:
         )
 
     def silence_ms(self, node_ids: Iterable[str], now: float) -> dict[str, int]:
-        """For how long each of these nodes has been silent under this leader; not of itself, and not of
-        those of whom nothing can be said yet.  To be asked at every step."""
+        """For how long each of these nodes has been silent under this leader, who is never; not of those of
+        whom nothing can be said yet.  To be asked at every step."""
         if now - self._looked_at > self.bounds.stall_s:
             self._since = now
         self._looked_at = now
@@ -78,7 +78,9 @@ class Beats:
         for node_id in node_ids:
             quiet_ms = int((now - max(self._since, self._last(node_id))) * 1000)
             known = self._last(node_id) >= self._since or quiet_ms >= self.bounds.verdict.suspect_ms
-            if known and node_id != self._node_id:
+            if node_id == self._node_id:
+                silence[node_id] = 0  # it may have been suspected before it led
+            elif known:
                 silence[node_id] = quiet_ms
         return silence
 
