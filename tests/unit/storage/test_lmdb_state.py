@@ -67,6 +67,16 @@ def install(store: LmdbStateStore, offer: tuple[SnapshotRef, bytes]) -> None:
     writer.commit()
 
 
+def test_after_an_installation_the_new_file_is_the_one_that_must_stay(
+    store: LmdbStateStore, root: Path, offer: tuple[SnapshotRef, bytes]
+) -> None:
+    install(store, offer)
+    store.check_in_place()
+    shutil.rmtree(root / (root / "CURRENT").read_text().strip())
+    with pytest.raises(StorageError, match="was removed while the node was using it"):
+        store.check_in_place()
+
+
 class Tape:
     """The file system steps of one call, with the directory as it stood before each."""
 
@@ -196,6 +206,33 @@ def test_a_pointer_that_may_or_may_not_be_in_place_ends_every_change_and_removes
     store.close()
     reopened = LmdbStateStore(root)
     assert reopened.position() == at(9)
+    reopened.close()
+
+
+@pytest.mark.parametrize("what", ["old state", "copy"])
+def test_once_the_pointer_is_in_place_nothing_makes_installing_fail(
+    store: LmdbStateStore,
+    root: Path,
+    offer: tuple[SnapshotRef, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+) -> None:
+    """The caller would go on with the state from before over the store that has the new one."""
+    name = {"old state": "state-0", "copy": "copy-"}[what]
+    if what == "copy":
+        assert store.snapshot() is None
+        join_copies()
+    _failing(shutil, "rmtree", lambda path: name in path, monkeypatch)
+    install(store, offer)
+    monkeypatch.undo()
+    assert len(caplog.records) == 1
+    assert store.position() == at(50)
+    store.write([{"jobs": {b"later": b"1"}}], at(51))
+    store.close()
+    reopened = LmdbStateStore(root)
+    assert (reopened.position(), reopened.get("jobs", b"later")) == (at(51), b"1")
+    assert sorted(path.name for path in root.iterdir()) == ["CURRENT", "state-50"]
     reopened.close()
 
 
