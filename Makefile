@@ -38,8 +38,9 @@ docs: .venv/ready ## generate the reference pages that come from the code
 simulate: .venv/ready ## seeded clusters under faults in virtual time (SEEDS=n)
 	@$(PY) -m orchestrix_raft.simulation --seeds $(SEEDS)
 
-prove-A: .venv/ready ## the promises of the first milestone, on real processes
-	@$(PY) -m pytest tests/cluster tests/prove --ignore tests/prove/test_timetable.py --ignore tests/prove/test_schedule_kills.py
+prove-A: .venv/ready ## the promises of the first milestone: real processes, every rule of the engine, 500 seeds
+	@$(PY) -m pytest -s tests/cluster tests/prove tests/simulation/raft --ignore tests/prove/test_timetable.py --ignore tests/prove/test_schedule_kills.py
+	@$(PY) -m orchestrix_raft.simulation --seeds 500
 
 prove-B: .venv/ready ## time: every zone and change of clocks from 1970 to 2037; slots while leaders die (some 20 minutes)
 	@$(PY) -m pytest -s tests/prove/test_schedule_kills.py tests/prove/test_timetable.py

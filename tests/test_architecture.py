@@ -1,6 +1,6 @@
 """The floor plan and its import laws, read from the sources with `ast`.
 
-A package may import itself, the packages named beside it here, and the shared module `version`.
+A package may import itself, the packages named beside it here, and the shared modules `version` and `undecodable`.
 Whoever wants a new line between two packages writes it into `MAY_IMPORT`, where a reviewer sees it.
 """
 
@@ -44,7 +44,7 @@ MAY_IMPORT = {
 }
 """package -> packages of orchestrix_raft it may import; `package.module` allows that module only."""
 
-EVERYONE = frozenset({"version"})
+EVERYONE = frozenset({"version", "undecodable"})
 """Modules at the top that anyone may import."""
 
 TOP = frozenset({"client", "worker", "cli", "domain", "wire"})
@@ -205,6 +205,18 @@ def test_generated_code_enters_in_wire_only() -> None:
 def test_pickle_is_imported_nowhere() -> None:
     banned = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
     assert not [one for one in IMPORTS if one.name.split(".")[0] in banned]
+
+
+def test_errors_of_decoding_are_caught_by_their_one_name() -> None:
+    """msgspec lets errors of Python's through as well: `undecodable` knows them all."""
+    wrong = []
+    for path in _sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler) and node.type is not None:
+                names = {part.attr for part in ast.walk(node.type) if isinstance(part, ast.Attribute)}
+                if names & {"DecodeError", "MsgspecError"}:
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not wrong
 
 
 _PART = re.compile(r"`(orchestrix_raft(?:\.\w+)+)(?::([\w.]+))?`")

@@ -15,11 +15,10 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobSpec, JobState, fault_in_unique
 from orchestrix_raft.domain.queue import QueueChange, fault_in_change
-from orchestrix_raft.domain.retry import DEFAULT_RETRY, RetryPolicy
+from orchestrix_raft.domain.retry import DEFAULT_RETRY, RetryPolicy, fault_in_policy
 from orchestrix_raft.domain.session import Hello
 
 TIME_MAX_MS: Final = 253_402_300_799_999  # the end of the year 9999: what RFC 3339 can write
-MULTIPLIER_MAX_PERMILLE: Final = 1_000_000
 WAIT_MAX_MS: Final = 60_000
 REQUEST_ID_BYTES: Final = 16
 CURSOR_BYTES: Final = 64  # of a step of a command on a filter
@@ -105,6 +104,8 @@ def _args(args: bytes) -> Rejected | None:
         # Decoded in full: a scan for the structure alone lets invalid UTF-8 and endless numbers through.
         _JSON_OBJECT(args)
     except msgspec.ValidationError as error:
+        if "out of range" in str(error):
+            return _wrong("ARGS_NOT_JSON", f"args are not JSON that can be kept: {error}")
         message = (
             f"args: {error}; a JSON object is needed, its members become the handler's keyword arguments"
         )
@@ -164,16 +165,12 @@ def queue_change(name: str, change: QueueChange) -> None:
 
 
 def _retry(policy: RetryPolicy) -> Rejected | None:
-    for field, value, most in (
-        ("max_retries", policy.max_retries, limits.RETRIES_MAX),
-        ("multiplier_permille", policy.multiplier_permille, MULTIPLIER_MAX_PERMILLE),
-        ("jitter_percent", policy.jitter_percent, 100),
-    ):
-        if value > most:
-            return _wrong("RETRY_POLICY_INVALID", f"retry.{field} {value}: at most {most}")
-    return _duration("retry.delay_ms", policy.delay_ms) or _duration(
+    wrong = _duration("retry.delay_ms", policy.delay_ms) or _duration(
         "retry.max_delay_ms", policy.max_delay_ms
     )
+    if wrong is None and (fault := fault_in_policy(policy)):
+        wrong = _wrong("RETRY_POLICY_INVALID", f"retry.{fault}")
+    return wrong
 
 
 def _labels(labels: Iterable[str]) -> Rejected | None:

@@ -10,8 +10,9 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2 as pb
 
-from orchestrix_raft.api.errors import Context, Handlers
+from orchestrix_raft.api.errors import Context, Handlers, Refusal, abort
 from orchestrix_raft.coordinator.port import NodePort
+from orchestrix_raft.domain.errors import Code, Rejected
 
 SERVICE: Final = "grpc.health.v1.Health"
 WATCH_S: Final = 0.5
@@ -41,7 +42,8 @@ class Health:
     async def check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         """NOT_FOUND for a service that does not exist."""
         if request.service not in self._services:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service[:200]!r}")
+            unknown = f"no service {request.service[:200]!r}"
+            await abort(context, Refusal(Rejected(Code.NOT_FOUND, "SERVICE_UNKNOWN", unknown)))
         return pb.HealthCheckResponse(status=self._status())
 
     async def watch(self, request: pb.HealthCheckRequest, context: Context) -> None:

@@ -40,6 +40,7 @@ from orchestrix_raft.wire.errors import (
     Unavailable,
     error_for,
 )
+from orchestrix_raft.wire.servers import Backoff
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, parse_servers
 
 DEADLINE_S: Final = 30.0
@@ -412,10 +413,44 @@ class AsyncClient:
                 return done
 
     async def transfer_leadership(self, node_id: str = "") -> str:
-        """Ask the leader to hand over, to `node_id` or the best follower; returns the new leader."""
-        request = TransferLeadershipRequest(node_id=node_id)
-        response = await self._caller.call(_CLUSTER["TransferLeadership"], request)
+        """Ask the leader to hand over, to `node_id` or the best follower; returns the new leader.
+
+        The leader is found through any node; `Unavailable` when none is known within the deadline.
+        """
+        method, request = _CLUSTER["TransferLeadership"], TransferLeadershipRequest(node_id=node_id)
+        leader, address = await self._leader()
+        try:
+            response = await self._caller.call_at(address, method, request)
+        except OrchestrixError as error:
+            if error.reason != "TRANSFER_REFUSED":
+                raise
+            before, (leader, address) = leader, await self._leader()
+            if leader == before:
+                raise
+            response = await self._caller.call_at(address, method, request)  # it had changed meanwhile
         return str(response.target)
+
+    async def _leader(self) -> tuple[str, str]:
+        """Id and address of the leader.  A node that is out of touch with it does not know: ask the next."""
+        servers = self._caller.servers
+        backoff = Backoff(servers)
+        now = asyncio.get_running_loop().time
+        until = now() + self._caller.deadline_s
+        while True:
+            asked = servers.current
+            status = await self.status()
+            for node in status.nodes:
+                if node.node_id == status.leader and node.address and not status.stale:
+                    return node.node_id, node.address
+            servers.learn(node.address for node in status.nodes)
+            servers.failed(asked)
+            delay_s = backoff.next_s()
+            if now() + delay_s >= until:
+                message = (
+                    "there is no leader to hand over: a majority of the nodes must reach each other first"
+                )
+                raise Unavailable(message, "NO_LEADER")
+            await asyncio.sleep(delay_s)
 
 
 def _first_of(refused: list[OrchestrixError], total: int) -> OrchestrixError:

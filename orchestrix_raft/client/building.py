@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
-import msgspec
-
 from orchestrix_raft.client.ids import IDS
 from orchestrix_raft.client.model import RetryPolicy, ms_of
 from orchestrix_raft.domain import limits
@@ -19,6 +17,7 @@ from orchestrix_raft.wire.jobs import (
     UniqueRuleMessage,
     unique_rule_message,
 )
+from orchestrix_raft.wire.payloads import json_text
 
 FIELDS_BYTES: Final = 96  # id, numbers and tags of one job in a message, rounded up
 _STATES: Final = {state.word: f"JOB_STATE_{state.name}" for state in JobState}
@@ -97,9 +96,14 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
     if not isinstance(args, Mapping):
         raise InvalidArgument(f"args must be a mapping of names to values, not {type(args).__name__}")
     try:
-        return msgspec.json.encode(args if isinstance(args, dict) else dict(args))
+        text = json_text(args if isinstance(args, dict) else dict(args))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidArgument(f"args cannot be written as JSON: {error}", "ARGS_NOT_JSON") from error
+    if len(text) > limits.PAYLOAD_BYTES:
+        # Said here: one that no message can hold would break the stream that it shares with other jobs.
+        message = f"args have {len(text)} bytes as JSON: at most {limits.PAYLOAD_BYTES}"
+        raise InvalidArgument(message, "ARGS_TOO_LARGE")
+    return text
 
 
 def chunks(jobs: Iterable[tuple[str, Mapping[str, Any] | None]], options: Options) -> Iterator[Chunk]:

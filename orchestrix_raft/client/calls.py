@@ -22,6 +22,7 @@ from orchestrix_raft.wire.servers import Backoff, Servers
 from orchestrix_raft.wire.services import Method
 from orchestrix_raft.wire.status import reason_of
 from orchestrix_raft.wire.transport import TlsFiles, check_tls, connected, open_channel
+from orchestrix_raft.wire.unreachable import why_not_connected
 
 CONNECT_S: Final = 2.0  # a server that does not answer a connection attempt for this long is passed over
 ATTEMPT_S: Final = 8.0  # a node holds calls for 5 s while there is no leader; after that it is frozen
@@ -29,9 +30,15 @@ LEARN_AFTER_S: Final = 1.0  # short programs need not ask who else is a member
 
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
 _BROKEN: Final = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,  # grpc.aio's word for a stream that broke while it was written to
+    }
 )
-"""What the transport says when a connection or an attempt ended without an answer of the node."""
+"""What the transport says when a connection or an attempt ended without an answer of the node; an answer of
+the node has a reason."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +62,7 @@ class Channel:
 
     def __init__(self, address: str, tls: TlsFiles | None) -> None:
         self.address = address
+        self._tls = tls
         self._channel = open_channel(address, tls)
         self._stubs: dict[str, Any] = {}
         self._users = 0
@@ -84,14 +92,17 @@ class Channel:
         """Close now, whatever is under way."""
         await self._channel.close(None)
 
-    async def connect(self) -> bool:
-        """Wait for the connection; False when it cannot be had."""
+    async def connect(self) -> str:
+        """Wait for the connection; why it cannot be had, in one line, or empty."""
         if self._channel.get_state() is grpc.ChannelConnectivity.READY:
-            return True
-        try:
-            return await asyncio.wait_for(connected(self._channel), CONNECT_S)
-        except TimeoutError:
-            return False
+            return ""
+        with self.in_use():
+            try:
+                if await asyncio.wait_for(connected(self._channel), CONNECT_S):
+                    return ""
+            except TimeoutError:
+                return f"cannot connect to {self.address}: no answer within {CONNECT_S:g} s"
+            return await why_not_connected(self._channel, self.address, self._tls)
 
     def stub(self, method: Method) -> Any:
         """What grpc.aio calls a multicallable."""
@@ -140,6 +151,7 @@ class Caller:
         in_doubt = False
         why: Failed | None = None
         while True:
+            began = now()
             try:
                 channel = await self.channel()
                 return await self._attempt(channel, method, request, min(attempt_s, until - now()))
@@ -147,15 +159,21 @@ class Caller:
                 in_doubt |= failure.in_doubt
                 why = failure.over(why)
                 delay_s = backoff.next_s()
-                if now() + delay_s >= until:
+                left_s = until - now() - delay_s
+                # A refusal that took as long as is left is the last word in time: a write sent again would
+                # end in doubt, while now it is certainly not applied.
+                last = failure.told and not in_doubt and method.name not in _READS and left_s < now() - began
+                if left_s <= 0 or last:
                     raise _gave_up(method, patience_s, str(why), in_doubt) from failure
                 await asyncio.sleep(delay_s)
 
     async def call_at(self, address: str, method: Method, request: Any) -> Any:
-        """The response of one certain server; `Unavailable` when it gives none."""
+        """The response of one certain server; `Unavailable` or `OutcomeUnknown` when it gives none."""
         try:
             return await self._attempt(await self._connect(address), method, request, self.deadline_s)
         except Failed as failure:
+            if failure.in_doubt and method.name not in _READS:
+                raise OutcomeUnknown(f"{failure}; it may have been applied", "OUTCOME_UNKNOWN") from failure
             raise Unavailable(str(failure)) from failure
 
     async def channel(self) -> Channel:
@@ -185,9 +203,11 @@ class Caller:
         channel = self._channels.get(address)
         if channel is None:
             channel = self._channels[address] = Channel(address, self._tls)
-        if not await channel.connect():
+        why_not = await channel.connect()
+        if why_not:
             self.failed(channel)
-            raise Failed(f"cannot connect to {address}", in_doubt=False)
+            wrong = ": its certificate" in why_not  # more worth hearing of than that another one is not there
+            raise Failed(why_not, in_doubt=False, told=wrong)
         if self._learning is None:
             self._learning = asyncio.get_running_loop().create_task(self._learn())
         return channel
@@ -238,6 +258,8 @@ _READS: Final = frozenset(
 
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:
     text = f"no server answered {method.name} within {patience_s:g} s; one of those tried: {last}"
-    if in_doubt and method.name not in _READS:
+    if method.name in _READS:
+        return Unavailable(text, "NO_SERVER")
+    if in_doubt:
         return OutcomeUnknown(f"{text}; it may have been applied", "OUTCOME_UNKNOWN")
-    return Unavailable(text, "NO_SERVER")
+    return Unavailable(f"{text}; nothing was changed", "NO_SERVER")

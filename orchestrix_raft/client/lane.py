@@ -24,6 +24,7 @@ BATCH_JOBS: Final = 500
 BATCH_BYTES: Final = 1 << 20
 WINDOW: Final = 4  # batches under way: more would only make them smaller
 SWEEP_S: Final = 0.25  # how exactly deadlines are kept
+LAST_ANSWERS_S: Final = 0.5  # for batches sent with one that was refused: their answers come with its own
 
 _METHOD: Final = services.JOBS.methods["EnqueueStream"]
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
@@ -68,6 +69,7 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._broken: asyncio.Event = asyncio.Event()
+        self._leaving: asyncio.TimerHandle | None = None  # a refusal came: nothing more goes to this server
 
     def enqueue(self, job: NewJob, size: int) -> "asyncio.Future[bytes]":
         """A future of the id of the job: its own, or that of the one that was there already."""
@@ -120,6 +122,7 @@ class Lane:
         """Send and receive over one stream until it is no good any more; whether it answered anything."""
         before = self._answers
         self._broken.clear()
+        self._stay()
         call = channel.stub(_METHOD)()
         tasks = [
             asyncio.ensure_future(do) for do in (self._write(call), self._read(call), self._broken.wait())
@@ -131,6 +134,7 @@ class Lane:
                 task.cancel()
             await asyncio.wait(tasks)
             call.cancel()
+            self._stay()
         for task in tasks:
             error = None if task.cancelled() else task.exception()
             if isinstance(error, grpc.aio.AioRpcError):
@@ -143,16 +147,28 @@ class Lane:
                 raise error
         return self._answers > before
 
+    def _stay(self) -> None:
+        """No refusal has come over this stream."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+
     async def _write(self, call: Any) -> None:
         now = asyncio.get_running_loop().time
         while not self._broken.is_set():
-            while len(self._under_way) < WINDOW and (batch := self._next_batch()) is not None:
+            while (
+                self._leaving is None
+                and len(self._under_way) < WINDOW
+                and (batch := self._next_batch()) is not None
+            ):
                 batch.sent_at = now()
                 self._under_way[batch.request.batch_id] = batch
                 try:
                     await call.write(batch.request)
                 except asyncio.InvalidStateError:
-                    return  # the stream is over; the reader knows why
+                    # The stream was over before; the reader knows why.
+                    self._again.appendleft(self._under_way.pop(batch.request.batch_id))
+                    return
             self._wake.clear()
             await self._wake.wait()
 
@@ -162,6 +178,8 @@ class Lane:
             if batch is not None:
                 self._answers += 1
                 self._answered(batch, response)
+                if self._leaving is not None and not self._under_way:
+                    self._broken.set()
                 self._wake.set()
 
     def _next_batch(self) -> _Batch | None:
@@ -212,19 +230,28 @@ class Lane:
             batch.in_doubt |= unknown
             self._trouble = Failed(error.message, in_doubt=unknown, told=True)
             self._again.append(batch)
-            self._broken.set()
+            if not batch.in_doubt:
+                self._give_up_in_time(batch)
+            if self._leaving is None:
+                loop = asyncio.get_running_loop()
+                self._leaving = loop.call_later(LAST_ANSWERS_S, self._broken.set)
             return
         for item in batch.items:
             if not item.future.done():
                 job_ids = (format_job_id(item.job.job_id),)
                 item.future.set_exception(error_for(error.code, error.reason, error.message, job_ids))
 
+    def _give_up_in_time(self, batch: _Batch) -> None:
+        """A refusal that took as long as is left would be the last answer in time: jobs sent again would end
+        in doubt, while now they are certainly not enqueued."""
+        now = asyncio.get_running_loop().time()
+        took_s = now - batch.sent_at
+        self._expire((item for item in batch.items if item.expires - now < took_s), in_doubt=False)
+
     def _fail_all(self, error: OrchestrixError) -> None:
         """The servers do not let us enqueue at all."""
         batches = [*self._again, *self._under_way.values()]
-        for item in [*self._waiting, *(item for batch in batches for item in batch.items)]:
-            if not item.future.done():
-                item.future.set_exception(type(error)(str(error), error.reason))
+        _fail([*self._waiting, *(item for batch in batches for item in batch.items)], error)
         self._waiting.clear()
         self._again.clear()
         self._under_way.clear()
@@ -257,12 +284,24 @@ class Lane:
                 text = f"no server acknowledged job {job_id} {patience}; it may have been enqueued"
                 item.future.set_exception(OutcomeUnknown(text, "OUTCOME_UNKNOWN", (job_id,)))
             else:
-                text = f"no server could take job {job_id} {patience}"
+                text = f"no server could take job {job_id} {patience}; it was not enqueued"
                 item.future.set_exception(Unavailable(text, "NO_SERVER", (job_id,)))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Closed, or broken by a fault of the program: nobody may wait for ever."""
         cause = None if task.cancelled() else task.exception()
         why = "this client was closed" if cause is None else f"the client failed: {cause!r}"
-        self._fail_all(OutcomeUnknown(why, "OUTCOME_UNKNOWN"))
+        certain = Unavailable(f"{why}; the job was not enqueued", "CLIENT_CLOSED")
+        _fail(self._waiting, certain)
+        for batch in self._again:
+            if not batch.in_doubt:
+                _fail(batch.items, certain)
+        self._fail_all(OutcomeUnknown(f"{why}; the job may have been enqueued", "OUTCOME_UNKNOWN"))
         self._task = None
+
+
+def _fail(items: Iterable[_Item], error: OrchestrixError) -> None:
+    for item in items:
+        if not item.future.done():
+            job_ids = (format_job_id(item.job.job_id),)
+            item.future.set_exception(type(error)(str(error), error.reason, job_ids))

@@ -177,6 +177,12 @@ def schedule_of(m: wire.ScheduleMessage, outcome: str = "", cursor: str = "") ->
     )
 
 
+def runs_of(m: wire.PreviewScheduleResponse) -> list[PreviewedRun]:
+    """From the wire."""
+    found = ((at(run.at_ms), run) for run in m.runs)
+    return [PreviewedRun(moment, run.local, run.note) for moment, run in found if moment is not None]
+
+
 def _seconds_of(duration_ms: int) -> float | None:
     return duration_ms / 1_000 if duration_ms else None
 
@@ -197,7 +203,11 @@ def milliseconds(name: str, value: Seconds | None) -> int:
 
 
 def set_cron(
-    m: wire.ScheduleSpecMessage, expression: str, timezone: str, dst_gap: str, dst_overlap: str
+    m: wire.ScheduleSpecMessage | wire.PreviewScheduleRequest,
+    expression: str,
+    timezone: str,
+    dst_gap: str,
+    dst_overlap: str,
 ) -> None:
     """The times of a cron schedule."""
     m.cron.expression, m.cron.timezone = expression, timezone
@@ -285,6 +295,13 @@ def _count(m: Any, name: str, value: Any) -> None:
     if not isinstance(value, int) or not 0 <= value < 1 << 32:
         raise ValueError(f"{name} is {value!r}: it must be a number from 0 on")
     setattr(m, name, value)
+
+
+def count_of(name: str, value: Any) -> int:
+    """A number from 1 on; ValueError for another."""
+    if not isinstance(value, int) or not 0 < value < 1 << 32:
+        raise ValueError(f"{name} is {value!r}: it must be a number from 1 on")
+    return value
 
 
 def _jitter(m: Any, name: str, value: Any) -> None:

@@ -12,9 +12,11 @@ from orchestrix_raft.client.schedule_model import (
     ScheduleOptions,
     Seconds,
     Triggered,
+    count_of,
     cursor_number,
     moment_ms,
     refused,
+    runs_of,
     schedule_of,
     set_cron,
     set_interval,
@@ -33,6 +35,7 @@ _CHANGED: Final = "SCHEDULE_CHANGED"
 _TRIES: Final = 10  # of an update, when others change the same schedule at the same time
 
 Args = Mapping[str, Any]
+Runs = list[PreviewedRun]
 
 
 class AsyncSchedules:
@@ -207,20 +210,23 @@ class AsyncSchedules:
         start: datetime | None = None,
         count: int = 10,
         id: str = "",
-    ) -> "list[PreviewedRun]":
-        """When a cron expression would be due: up to `count` (at most 1,000) times from `start` (now) on, with
-        what changes of the clocks do to them.  `id`: of the schedule, which decides what `H` stands for."""
+    ) -> Runs:
+        """When a cron expression would be due, with what changes of the clocks do to it.
+
+        Up to `count` times (at most 1,000) from `start` (now) on.  `id`: of the schedule, which decides what
+        `H` stands for.
+        """
         request = wire.PreviewScheduleRequest(id=id)
         try:
             set_cron(request, expression, timezone, dst_gap, dst_overlap)
             request.from_ms = 0 if start is None else moment_ms("start", start)
-            request.count = count
+            request.count = count_of("count", count)
         except (TypeError, ValueError, OverflowError) as error:
             raise refused(error) from error
         response: wire.PreviewScheduleResponse = await self._caller.call(
             _SCHEDULES["PreviewSchedule"], request
         )
-        return [PreviewedRun(datetime_of(run.at_ms), run.local, run.note) for run in response.runs]
+        return runs_of(response)
 
     async def _put(
         self,

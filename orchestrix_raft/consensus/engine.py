@@ -172,8 +172,12 @@ class Engine:
 
     @property
     def refusals(self) -> Counter[str]:
-        """Peers whose word does not count, by reason, and snapshots that could not be used."""
-        return self._peers.refused + self._following.failures
+        """Peers whose word does not count, by reason, and snapshots that could not be made or used."""
+        return self._peers.refused + self._following.failures + self._sender.failures
+
+    def problems(self) -> list[str]:
+        mine = self._following.problem
+        return [*self._sender.problems, *([mine] if mine else [])]
 
     def leader_contact_s(self) -> float:
         now = self._clock()

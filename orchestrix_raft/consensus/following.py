@@ -61,6 +61,8 @@ class Following:
         self._store, self._installed = store, installed
         self._incoming: _Incoming | None = None
         self.failures: Counter[str] = Counter()
+        self.problem = ""
+        """Why the snapshot that this node needs is not taken over, one line; "" when it needs none."""
 
     def _is_leader(self, peer_id: str, term: int, round_number: int) -> bool:
         """Follow the sender, unless its term is over: then tell it so."""
@@ -83,6 +85,7 @@ class Following:
         if isinstance(verdict, rules.Reject):
             self._answer(peer_id, message.round, False, verdict.next_index)
             return
+        self.problem = ""  # the log goes on from here: no snapshot is needed
         if verdict.truncate_from is not None:
             self._log.truncate_from(verdict.truncate_from)
         for entry in message.entries[verdict.skip :]:
@@ -108,7 +111,9 @@ class Following:
             if incoming is not None and message.last:
                 self._verify(incoming)
         except (StorageError, ValueError) as error:  # a bad copy or a full disk: this one is lost
-            log.warning("snapshot %d from %s failed: %s", ref.index, peer_id, error)
+            if not self.problem:
+                log.warning("snapshot %d from %s failed: %s", ref.index, peer_id, error)
+            self.problem = f"the snapshot from node {peer_id} could not be stored: {error}"
             self.failures["snapshot was damaged or could not be stored"] += 1
             self.abandon()
             incoming = None
@@ -116,6 +121,7 @@ class Following:
             self._post.hold(peer_id, SnapshotAnswer(raft.term, message.round, ref.index, 0, True))
             return
         if message.last:
+            self.problem = ""
             self._install(incoming.ref)
             log.info("installed snapshot %d from %s (%d bytes)", ref.index, peer_id, incoming.received)
             self._answer(peer_id, message.round, True, raft.commit_index + 1)

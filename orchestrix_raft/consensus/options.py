@@ -38,6 +38,8 @@ class Options:
     """Snapshot chunks under way to one peer."""
     snapshot_retry_s: float = 1.0
     """After a snapshot failed at the receiver, wait this long before the next one."""
+    copy_retry_s: float = 5.0
+    """After this node could not make or read the copy, wait this long: making one costs a walk over the state."""
     snapshot_stall_s: float = 5.0
     """Chunks without an answer for this long are sent again from the start."""
 

@@ -103,6 +103,10 @@ class Consensus(Protocol):
 
     def progress(self) -> list[PeerProgress]: ...
 
+    def problems(self) -> list[str]:
+        """What this node's disk keeps it from doing, although it goes on: one line each, for a person."""
+        ...
+
     def tick(self) -> None:
         """One step: elect, make durable, commit, apply, replicate.  Call it after messages arrived or
         something was proposed, and no later than `wake_at`."""

@@ -158,6 +158,9 @@ class TwinNode:
         others = [i for i in sorted(self.members) if i != self._node_id]
         return [PeerProgress(i, self._cluster.commit_index, True, 0.0, 0) for i in others]
 
+    def problems(self) -> list[str]:
+        return []
+
     def tick(self) -> None:
         self._alive()
         if self.role is Role.LEADER:

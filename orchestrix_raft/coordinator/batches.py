@@ -6,6 +6,7 @@ import msgspec
 
 from orchestrix_raft.machine.codec import decode_batch
 from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.undecodable import UNDECODABLE
 
 
 class _Joined(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -34,6 +35,6 @@ def check_batch(data: bytes) -> bool:
     """Whether every node will be able to decode it: one that cannot must never enter the log."""
     try:
         decode_batch(data)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return False
     return True

@@ -15,6 +15,8 @@ import msgspec
 from orchestrix_raft.coordinator import hello
 from orchestrix_raft.coordinator.frames import FrameError, FrameReader, frame
 from orchestrix_raft.coordinator.hello import HELLO_BYTES, Hello, Refusal
+from orchestrix_raft.coordinator.tls import NO_HOSTS, Hosts, hosts_of
+from orchestrix_raft.undecodable import UNDECODABLE
 
 M = TypeVar("M")
 
@@ -54,6 +56,7 @@ class Connection(asyncio.BufferedProtocol, Generic[M]):
         self.target = target
         self.remote = target or "?"  # for logs
         self.remote_host = self.remote
+        self.hosts: Hosts = NO_HOSTS  # that the certificate of the other side speaks for, under TLS
         self.hello: Hello | None = None  # the newest one of the other side, once accepted
         self.said: Hello | None = None  # the newest one of this side
         self.member = False  # messages flow
@@ -130,6 +133,9 @@ class Connection(asyncio.BufferedProtocol, Generic[M]):
         if isinstance(where, tuple):
             self.remote_host = str(where[0])
             self.remote = self.target or f"{where[0]}:{where[1]}"
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self.hosts = hosts_of(tls.getpeercert())
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -177,7 +183,7 @@ class Connection(asyncio.BufferedProtocol, Generic[M]):
             raise FrameError("the first frame is no Hello")
         try:
             messages = self._owner.decoder.decode(payload)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise FrameError(f"not a list of messages: {error}") from error
         if messages and not self.member:
             raise FrameError("messages from a node that is not a member yet")

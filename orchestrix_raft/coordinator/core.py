@@ -319,6 +319,7 @@ class Core:
             index, result = applied.popleft()
             incarnation = self._origin.incarnation
             self.effects.follow(result.events, now)
+            self.faults.extend(result.faults)
             self._origin.applied(index, result, incarnation, now)
 
     def _reconcile(self, now: float) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrix_raft.coordinator.frames import FrameError
 from orchestrix_raft.domain import limits
+from orchestrix_raft.undecodable import UNDECODABLE
 
 PROTOCOL: Final = 1
 """Raised when nodes of the old and the new kind cannot talk at all."""
@@ -85,7 +86,7 @@ def decode(payload: bytes) -> Hello | Refusal:
     """FrameError when `payload` is neither."""
     try:
         return _decoder.decode(payload)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise FrameError(f"not a Hello: {error}") from error
 
 

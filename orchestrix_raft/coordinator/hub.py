@@ -7,6 +7,7 @@ holds.  Heartbeats are answered only by a node in contact with a majority-backed
 the minority side fences itself in time.
 """
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple, assert_never
 
@@ -57,6 +58,9 @@ from orchestrix_raft.machine.events import (
 from orchestrix_raft.machine.state import State
 
 UNANSWERED = 2 * limits.CAPACITY  # outcomes of one worker under way: no honest one comes near
+COMPLAIN_S = 60.0  # between two words in the log about refused lines
+
+log = logging.getLogger(__name__)
 
 Submit = Callable[[Command, Callable[[Outcome], None] | None], None]
 
@@ -102,7 +106,8 @@ class SessionHub:
         self._stopping = False  # no new streams
         self._closed = False  # nothing is committed any more
         self.state: State  # set by the core, again whenever the state is replaced
-        self.stale_lines = 0
+        self.stale_lines = 0  # refused: not of an attempt that the worker who sent them runs
+        self._complain_at = 0.0
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -287,22 +292,23 @@ class SessionHub:
             stream.send(ReportAck(tuple([o.token for o in outcomes]), ()))
 
     def _observe(self, stream: Stream, message: Observation) -> None:
-        held = stream.held  # bounds what is kept, whatever a worker sends
-        for started in message.started:
-            if started.token in held:
-                stream.started[started.token] = started
-        for progress in message.progress:
-            if progress.token in held:
-                stream.progress[progress.token] = progress
-        if message.lines:
-            jobs = self.state.jobs
-            fresh = [
-                line
-                for line in message.lines
-                if (job := jobs.get(line.job_id)) is None or job.token == line.token
-            ]
-            self.stale_lines += len(message.lines) - len(fresh)
-            self._keep_lines(fresh)
+        lines = stream.observe(message, self.state)
+        if len(lines) < len(message.lines):
+            self._refuse_lines(stream, len(message.lines) - len(lines))
+        if lines:
+            self._keep_lines(lines)
+
+    def _refuse_lines(self, stream: Stream, count: int) -> None:
+        """Count them, and say so now and then: handlers that outlive their attempt may be talkative."""
+        self.stale_lines += count
+        if self._now >= self._complain_at:
+            self._complain_at = self._now + COMPLAIN_S
+            log.warning(
+                "worker %s sent log lines of attempts that are over or not its own: not kept"
+                " (%d lines since this node began)",
+                stream.hello.name,
+                self.stale_lines,
+            )
 
     def _goodbye(self, stream: Stream) -> None:
         if not stream.leaving:

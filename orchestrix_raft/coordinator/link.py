@@ -1,8 +1,9 @@
 """The peer link: one TCP connection to every other node, for Hellos and messages.
 
 Promises: messages of one connection arrive in order or not at all; nothing is decoded before a Hello
-was accepted; a stranger at the port costs bounded memory, one log line a minute, and nothing else; a
-node that stopped reading or went silent is let go.  Both ends may dial; of two connections between the
+was accepted, under TLS from whoever's certificate speaks for the host it names; a stranger at the port
+costs bounded memory, one log line a minute, and nothing else; a node that stopped reading or went silent is
+let go.  Both ends may dial; of two connections between the
 same processes the one dialled by the larger node id stays.  Everything runs on one event loop; used by
 the node's shell.
 """
@@ -23,7 +24,7 @@ from orchestrix_raft.coordinator.addresses import Address
 from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints, Connection, M
 from orchestrix_raft.coordinator.frames import HEADER_BYTES, seal
 from orchestrix_raft.coordinator.hello import Accept, Hello, Refusal, Reject
-from orchestrix_raft.coordinator.tls import PeerTls
+from orchestrix_raft.coordinator.tls import PeerTls, why_not_certified
 
 _BACKLOG: Final = 128  # connections the system holds until they are accepted
 _log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ class Hooks(Protocol[M]):
 
 class PeerLink(Generic[M]):
     """decoder: checks and decodes a list of messages.  hello: this node's Hello as of now.  endpoint: where
-    the peer link of the node with that API address listens."""
+    the peer link of the node with that API address listens.  known_address: where the cluster knows the node
+    of that id; empty: nowhere."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class PeerLink(Generic[M]):
         endpoint: Callable[[str], Address],
         *,
         tls: PeerTls | None = None,
+        known_address: Callable[[str], str] = lambda node_id: "",
         limits: LinkLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -88,6 +91,7 @@ class PeerLink(Generic[M]):
         self._hooks = hooks
         self._endpoint = endpoint
         self._tls = tls
+        self._known_address = known_address
         self._limits = limits or LinkLimits()
         self._clock = clock
         self._jitter = jitter
@@ -360,6 +364,12 @@ class PeerLink(Generic[M]):
     # ---- deciding --------------------------------------------------------------------------------------
 
     def _judge(self, connection: Connection[M], greeting: Hello) -> None:
+        if self._tls is not None:
+            known = self._known_address(greeting.node_id)
+            fault = why_not_certified(connection.hosts, greeting.node_id, greeting.address, known)
+            if fault:  # it may be anybody: it is told why, and nothing of this node
+                self._refuse(connection, fault)
+                return
         connection.hello = greeting
         verdict = self._hooks.on_hello(greeting)
         if connection.over:

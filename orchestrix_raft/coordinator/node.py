@@ -28,7 +28,6 @@ from orchestrix_raft.coordinator.port import (
     SchedulePage,
     ScheduleView,
 )
-from orchestrix_raft.coordinator.proposer import unavailable
 from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
@@ -37,7 +36,7 @@ from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMess
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.explain import Reason, explain
-from orchestrix_raft.storage.port import LocalStore
+from orchestrix_raft.storage.port import LocalStore, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ class Node:
         try:
             more = self.core.step()
         except Exception as error:  # of any kind: the core is between two states, the node must stop
-            self._fail(error)
+            self.fail(error)
             return
         self._carry()
         if self._awaited:
@@ -163,7 +162,7 @@ class Node:
             self.core.checkpoints.write(work)
         except Exception as error:
             # Whatever it is: a checkpoint that never ends would keep memory and log for ever.
-            self._loop.call_soon_threadsafe(self._fail, error)
+            self._loop.call_soon_threadsafe(self.fail, error)
             return
         self._loop.call_soon_threadsafe(self._written, work)
 
@@ -171,11 +170,13 @@ class Node:
         if not self._closed:
             self.core.checkpoint_done(work)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Stop for good; the process ends with a clear line."""
         self._closed = True
         if not self.failure.done():
-            log.critical("the node stops: %s", error, exc_info=error)
+            # Where in the program a disk refused tells nobody anything; of all else it is what is needed.
+            of_disk = isinstance(error, StorageError) or isinstance(error.__cause__, StorageError)
+            log.critical("the node stops: %s", error, exc_info=None if of_disk else error)
             self.core.stop(f"the node stops: {error}")
             self.failure.set_result(error)
 
@@ -204,7 +205,7 @@ class Node:
         try:
             say()
         except Exception as error:  # of any kind, as in a step
-            self._fail(error)
+            self.fail(error)
             return
         self.schedule()
 
@@ -248,7 +249,7 @@ class Node:
                 core.reads.at(min_index, core.now, done)
             self.schedule()
             if not await future:
-                return unavailable(core.consensus.leader_id is not None)
+                return queries.not_fresh(core, min_index, linearizable)
         return self.freshness()
 
     def freshness(self) -> Freshness:

@@ -33,13 +33,15 @@ from orchestrix_raft.coordinator.options import NodeOptions
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.coordinator.settings import Clocks, Identity
 from orchestrix_raft.coordinator.slot_watch import SlotWatch
-from orchestrix_raft.coordinator.tls import peer_tls
+from orchestrix_raft.coordinator.tls import PeerTls, check_own, peer_tls
 from orchestrix_raft.storage.layout import DataDirectory
+from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.telemetry.metrics import Registry
 from orchestrix_raft.version import VERSION
 
 log = logging.getLogger(__name__)
 
+DISK_LOOK_S = 1.0  # between two looks whether the data directory is still there
 GOODBYE_S = 20.0  # for handing over sessions and leadership before the process ends anyway
 
 
@@ -72,6 +74,8 @@ class Process:
         self._waiting_for = ""
         self._node: Node | None = None
         self._link: PeerLink[PeerMessage]
+        self._disk_look: asyncio.TimerHandle | None = None
+        self._disk_fault: asyncio.Future[StorageError]  # why nothing more can be kept
         self._targets: frozenset[str] = frozenset()
         self._foreign: set[str] = set()  # listed peers that belong to another cluster
         self._misled: asyncio.Future[
@@ -95,10 +99,12 @@ class Process:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._misled = loop.create_future()
+        self._disk_fault = loop.create_future()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         try:
             self._check_listen()
+            self._look_at_disk()
             await self._start_link()
             try:
                 formed = await self._found_or_restart(stop)
@@ -107,7 +113,32 @@ class Process:
             finally:
                 await self._link.close()
         finally:
+            self._close_disk()
+
+    def _close_disk(self) -> None:
+        """What is wrong with it by now is found at the next opening; it must not hide why the node ends."""
+        if self._disk_look is not None:
+            self._disk_look.cancel()
+        try:
             self._disk.close()
+        except StorageError as error:
+            log.error("the data directory could not be closed in order: %s", error)
+
+    def _look_at_disk(self) -> None:
+        """Files that somebody removes under a node go on taking writes and syncs: nothing else notices."""
+        try:
+            self._disk.check_in_place()
+        except StorageError as error:
+            self._fail(error)
+        else:
+            self._disk_look = asyncio.get_running_loop().call_later(DISK_LOOK_S, self._look_at_disk)
+
+    def _fail(self, error: StorageError) -> None:
+        """End as soon as can be, in whatever phase."""
+        if not self._disk_fault.done():
+            self._disk_fault.set_result(error)
+        if self._node is not None:
+            self._node.fail(error)
 
     def _check_listen(self) -> None:
         """The API is served only when there is a cluster; that its port is taken must be said before."""
@@ -126,10 +157,22 @@ class Process:
             self._hello,
             self,
             lambda address: parse_address(address).above(offset),
-            tls=peer_tls(options.tls) if options.tls else None,
+            tls=self._tls(),
+            known_address=self._known_address,
             limits=options.link_limits(),
         )
         await self._link.start(options.listen_address.above(offset))
+
+    def _tls(self) -> PeerTls | None:
+        files = self._options.tls
+        if files is None:
+            return None
+        tls = peer_tls(files)
+        identity = self._disk.identity
+        founders = (member.address for member in identity.bootstrap)
+        if {*self._options.peers, *identity.addresses.values(), *founders} - {self._address}:
+            check_own(tls, files, self._address)
+        return tls
 
     async def _found_or_restart(self, stop: asyncio.Event) -> forming.Formed | None:
         """The cluster this disk belongs to; None when told to stop before there was one."""
@@ -156,12 +199,20 @@ class Process:
         self._forming = forming.Forming(me, self._options.peers, forming.promised_by(identity))
         self._link.set_targets(set(self._options.peers) - {self._address})
         self._form()
-        await _first_of(stop, self._formed)
+        await _first_of(stop, self._formed, self._disk_fault)
         self._forming = None
+        if self._disk_fault.done():
+            raise self._disk_fault.result()
         return self._formed.result() if self._formed.done() else None
 
     def _form(self) -> None:
         """Do what the first start wants done next, until it waits or is over."""
+        try:
+            self._form_on()
+        except StorageError as error:  # what was promised is not kept: this node cannot go on
+            self._fail(error)
+
+    def _form_on(self) -> None:
         while self._forming is not None and not self._formed.done():
             match self._forming.result:
                 case forming.Promise(founding=founding):
@@ -201,9 +252,11 @@ class Process:
         gc.freeze()
         node.start()
         try:
-            await _first_of(stop, node.failure, self._misled)
+            await _first_of(stop, node.failure, self._misled, self._disk_fault)
             if node.failure.done():
                 raise node.failure.result()
+            if self._disk_fault.done():
+                raise self._disk_fault.result()
             if self._misled.done():
                 raise StartError(self._misled.result())
             log.info("stopping: handing over leadership and sessions")
@@ -274,6 +327,12 @@ class Process:
             if (address := known.get(node_id) or core.addresses.get(node_id, ""))
         }
 
+    def _known_address(self, node_id: str) -> str:
+        """Where the cluster knows the node of that id, by what this node knows of the cluster; else empty."""
+        identity = self._disk.identity
+        remembered = {m.node_id: m.address for m in identity.bootstrap} | identity.addresses
+        return (self._known_addresses() or remembered).get(node_id, "")
+
     def _servers(self) -> tuple[str, ...]:
         """API addresses of all members, this node's first."""
         others = [a for a in self._known_addresses().values() if a != self._address]
@@ -286,7 +345,10 @@ class Process:
         if targets != self._targets:
             self._targets = targets
             self._link.set_targets(targets)
-            self._disk.set_addresses(addresses)
+            try:
+                self._disk.set_addresses(addresses)
+            except StorageError as error:  # a hint: without it the next start asks earlier ones
+                log.warning("the addresses of the members could not be remembered: %s", error)
 
     def _send(self, node_id: str, messages: list[PeerMessage]) -> None:
         self._link.send(node_id, messages)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from orchestrix_raft.consensus.port import Role
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.port import ClusterView, JobView, NodeView, Page, QueueDetails, QueueView
+from orchestrix_raft.coordinator.proposer import unavailable
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, Job, JobState, TimerKind
@@ -141,15 +142,38 @@ class Listing:
             edge = places[-1]
 
 
+def not_fresh(core: Core, min_index: int, linearizable: bool) -> Rejected:
+    """The answer to a reader who waited in vain for the local state to become as fresh as asked."""
+    if leader(core) is None:
+        return unavailable(leader_known=False)
+    if linearizable:
+        message = (
+            "the leader did not confirm in time that this read would be fresh; try again or another node"
+        )
+    else:
+        message = (
+            f"this node has applied the log up to index {core.consensus.applied_index} and the read asks for"
+            f" index {min_index}, which did not come in time; try again or another node"
+        )
+    return Rejected(Code.UNAVAILABLE, "NOT_FRESH", message)
+
+
+def leader(core: Core) -> str | None:
+    """The leader, as far as this node is in touch with it."""
+    return None if core.stale and not core.leading else core.consensus.leader_id
+
+
 def _role(core: Core, node_id: str) -> str:
     consensus = core.consensus
     if node_id == core.identity.node_id:
         return consensus.role.name.lower() if node_id in consensus.voters else "learner"
-    if node_id == consensus.leader_id:
+    known_leader = leader(core)
+    if node_id == known_leader:
         return "leader"
-    heard = core.beats.of(node_id)
+    # The leader sees its peers itself; others hear of them from the leader, if there is one to hear from.
+    heard = core.beats.of(node_id) if known_leader is not None and not core.leading else None
     quiet = heard is None or core.now - heard.at > core.limits.beats.interval_s * 2
-    if node_id not in core.connected_peers and (core.leading or quiet):
+    if node_id not in core.connected_peers and quiet:
         return "unreachable"
     return "follower" if node_id in consensus.voters else "learner"
 
@@ -160,8 +184,10 @@ def _nodes(core: Core) -> list[NodeView]:
     top = consensus.commit_index
     progress = {p.node_id: p for p in consensus.progress()} if consensus.role is Role.LEADER else {}
     views = []
+    headless = leader(core) is None  # then nobody commits changes of health
     for node_id in sorted(consensus.members | {me}):
         known = state.nodes.get(node_id)
+        role = _role(core, node_id)
         heard = core.beats.of(node_id)
         applied = heard.applied_index if heard else 0
         age = now - heard.at if heard else None
@@ -174,8 +200,8 @@ def _nodes(core: Core) -> list[NodeView]:
             NodeView(
                 node_id,
                 known.address if known else core.addresses.get(node_id, ""),
-                _role(core, node_id),
-                known.health if known else None,
+                role,
+                known.health if known and not (headless and role == "unreachable") else None,
                 applied,
                 max(0, top - applied) if applied else 0,
                 core.owned_jobs(node_id),
@@ -189,7 +215,7 @@ def _nodes(core: Core) -> list[NodeView]:
 
 def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
     problems = []
-    if core.consensus.leader_id is None or (core.stale and not core.leading):
+    if leader(core) is None:
         problems.append(
             "no leader: writes wait until a majority of the nodes can reach each other"
             f" ({len(core.connected_peers) + 1} of {len(core.consensus.members)} nodes reachable from here)"
@@ -206,8 +232,13 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
             f"the clock of node {node_id or core.identity.node_id} is off by {offset_ms / 1000:.1f} s"
         )
     problems.extend(core.schedules.problems(core.machine.state))
+    problems += core.consensus.problems()
     if core.job_logs.problem:
         problems.append(core.job_logs.problem)
+    if core.machine.state.set_aside:
+        problems.append(
+            f"{core.machine.state.set_aside} timers were set aside because of a bug: see the nodes' logs"
+        )
     waiting = core.machine.state.counts[JobState.PENDING]
     if waiting and not core.machine.state.sessions:
         problems.append(f"{waiting} jobs wait and no worker is connected")
@@ -248,7 +279,7 @@ def status(core: Core, cluster_id: str) -> ClusterView:
     nodes = _nodes(core)
     queues = [details.jobs for details in queues_of(core)]
     return ClusterView(
-        consensus.leader_id or "",
+        leader(core) or "",
         consensus.term,
         consensus.commit_index,
         consensus.applied_index,

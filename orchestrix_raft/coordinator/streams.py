@@ -10,11 +10,14 @@ from orchestrix_raft.domain.report import ProgressMark, StartedMark
 from orchestrix_raft.domain.session import (
     Assignment,
     CoordinatorMessage,
+    HandlerLine,
     Hello,
+    Observation,
     Refused,
     StopJob,
     WorkerMessage,
 )
+from orchestrix_raft.machine.state import State
 
 Deliver = Callable[[CoordinatorMessage], None]
 
@@ -55,6 +58,28 @@ class Stream:
         """From the worker."""
         if not self.over:
             self._hub.received(self, message)
+
+    def observe(self, seen: Observation, state: State) -> list[HandlerLine]:
+        """Note starts and progress, and return the lines to keep.
+
+        Only of attempts whose slots the session holds, which also bounds what is kept: a worker may send
+        whatever it likes, and tokens can be guessed.
+        """
+        session = state.sessions.get(self.session_id)
+        slots = {} if session is None else session.slots
+        for started in seen.started:
+            if slots.get(started.token) == started.job_id:
+                self.started[started.token] = started
+        for progress in seen.progress:
+            if slots.get(progress.token) == progress.job_id:
+                self.progress[progress.token] = progress
+        return [
+            line
+            for line in seen.lines
+            if slots.get(line.token) == line.job_id
+            and (job := state.jobs.get(line.job_id)) is not None
+            and job.token == line.token
+        ]
 
     def closed(self) -> None:
         """The stream ended."""

@@ -50,11 +50,12 @@ def backoff_ms(policy: RetryPolicy, job_id: bytes, failures: int) -> int:
 def fault_in_policy(policy: RetryPolicy) -> str:
     """One line saying what is wrong with `policy`, or ""."""
     if not 0 <= policy.max_retries <= limits.RETRIES_MAX:
-        return f"max_retries must be within 0..{limits.RETRIES_MAX}"
+        return f"max_retries {policy.max_retries}: it must be within 0..{limits.RETRIES_MAX}"
     if not 0 <= policy.delay_ms <= limits.DURATION_MS or not 0 <= policy.max_delay_ms <= limits.DURATION_MS:
         return f"retry delays must be within 0..{limits.DURATION_MS} ms"
     if not 1_000 <= policy.multiplier_permille <= limits.MULTIPLIER_PERMILLE_MAX:
-        return f"multiplier_permille must be within 1000..{limits.MULTIPLIER_PERMILLE_MAX}"
+        most = limits.MULTIPLIER_PERMILLE_MAX
+        return f"multiplier_permille {policy.multiplier_permille}: it must be within 1000..{most}"
     if not 0 <= policy.jitter_percent <= 100:
-        return "jitter_percent must be within 0..100"
+        return f"jitter_percent {policy.jitter_percent}: it must be within 0..100"
     return ""

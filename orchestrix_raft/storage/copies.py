@@ -113,6 +113,6 @@ class Copies:
 
     def cancel(self) -> None:
         """End a copy under way; readers keep theirs."""
-        if self._under_way is not None:
-            self._under_way.cancel()
-            self._under_way = None
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.cancel()

@@ -9,6 +9,7 @@ For `storage` only; no other package knows LMDB.
 
 import errno
 import os
+import resource
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,14 +50,17 @@ def translated(error: lmdb.Error, path: Path) -> StorageError:
 
 
 def _cut_short(code: int, path: Path) -> bool:
-    """Whether an input/output error is a full disk: LMDB reports so a write that fitted only in part."""
+    """Whether an input/output error is a full disk or a file at its limit: LMDB reports so a write that
+    fitted only in part."""
     if code != errno.EIO:
         return False
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         disk = os.statvfs(path)
+        size = (path / DATA_FILE).stat().st_size
     except OSError:
         return False  # a disk that cannot even be asked is not just full
-    return disk.f_bavail * disk.f_frsize < _FULL_BYTES
+    return disk.f_bavail * disk.f_frsize < _FULL_BYTES or size >= limit != resource.RLIM_INFINITY
 
 
 @contextmanager

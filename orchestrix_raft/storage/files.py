@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrix_raft.storage.port import DiskFull, StorageError
 
@@ -26,6 +27,50 @@ def file_errors(path: Path) -> Iterator[None]:
         if error.errno in NO_ROOM:
             raise DiskFull(f"{where}: no room on this disk; free some space") from error
         raise StorageError(f"{where}: {error.strerror or error}") from error
+
+
+class Held(NamedTuple):
+    """A file that is open, by the path it was opened at.  A file that is removed, or whose directory is, goes
+    on taking writes and syncs until it is closed, and then all of them are gone."""
+
+    path: Path
+    device: int
+    inode: int
+
+    @classmethod
+    def at(cls, path: Path, descriptor: int | None = None) -> "Held":
+        """The file opened just now at `path`, known by its descriptor if there is one."""
+        with file_errors(path):
+            found = os.stat(path if descriptor is None else descriptor)
+        return cls(path, found.st_dev, found.st_ino)
+
+    def check(self) -> None:
+        """StorageError when the path does not lead to this file any more.  Costs some 2 us."""
+        with file_errors(self.path):
+            try:
+                found = os.stat(self.path)
+            except FileNotFoundError:
+                raise StorageError(self._gone("was removed")) from None
+        if (found.st_dev, found.st_ino) != (self.device, self.inode):
+            raise StorageError(self._gone("was replaced"))
+
+    def _gone(self, how: str) -> str:
+        return (
+            f"{self.path}: {how} while the node was using it, so what it writes may be lost; "
+            "if its data is gone, never start a node under this id again"
+        )
+
+
+def check_room(path: Path, size_bytes: int) -> None:
+    """DiskFull unless the file system that holds `path` has room for so many bytes more."""
+    with file_errors(path):
+        found = os.statvfs(path)
+    free = found.f_bavail * found.f_frsize
+    if free < size_bytes:
+        raise DiskFull(
+            f"{path}: a copy of the state needs {size_bytes} bytes of free space and the disk has {free}; "
+            "free some space"
+        )
 
 
 def sync_directory(path: Path) -> None:

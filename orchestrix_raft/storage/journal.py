@@ -18,6 +18,7 @@ from typing import NamedTuple
 import lmdb
 
 from orchestrix_raft.storage.environment import DATA_FILE, lmdb_errors, open_environment
+from orchestrix_raft.storage.files import Held
 from orchestrix_raft.storage.limits import JOURNAL_BYTES_MAX, MAP_BYTES
 from orchestrix_raft.storage.mirror import FIRST_BASE, JournalMirror
 from orchestrix_raft.storage.port import Damaged, DiskFull, Entry
@@ -63,6 +64,7 @@ class LmdbJournal(JournalMirror):
         self._size_bytes_max = size_bytes_max
         self._env = open_environment(path, map_bytes=map_bytes)
         try:
+            self._held = Held.at(path / DATA_FILE)
             with lmdb_errors(path):
                 head, entries = self._read()
         except BaseException:  # raised again; left open it could never be opened again
@@ -146,6 +148,10 @@ class LmdbJournal(JournalMirror):
                 txn.put(*self._entry_record(added[0]), append=True)
             elif added:
                 txn.cursor().putmulti([self._entry_record(entry) for entry in added], append=True)
+
+    def check_in_place(self) -> None:
+        """StorageError when what is written would be lost: see `Held`."""
+        self._held.check()
 
     def close(self) -> None:
         super().close()

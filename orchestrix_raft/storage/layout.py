@@ -14,17 +14,19 @@ import os
 import re
 import secrets
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from orchestrix_raft.storage.disk import Disk, Identity
-from orchestrix_raft.storage.files import TEMPORARY, file_errors, replace_file
+from orchestrix_raft.storage.files import TEMPORARY, Held, file_errors, replace_file
 from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.local import LmdbLocalStore
 from orchestrix_raft.storage.port import Damaged, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
+from orchestrix_raft.undecodable import UNDECODABLE
 
 SCHEMA = 1
 """Version of the layout; raised when an older program would misread the directory."""
@@ -37,7 +39,8 @@ _HARMLESS = frozenset({_LOCK, "lost+found", _FORMAT + TEMPORARY})
 """What an empty directory may contain: our lock, what a file system puts there, an attempt cut short."""
 
 
-class _Closeable(Protocol):
+class _Store(Protocol):
+    def check_in_place(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -54,8 +57,9 @@ class DataDirectory(Disk):
     def __init__(self, path: Path, lock: int, identity: Identity) -> None:
         self._path = path
         self._lock = lock
+        self._held = Held.at(path / _LOCK, lock)
         self._identity = identity
-        self._stores: list[_Closeable] = []
+        self._stores: list[_Store] = []
 
     @classmethod
     def open(cls, path: Path) -> "DataDirectory":
@@ -98,12 +102,20 @@ class DataDirectory(Disk):
         self._stores.append(store)
         return store
 
+    def check_in_place(self) -> None:
+        """StorageError when the directory, its lock or a file of a store was removed or replaced since it was
+        opened: what is acknowledged from then on would be lost.  A few microseconds."""
+        self._held.check()
+        for store in self._stores:
+            store.check_in_place()
+
     def close(self) -> None:
-        while self._stores:
-            self._stores.pop().close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        with ExitStack() as steps:  # each of them, whatever the others say
+            if self._lock >= 0:
+                steps.callback(os.close, self._lock)
+                self._lock = -1
+            while self._stores:
+                steps.callback(self._stores.pop(0).close)
 
     def _save_identity(self, identity: Identity) -> None:
         with file_errors(self._path):
@@ -166,7 +178,7 @@ def _read_identity(path: Path) -> Identity:
         if zlib.crc32(sealed.identity) != sealed.crc32:
             raise Damaged(f"{file}: damaged (checksum); restore the file or remove the node from its cluster")
         return msgspec.json.decode(sealed.identity, type=Identity)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise Damaged(
             f"{file}: damaged ({error}); restore the file or remove the node from its cluster"
         ) from None

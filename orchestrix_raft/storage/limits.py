@@ -23,3 +23,7 @@ STATE_BYTES_MAX = 512 << 30
 VERIFIED_BYTES_MAX = 1 << 30
 """Largest file whose structure is verified when it is opened: takes about 2.5 s, more is too long for a
 restart."""
+
+COPY_RESERVE_BYTES = 64 << 20
+"""A copy of the checkpoint, made or received, leaves this much room on the disk: the journal needs it, and
+a node whose journal has no room ends."""

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import lmdb
 import msgspec
 
-from orchestrix_raft.storage.environment import lmdb_errors, open_environment
-from orchestrix_raft.storage.files import file_errors, remove_tree, sync_directory
+from orchestrix_raft.storage.environment import DATA_FILE, lmdb_errors, open_environment
+from orchestrix_raft.storage.files import Held, file_errors, remove_tree, sync_directory
 from orchestrix_raft.storage.limits import JOB_LOG_BYTES_MAX, MAP_BYTES, VERIFIED_BYTES_MAX
 from orchestrix_raft.storage.port import Damaged, LogLine
+from orchestrix_raft.undecodable import UNDECODABLE
 
 CLOSED_MARKER = "CLOSED"
 """File that stands in the directory while the store is closed and synced."""
@@ -53,6 +54,7 @@ class LmdbLocalStore:
         self.discarded = ""
         """Why the lines of earlier runs are gone; empty: they are not."""
         self._env = self._open(map_bytes)
+        self._held = Held.at(path / DATA_FILE)
 
     def _open(self, map_bytes: int) -> lmdb.Environment:
         with file_errors(self._path):
@@ -134,7 +136,7 @@ class LmdbLocalStore:
     def _parse(self, record: bytes) -> LogLine:
         try:
             return _decode(record)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise Damaged(f"{self._path}: a job log line cannot be read ({error})") from error
 
     def dropped(self, job_id: bytes) -> int:
@@ -163,9 +165,15 @@ class LmdbLocalStore:
             while found and cursor.key()[: -_NUMBER.size] == job_id:
                 found = cursor.delete()
 
+    def check_in_place(self) -> None:
+        """StorageError when what is written would be lost: see `Held`."""
+        self._held.check()
+
     def close(self) -> None:
-        with lmdb_errors(self._path):
-            self._env.sync(True)
-        self._env.close()
+        try:
+            with lmdb_errors(self._path):
+                self._env.sync(True)
+        finally:
+            self._env.close()
         with file_errors(self._path):
             self._marker.touch()

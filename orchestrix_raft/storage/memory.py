@@ -26,6 +26,7 @@ from orchestrix_raft.storage.port import (
     SnapshotRef,
     StorageError,
 )
+from orchestrix_raft.undecodable import UNDECODABLE
 
 _Table = dict[bytes, bytes]
 
@@ -316,13 +317,19 @@ class MemoryStateStore:
     def _start_copy(self) -> _MemoryCopy:
         position = self._disk._position
         assert position is not None  # snapshot() asks for a copy only once there is a checkpoint
+        self._check_room()
         return _MemoryCopy(self._disk._tables, position)
 
     def receive(self, ref: SnapshotRef) -> "MemorySnapshotWriter":
         if self._incoming is not None:
             self._incoming.abort()
+        self._check_room()
         self._incoming = MemorySnapshotWriter(self, ref)
         return self._incoming
+
+    def _check_room(self) -> None:
+        if self._disk.full:
+            raise DiskFull("the disk is full")
 
     def _install(self, frozen: _Frozen) -> None:
         """Make a received checkpoint the state, in one durable step."""
@@ -367,7 +374,7 @@ class MemorySnapshotWriter:
         check_stream(self._ref, len(self._stream), hashlib.sha256(self._stream).digest())
         try:
             frozen = msgspec.msgpack.decode(self._stream, type=_Frozen)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise Damaged(f"snapshot {self._ref.index} cannot be read: {error}") from error
         check_position(self._ref, frozen.position)
         self._store._install(frozen)

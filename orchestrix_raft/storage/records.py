@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrix_raft.storage.port import Damaged, Position
+from orchestrix_raft.undecodable import UNDECODABLE
 
 META_TABLE = b"_meta"
 POSITION_KEY = b"position"
@@ -25,5 +26,5 @@ def decode_position(record: bytes, file: Path) -> Position:
         raise Damaged(f"{file}: the position of the checkpoint is damaged")
     try:
         return _decoder.decode(memoryview(record)[4:])
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise Damaged(f"{file}: the position of the checkpoint cannot be read ({error})") from error

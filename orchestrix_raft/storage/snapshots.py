@@ -189,10 +189,12 @@ class IncomingFile:
             with file_errors(self._path):
                 os.fsync(self._file.fileno())
                 sync_directory(self._path)
+                self._file.close()
             check_position(self._ref, position_in(self._path))
             self._install(self._path, self._ref)
+            self._open = False
         finally:
-            self.abort()
+            self.abort()  # unless it is installed
 
     def abort(self) -> None:
         if not self._open:

@@ -9,6 +9,7 @@ in another one, `load` in any.  A reader sees the checkpoint before or after a w
 once `write` has returned it sees the new one.
 """
 
+import logging
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,8 @@ from orchestrix_raft.storage.environment import (
 )
 from orchestrix_raft.storage.files import (
     TEMPORARY,
+    Held,
+    check_room,
     file_errors,
     put_in_place,
     remove_tree,
@@ -35,10 +38,18 @@ from orchestrix_raft.storage.files import (
     sync_directory,
     write_temporary,
 )
-from orchestrix_raft.storage.limits import MAP_BYTES, STATE_BYTES_MAX, TABLES_MAX, VERIFIED_BYTES_MAX
+from orchestrix_raft.storage.limits import (
+    COPY_RESERVE_BYTES,
+    MAP_BYTES,
+    STATE_BYTES_MAX,
+    TABLES_MAX,
+    VERIFIED_BYTES_MAX,
+)
 from orchestrix_raft.storage.port import Changes, Damaged, DiskFull, Position, SnapshotRef, StorageError
 from orchestrix_raft.storage.records import META_TABLE, POSITION_KEY, decode_position, encode_position
 from orchestrix_raft.storage.snapshots import FileCopying, IncomingFile
+
+log = logging.getLogger(__name__)
 
 CURRENT = "CURRENT"
 
@@ -67,6 +78,7 @@ class LmdbStateStore:
         self._root = root
         self._size_bytes_max = size_bytes_max
         self._map_bytes = map_bytes
+        self._reserve_bytes = COPY_RESERVE_BYTES
         self._writing = threading.Lock()
         self._refusal = ""
         self._writes = 0
@@ -77,7 +89,7 @@ class LmdbStateStore:
             root.mkdir(exist_ok=True)
             self._path = root / self._current()
             self._remove_leftovers()
-        self._use(*self._open(self._path))
+        self._use(*self._open(self._path), Held.at(self._path / DATA_FILE))
 
     # -- opening
 
@@ -119,7 +131,10 @@ class LmdbStateStore:
             with lmdb_errors(path):
                 with env.begin() as txn:
                     names = list(txn.cursor().iternext(values=False))
-                tables = {name.decode(): env.open_db(name, create=False) for name in names}
+                try:
+                    tables = {name.decode(): env.open_db(name, create=False) for name in names}
+                except UnicodeDecodeError as error:
+                    raise Damaged(f"{path / DATA_FILE}: the name of a table is damaged ({error})") from error
                 meta = tables.pop(META_TABLE.decode(), None)
                 if meta is None:
                     return env, _View(tables, None)
@@ -132,11 +147,12 @@ class LmdbStateStore:
             env.close()
             raise
 
-    def _use(self, env: lmdb.Environment, view: _View) -> None:
-        """Answer from this environment from now on."""
+    def _use(self, env: lmdb.Environment, view: _View, held: Held) -> None:
+        """Answer from this environment, which is at `_path`, from now on."""
         self._env = env
         self._view = self._seen = view
         self._reading = env.begin()
+        self._held = held
 
     # -- reading
 
@@ -235,10 +251,7 @@ class LmdbStateStore:
 
     def _check_room(self, txn: "lmdb.Transaction[bytes]", tables: dict[str, _Database]) -> None:
         """DiskFull when the transaction would leave more pages in use than the limit."""
-        used = 0
-        for database in tables.values():
-            stat = txn.stat(database)
-            used += (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]) * stat["psize"]
+        used = _used_bytes(txn, tables)
         if used > self._size_bytes_max:
             raise DiskFull(
                 f"{self._path / DATA_FILE}: the state would take {used} bytes, "
@@ -258,6 +271,9 @@ class LmdbStateStore:
     def _start_copy(self) -> FileCopying:
         self._writable()
         assert self._view.position is not None  # snapshot() asks for a copy only once there is a checkpoint
+        with lmdb_errors(self._path), self._env.begin() as txn:
+            size = _used_bytes(txn, self._view.tables)
+        check_room(self._root, size + self._reserve_bytes)
         self._copies_made += 1
         name = f"copy-{self._view.position.index}.{self._copies_made}"
         return FileCopying(self._env, self._root / name)
@@ -267,6 +283,7 @@ class LmdbStateStore:
         self._writable()
         if self._incoming is not None:
             self._incoming.abort()
+        check_room(self._root, ref.size + self._reserve_bytes)
         self._incoming = IncomingFile(self._root / f"incoming-{ref.index}", ref, self._install)
         return self._incoming
 
@@ -278,7 +295,7 @@ class LmdbStateStore:
         with self._writing:
             self._writable()
             path = self._free_path(ref.index)
-            env, view, pointer = self._prepare(incoming, path)
+            env, view, held, pointer = self._prepare(incoming, path)
             try:
                 with file_errors(path):
                     put_in_place(pointer, self._root / CURRENT)
@@ -287,15 +304,21 @@ class LmdbStateStore:
                 self._refusal = f"the state store takes no change since installing a snapshot failed: {error}"
                 env.close()
                 raise
+            # The new state is in place: nothing that fails from here on is a failure of installing it.
             old = self._path
-            self._release()
+            try:
+                self._release()
+            except StorageError as error:
+                log.warning("the state that a snapshot replaced was not closed in good order: %s", error)
             self._path = path
             self._writes += 1
-            self._use(env, view)
-            with file_errors(old):
+            self._use(env, view, held)
+            try:
                 remove_tree(old)
+            except OSError as error:  # the next opening removes it
+                log.warning("%s: the state that a snapshot replaced was not removed: %s", old, error)
 
-    def _prepare(self, incoming: Path, path: Path) -> tuple[lmdb.Environment, _View, Path]:
+    def _prepare(self, incoming: Path, path: Path) -> tuple[lmdb.Environment, _View, Held, Path]:
         """All of an installation that can fail without harm: the received directory under its final
         name, opened, and the new CURRENT, not yet in place."""
         with file_errors(path):
@@ -304,8 +327,9 @@ class LmdbStateStore:
                 sync_directory(self._root)
                 env, view = self._open(path, verified_bytes_max=0)  # the digest was right
                 try:
-                    return env, view, write_temporary(self._root / CURRENT, f"{path.name}\n".encode())
-                except OSError:
+                    held = Held.at(path / DATA_FILE)
+                    return env, view, held, write_temporary(self._root / CURRENT, f"{path.name}\n".encode())
+                except (OSError, StorageError):
                     env.close()
                     raise
             except (OSError, StorageError):
@@ -322,11 +346,17 @@ class LmdbStateStore:
         with lmdb_errors(self._path):
             return pages_bytes(self._env)
 
+    def check_in_place(self) -> None:
+        """StorageError when what is written would be lost: see `Held`."""
+        self._held.check()
+
     def _release(self) -> None:
         """Let go of the environment in use."""
-        self._copies.cancel()
-        self._reading.abort()
-        self._env.close()
+        try:
+            self._copies.cancel()
+        finally:
+            self._reading.abort()
+            self._env.close()
 
     def close(self) -> None:
         with self._writing:
@@ -340,6 +370,15 @@ def _put(cursor: "lmdb.Cursor[bytes]", puts: list[tuple[bytes, bytes]]) -> None:
     """Neighbours in the tree one after the other: half the page look-ups."""
     puts.sort()
     cursor.putmulti(puts)
+
+
+def _used_bytes(txn: "lmdb.Transaction[bytes]", tables: dict[str, _Database]) -> int:
+    """Of the pages that hold rows."""
+    used = 0
+    for database in tables.values():
+        stat = txn.stat(database)
+        used += (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]) * stat["psize"]
+    return used
 
 
 def _placed(cursor: "lmdb.Cursor[bytes]", start: bytes, reverse: bool) -> bool:

@@ -280,11 +280,18 @@ class LocalCluster:
 
         servers: where it connects, all nodes by default.
         """
-        name = f"w{len(self.workers) + 1}"
         command = [
             *(sys.executable, "-m", "orchestrix_raft", "worker", target),
             *("--servers", servers or self.servers, *arguments),
         ]
+        return self.worker_program(command, environment)
+
+    def worker_program(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
+        """Start any program that is a worker, in whatever language, and wait until it has a session.
+
+        The command must tell it where the cluster is.
+        """
+        name = f"w{len(self.workers) + 1}"
         before = len(self._sessions())
         merged = {**self._environment, **(environment or {})}
         process = Process(name, command, self.data_dir / f"{name}.log", merged)

@@ -26,11 +26,10 @@ def reason_of(trailers: Iterable[tuple[str, str | bytes]] | None) -> str:
     for key, value in trailers or ():
         if key == TRAILER and isinstance(value, bytes):
             try:
-                status = status_pb2.Status.FromString(value)
+                for detail in status_pb2.Status.FromString(value).details:
+                    info = error_details_pb2.ErrorInfo()
+                    if detail.Unpack(info) and info.domain == DOMAIN:
+                        return str(info.reason)
             except DecodeError:
                 return ""  # not ours: a proxy may put anything here
-            for detail in status.details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info) and info.domain == DOMAIN:
-                    return str(info.reason)
     return ""

@@ -10,13 +10,13 @@ import msgspec
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, Released
 from orchestrix_raft.domain.session import Assignment
+from orchestrix_raft.wire.payloads import json_text
 from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Retry, sendable
 
 DRAINING: Final = "draining"
 """The reason of a stop that comes from the worker itself: the job is given back, not failed."""
 
 _ARGUMENTS: Final = msgspec.json.Decoder(dict[str, Any]).decode
-_RESULT: Final = msgspec.json.Encoder().encode
 
 
 NoRetry = tuple[type[BaseException], ...]
@@ -48,7 +48,7 @@ def arguments(job: Assignment) -> dict[str, Any]:
 def completed(job: Assignment, result: object, started_ms: int, finished_ms: int) -> Outcome:
     """The handler returned: a result that cannot be kept is a failure, and trying again would not help."""
     try:
-        text = _RESULT(result)
+        text = json_text(result)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         wrong = f"the result cannot be written as JSON: {error}"
         return Failed(job.job_id, job.token, wrong, started_ms, finished_ms, final=True)

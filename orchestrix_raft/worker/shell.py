@@ -27,6 +27,7 @@ from orchestrix_raft.wire.errors import InvalidArgument, PermissionDenied, error
 from orchestrix_raft.wire.servers import Servers
 from orchestrix_raft.wire.status import reason_of
 from orchestrix_raft.wire.transport import TlsFiles
+from orchestrix_raft.worker.complaints import Complaints
 from orchestrix_raft.worker.handlers import DRAINING, Handler
 from orchestrix_raft.worker.observations import Observations
 from orchestrix_raft.worker.runner import Runner
@@ -64,6 +65,9 @@ _REFUSED: Final = frozenset(
 )
 """Statuses that asking again will not change."""
 
+_ENDS: Final = "the worker ends"
+_ELSEWHERE: Final = "the session went on at another node"
+
 _log = logging.getLogger("orchestrix_raft.worker")
 
 
@@ -86,6 +90,7 @@ class Shell:
         self._observations = Observations(self._observe_soon)
         self._runner = Runner(settings.name, handlers, settings.capacity, self._observations, self._ended)
         self._failures = 0  # streams in a row that were not welcomed
+        self._complaints = Complaints()
         self._current: Stream | None = None
         self._streams: dict[Stream, asyncio.Task[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -109,7 +114,7 @@ class Shell:
         finally:
             connecting.cancel()
             for stream in self._streams:
-                stream.close("the worker ends")
+                stream.close(_ENDS)
             await asyncio.wait([connecting, *self._streams.values()])
             for timer in (self._timer, self._observing):
                 if timer is not None:
@@ -144,9 +149,10 @@ class Shell:
         """Runs it to its end and returns why it ended."""
         giving_up = self._loop.call_later(WELCOME_S, self._not_welcomed, stream)
         try:
-            why = await stream.run(lambda: self._core.hello(self._loop.time()))
+            reason = why = await stream.run(lambda: self._core.hello(self._loop.time()))
         except grpc.aio.AioRpcError as error:
             why = f"{stream.address}: {refusal_of(error)}"
+            reason = error.code().name  # the text may differ each time
             if error.code() in _REFUSED:
                 trailers: Any = error.trailing_metadata()
                 self._fail(error_for(error.code().value[0], reason_of(trailers), why))
@@ -160,7 +166,11 @@ class Shell:
         self._failures = 0 if stream.welcomed else self._failures + 1
         if not stream.welcomed:
             self._servers.failed(stream.address)
-        _log.info("%s: the stream ended: %s", stream.address, why)
+        words = f"{stream.address}: the stream ended: {why}"
+        if why in (_ENDS, _ELSEWHERE):
+            _log.info("%s", words)
+        else:
+            self._complaints.say(f"{stream.address} {reason}", words, self._loop.time())
         return why
 
     def _not_welcomed(self, stream: Stream) -> None:
@@ -219,9 +229,10 @@ class Shell:
         before, self._current = self._current, stream
         if stream is not None:
             stream.welcomed = True
-            _log.info("attached to node %s at %s", node_id, stream.address)
+            gap = self._complaints.over(self._loop.time())
+            _log.info("attached to node %s at %s%s", node_id, stream.address, gap)
         if before is not None and before is not stream:
-            before.close("the session went on at another node")
+            before.close(_ELSEWHERE)
 
     def _move(self, stream: Stream | None, servers: Iterable[str]) -> None:
         others = [server for server in servers if stream is not None and server != stream.address]
@@ -230,7 +241,6 @@ class Shell:
             stream.moved.set()
 
     def _leave(self, stream: Stream, elsewhere: bool, why: str) -> None:
-        _log.warning("%s: leaving this node: %s", stream.address, why)
         if elsewhere:
             self._servers.failed(stream.address)
         stream.close(why)

@@ -13,6 +13,7 @@ from orchestrix_raft.version import VERSION
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire import workers as wire
 from orchestrix_raft.wire.transport import EOF, TlsFiles, connected, open_channel
+from orchestrix_raft.wire.unreachable import why_not_connected
 
 CONNECT_S: Final = 2.0
 SDK: Final = f"orchestrix-python/{VERSION}"
@@ -65,7 +66,7 @@ class Stream:
         try:
             try:
                 if not await asyncio.wait_for(connected(channel), CONNECT_S):
-                    return f"cannot connect to {self.address}"
+                    return await why_not_connected(channel, self.address, self._tls)
             except TimeoutError:
                 return f"cannot connect to {self.address} within {CONNECT_S:g} s"
             read: Any = _METHOD.response.FromString

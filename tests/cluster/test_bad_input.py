@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,15 +96,27 @@ CLIENT_CASES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def started(shared: LocalCluster) -> Iterator[dict[str, Future[Ended]]]:
+    """All bad commands, by their text, run side by side."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {
+            " ".join(arguments): pool.submit(run, *arguments, servers=shared.servers)
+            for arguments, *_ in CLIENT_CASES
+        }
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize(("arguments", "code", "says"), CLIENT_CASES, ids=lambda v: str(v)[:50])
 def test_a_bad_command_is_refused_in_one_line(
-    shared: LocalCluster, arguments: list[str], code: int, says: str
+    started: dict[str, Future[Ended]], arguments: list[str], code: int, says: str
 ) -> None:
-    assert_refused(run(*arguments, servers=shared.servers), code, says)
+    assert_refused(started[" ".join(arguments)].result(), code, says)
 
 
-def test_nothing_of_all_that_was_done(shared: LocalCluster) -> None:
-    """After the refusals above (or alone) no job exists."""
+def test_nothing_of_all_that_was_done(shared: LocalCluster, started: dict[str, Future[Ended]]) -> None:
+    """After the refusals above no job exists."""
+    assert all(future.result().code for future in started.values())
     ended = run("jobs", "list", "--json", servers=shared.servers)
     assert json.loads(ended.output) == {"jobs": []}
 

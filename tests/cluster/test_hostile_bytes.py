@@ -8,9 +8,11 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from orchestrix_raft import Client
+from orchestrix_raft.coordinator.frames import frame
 from orchestrix_raft.testing import LocalCluster, eventually
 from orchestrix_raft.testing.cluster import PEER_PORT_OFFSET
 
@@ -48,6 +50,17 @@ def _http_request(rng: random.Random) -> bytes:
     return b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\n\r\n"
 
 
+def _bad_text(rng: random.Random) -> bytes:
+    """A Hello, but its node id is no UTF-8."""
+    hello = {"type": "hello", "protocol": 1, "node_id": "evil", "disk_id": "d", "address": "127.0.0.1:1"}
+    return frame(msgspec.msgpack.encode(hello | {"nonce": bytes(16)}).replace(b"evil", b"ev\xffl"))
+
+
+def _too_deep(rng: random.Random) -> bytes:
+    """A Hello with an unknown field that nobody can skip without end."""
+    return frame(b"\x82\xa4type\xa5hello\xa1x" + b"\x91" * 60_000)
+
+
 def _pickle(trap: Path) -> bytes:
     """Unpickling it would create the file `trap`."""
 
@@ -58,7 +71,15 @@ def _pickle(trap: Path) -> bytes:
     return pickle.dumps(Trap())
 
 
-ATTACKS = [_random_bytes, _truncated_frame, _huge_frame, _huge_grpc_message, _http_request]
+ATTACKS = [
+    _random_bytes,
+    _truncated_frame,
+    _huge_frame,
+    _huge_grpc_message,
+    _http_request,
+    _bad_text,
+    _too_deep,
+]
 
 
 def _poke(address: tuple[str, int], attacks: list[bytes]) -> None:
@@ -85,7 +106,14 @@ def _memory_mib(pid: int) -> float:
 
 
 @pytest.fixture(scope="module")
-def attacked(shared: LocalCluster) -> Iterator[LocalCluster]:
+def silent(shared: LocalCluster) -> Iterator[socket.socket]:
+    """A connection to the peer port of the first node over which nothing is ever said."""
+    with socket.create_connection(_ports(shared)[1], timeout=CLOSED_WITHIN_S) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def attacked(shared: LocalCluster, silent: socket.socket) -> Iterator[LocalCluster]:
     """The cluster of this module; after everything its first node must be the same process, and work."""
     before = shared.node(0).pid
     yield shared
@@ -129,14 +157,10 @@ def test_a_pickle_is_not_unpickled(attacked: LocalCluster, tmp_path: Path) -> No
     assert trap.exists()
 
 
-def test_a_stranger_that_says_nothing_is_let_go(attacked: LocalCluster) -> None:
+def test_a_stranger_that_says_nothing_is_let_go(attacked: LocalCluster, silent: socket.socket) -> None:
     """On the peer port; a silent gRPC connection is an idle client."""
-    address = _ports(attacked)[1]
-    with (
-        socket.create_connection(address, timeout=CLOSED_WITHIN_S) as connection,
-        contextlib.suppress(ConnectionError),  # a reset is a way of letting go, too
-    ):
-        assert connection.recv(1) == b""
+    with contextlib.suppress(ConnectionError):  # a reset is a way of letting go, too
+        assert silent.recv(1) == b""
 
 
 def test_many_strangers_at_once_do_not_keep_members_out(attacked: LocalCluster) -> None:

@@ -50,10 +50,13 @@ class LmdbBench:
         return self.open()
 
     def fill_up(self) -> None:
-        self._limit, self._open[-1]._size_bytes_max = self._open[-1]._size_bytes_max, 0
+        store = self._open[-1]
+        self._limits = store._size_bytes_max, store._reserve_bytes
+        store._size_bytes_max, store._reserve_bytes = 0, 1 << 60
 
     def make_room(self) -> None:
-        self._open[-1]._size_bytes_max = self._limit
+        store = self._open[-1]
+        store._size_bytes_max, store._reserve_bytes = self._limits
 
     def done(self) -> None:
         for store in self._open:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrix_raft.storage.port import Damaged, SnapshotReader, SnapshotRef, StateStore, StorageError
+from orchestrix_raft.storage.port import (
+    Damaged,
+    DiskFull,
+    SnapshotReader,
+    SnapshotRef,
+    StateStore,
+    StorageError,
+)
 from tests.contract.state_benches import KINDS, ROWS, Bench, LmdbBench, at, bench_of, copied, stream
 
 
@@ -300,3 +307,33 @@ def test_changes_from_before_an_installed_snapshot_are_ignored(bench: Bench, oth
     receiver.write([{"jobs": {b"a": b"late"}}], at(12))
     assert receiver.get("jobs", b"a") == b"of the snapshot"
     assert receiver.position() == at(20)
+
+
+def test_without_room_for_a_copy_the_state_is_unharmed_and_asking_later_makes_one(bench: Bench) -> None:
+    store = bench.open()
+    store.write([{"jobs": ROWS}], at(7))
+    bench.fill_up()
+    for _ in range(2):
+        with pytest.raises(DiskFull):
+            store.snapshot()
+    assert (store.position(), store.get("jobs", b"a")) == (at(7), b"1")
+    bench.make_room()
+    store.write([{"jobs": {b"a": b"2"}}], at(8))
+    reader = copied(store)
+    assert reader.ref.index == 8
+    reader.close()
+
+
+def test_a_snapshot_without_room_for_it_is_refused_before_its_first_byte(
+    offer: tuple[SnapshotRef, bytes], receiver: StateStore, bench: Bench, other: Bench
+) -> None:
+    ref, data = offer
+    other.fill_up()
+    with pytest.raises(DiskFull):
+        receiver.receive(ref)
+    assert still_old(receiver)
+    other.make_room()
+    writer = receiver.receive(ref)
+    writer.write(0, data)
+    writer.commit()
+    assert receiver.position() == at(50)

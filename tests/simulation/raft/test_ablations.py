@@ -32,6 +32,15 @@ SCRIPTS: dict[str, Callable[[], None]] = {
 }
 
 
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "explanation" / "reliability.md"
+
+
+def test_the_document_names_exactly_these_rules() -> None:
+    section = DOCUMENT.read_text("utf-8").partition("## Every rule is needed")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")][2:]
+    assert sorted(name.strip() for row in rows for name in row.split(",")) == sorted(ABLATIONS)
+
+
 def fails(run: Callable[[], None]) -> bool:
     try:
         run()

@@ -138,7 +138,9 @@ class FakeNode:
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
         self.welcome = Welcome(1, node_id, 10_000, 25_000, ())
-        self.members: list[str] = []
+        self.members: list[str] = []  # addresses
+        self.names: dict[str, str] = {}  # of members by address; this node's own where it is not said
+        self.leader = node_id  # as this node sees it; "": none
         self.index = 0
         self.token = 0
         self._ready: list[bytes] = []
@@ -333,17 +335,32 @@ class FakeNode:
         ]
 
     def status(self) -> ClusterView:
-        nodes = [NodeView(self.node_id, a, "leader", Health.ALIVE, 1, 0, 0, 0, 5, "v") for a in self.members]
+        named = [(self.names.get(address, self.node_id), address) for address in self.members]
+        nodes = [NodeView(name, a, "leader", Health.ALIVE, 1, 0, 0, 0, 5, "v") for name, a in named]
         counts: dict[JobState, int] = {}
         for job in self.jobs.values():
             counts[job.state] = counts.get(job.state, 0) + 1
         queues = [QueueView("default", 1, 2, 3, 4)]
-        me = self.node_id
         return ClusterView(
-            me, 3, 7, 6, nodes, counts, queues, self.sessions(), me, "c", b"\x01", [], False, WALL_MS
+            self.leader,
+            3,
+            7,
+            6,
+            nodes,
+            counts,
+            queues,
+            self.sessions(),
+            self.node_id,
+            "c",
+            b"\x01",
+            [],
+            self.stale,
+            WALL_MS,
         )
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
+        if self.leader != self.node_id:
+            return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", "this node is not the leader")
         return node_id or "n2"
 
     @property

@@ -93,6 +93,9 @@ HOSTILE = [
     (new_job(args=b"{"), "ARGS_NOT_JSON", "not JSON"),
     (new_job(args=b'{"a":"\xff"}'), "ARGS_NOT_JSON", "not JSON"),
     (new_job(args=b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "ARGS_NOT_JSON", "recursion"),
+    (new_job(args=b'{"a":NaN}'), "ARGS_NOT_JSON", "not JSON"),
+    (new_job(args=b'{"a":-Infinity}'), "ARGS_NOT_JSON", "not JSON"),
+    (new_job(args=b'{"a":1e999}'), "ARGS_NOT_JSON", "out of range"),
     (new_job(args=b"[1]"), "ARGS_NOT_AN_OBJECT", "object"),
     (new_job(args=b'{"a":"' + b"x" * MIB + b'"}'), "ARGS_TOO_LARGE", "at most 1048576"),
     (new_job(priority=1_000_001), "PRIORITY_OUT_OF_RANGE", "1000001"),
@@ -106,9 +109,10 @@ HOSTILE = [
     (new_job(labels=[f"l{n}" for n in range(17)]), "LABELS_INVALID", "at most 16"),
     (new_job(labels=[""]), "LABELS_INVALID", "''"),
     (new_job(labels=["a b"]), "LABELS_INVALID", "'a b'"),
-    (new_job(retry=RetryPolicyMessage(max_retries=1_001)), "RETRY_POLICY_INVALID", "at most 1000"),
-    (new_job(retry=RetryPolicyMessage(jitter_percent=101)), "RETRY_POLICY_INVALID", "at most 100"),
-    (new_job(retry=RetryPolicyMessage(multiplier_permille=1_000_001)), "RETRY_POLICY_INVALID", "multiplier"),
+    (new_job(retry=RetryPolicyMessage(max_retries=1_001)), "RETRY_POLICY_INVALID", "within 0..1000"),
+    (new_job(retry=RetryPolicyMessage(jitter_percent=101)), "RETRY_POLICY_INVALID", "within 0..100"),
+    (new_job(retry=RetryPolicyMessage(multiplier_permille=100_001)), "RETRY_POLICY_INVALID", "multiplier"),
+    (new_job(retry=RetryPolicyMessage(multiplier_permille=999)), "RETRY_POLICY_INVALID", "multiplier"),
     (new_job(retry=RetryPolicyMessage(delay_ms=YEAR_MS + 1)), "DURATION_TOO_LONG", "retry.delay_ms"),
     (new_job(retry=RetryPolicyMessage(max_delay_ms=YEAR_MS + 1)), "DURATION_TOO_LONG", "retry.max_delay_ms"),
 ]
@@ -189,7 +193,12 @@ async def test_a_batch_beyond_the_limits_is_refused(
 
 async def test_a_message_far_beyond_the_limits_never_reaches_the_node(node: FakeNode, stub: Stub) -> None:
     jobs = [new_job(args=b'{"a":"' + b"x" * 1_000_000 + b'"}')] * 6
-    assert (await refusal(stub.Enqueue(request_of(*jobs))))[0] == "RESOURCE_EXHAUSTED"
+    code, reason, message = await refusal(stub.Enqueue(request_of(*jobs)))
+    assert code == "RESOURCE_EXHAUSTED"
+    assert reason == "", (
+        "the transport refuses it before anybody of ours sees it: see docs/reference/errors.md"
+    )
+    assert "larger than max" in message
     assert not node.submitted
 
 

@@ -232,6 +232,26 @@ async def test_pause_resume_trigger_delete(stub: Stub, node: FakeNode) -> None:
     assert (code, reason) == ("NOT_FOUND", "SCHEDULE_NOT_FOUND")
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason", "words"),
+    [
+        ({"cron": {"expression": "61 * * * *"}}, "CRON_INVALID", "character 1"),
+        ({}, "CRON_INVALID", "empty"),
+        ({"cron": CRON | {"timezone": "Mars"}}, "TIMEZONE_INVALID", "IANA"),
+        ({"cron": CRON | {"dst_overlap": 7}}, "INVALID_SCHEDULE", "2 both"),
+        ({"cron": CRON, "count": 1_001}, "LIMIT_OUT_OF_RANGE", "at most 1000"),
+        ({"cron": CRON, "from_ms": 1 << 62}, "RUN_AT_OUT_OF_RANGE", "9999"),
+        ({"cron": CRON, "id": "a b"}, "SCHEDULE_ID_INVALID", "only letters"),
+    ],
+)
+async def test_what_is_wrong_with_a_preview_is_said(
+    stub: Stub, fields: dict[str, Any], reason: str, words: str
+) -> None:
+    _, told, message = await refusal(stub.PreviewSchedule(wire.PreviewScheduleRequest(**fields)))
+    assert told == reason
+    assert words in message
+
+
 async def test_listings_go_by_id_in_pages(stub: Stub, node: FakeNode) -> None:
     for name in ("b", "a2", "c", "a1", "a3"):
         await stub.PutSchedule(put(id=name))

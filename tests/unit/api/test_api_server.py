@@ -21,6 +21,7 @@ from orchestrix_raft.wire.cluster import (
     TransferLeadershipResponse,
 )
 from orchestrix_raft.wire.services import JOBS
+from orchestrix_raft.wire.status import reason_of
 from orchestrix_raft.wire.transport import TlsFiles
 from tests.unit.api.fake_node import FakeNode, serving
 
@@ -62,6 +63,12 @@ async def test_health_of_an_unknown_service_is_not_found(channel: grpc.aio.Chann
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await check(health_pb2.HealthCheckRequest(service="nobody"))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    trailers: Any = caught.value.trailing_metadata()
+    assert reason_of(trailers) == "SERVICE_UNKNOWN"
+    watch = call(channel, "/grpc.health.v1.Health/Watch", health_pb2.HealthCheckResponse, "unary_stream")
+    stream = watch(health_pb2.HealthCheckRequest(service="nobody"))
+    assert (await stream.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+    stream.cancel()
 
 
 async def test_a_watcher_of_health_hears_of_each_change(

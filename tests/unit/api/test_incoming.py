@@ -32,6 +32,9 @@ def test_an_empty_result_means_null() -> None:
     [
         (b"{", "not JSON"),
         (b"nulll", "not JSON"),
+        (b'{"a":NaN}', "not JSON"),
+        (b"Infinity", "not JSON"),
+        (b"1e999", "not JSON"),
         (b'"\xff"', "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b'"' + b"x" * limits.PAYLOAD_BYTES + b'"', "at most 1048576"),

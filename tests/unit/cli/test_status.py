@@ -115,16 +115,16 @@ def test_the_leader_is_believed_over_its_followers(cluster: dict[str, Any], run:
     assert document["answered_by"] == "n1"
 
 
-def test_transfer_is_asked_of_the_leader(client: Any, run: Any) -> None:
-    client.answers |= {"status": _status(), "transfer_leadership": "n2"}
+def test_transfer_says_who_leads_next(client: Any, run: Any) -> None:
+    client.answers["transfer_leadership"] = "n2"
     assert run("cluster", "transfer", "--servers", "b:2").out == "leadership goes to n2\n"
-    assert client.servers == ("a:1",)
+    assert client.servers == ("b:2",)
     assert run("cluster", "transfer", "n2", "--json").out == '{\n  "target": "n2"\n}\n'
     assert [args for name, args, _ in client.calls if name == "transfer_leadership"] == [("",), ("n2",)]
 
 
 def test_without_a_leader_there_is_nothing_to_transfer(client: Any, run: Any) -> None:
-    client.answers["status"] = _status(leader="")
+    client.answers["transfer_leadership"] = Unavailable("there is no leader to hand over")
     done = run("cluster", "transfer")
     assert (done.code, done.out) == (1, "")
     assert "there is no leader to hand over" in done.err

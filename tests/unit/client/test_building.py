@@ -1,6 +1,8 @@
 """What callers say becomes messages, or `InvalidArgument` in one line."""
 
+import math
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from orchestrix_raft import InvalidArgument, RetryPolicy
 from orchestrix_raft.client import building
 from orchestrix_raft.client.building import Options
 from orchestrix_raft.client.model import at, ms_of
+from orchestrix_raft.domain import limits
 
 PLAIN = Options("default", 0, None, None, None, None, None, None, None, None)
 
@@ -65,6 +68,9 @@ def test_arguments_are_json() -> None:
         ({"args": {"a": object()}}, "cannot be written as JSON"),
         ({"args": {1: {1, 2}, "x": object()}}, "cannot be written as JSON"),
         ({"args": [1]}, "must be a mapping"),
+        ({"args": {"n": math.nan}}, r"args cannot be written as JSON: nan at \['n'\] is no JSON number"),
+        ({"args": MappingProxyType({"n": [1, -math.inf]})}, r"-inf at \['n'\]\[1\]"),
+        ({"args": {"n": "x" * limits.PAYLOAD_BYTES}}, "at most 1048576"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_sent(changes: dict[str, Any], words: str) -> None:

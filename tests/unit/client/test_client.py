@@ -1,11 +1,8 @@
-"""The client against nodes in memory, over real connections: batching, failover, errors."""
+"""The client against nodes in memory, over real connections: batching, reads, refusals, closing."""
 
 import asyncio
 import inspect
-import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
@@ -22,54 +19,15 @@ from orchestrix_raft import (
     QuotaExceeded,
     Unavailable,
 )
-from orchestrix_raft.client import calls, lane
-from orchestrix_raft.coordinator.port import Done, LogPage, NotApplied, Unknown
+from orchestrix_raft.client import lane
+from orchestrix_raft.coordinator.port import Done, LogPage
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
-from orchestrix_raft.machine.commands import CancelJobs, Enqueue, EnqueueResult, RetryJobs
-from tests.unit.api.fake_node import NO_LEADER, FakeNode, serving
+from orchestrix_raft.machine.commands import Enqueue, EnqueueResult, RetryJobs
+from tests.unit.api.fake_node import FakeNode
+from tests.unit.client.nodes import NOBODY, Cluster
 
 FULL = Rejected(Code.RESOURCE_EXHAUSTED, "LIVE_JOBS", "too many live jobs: let workers catch up")
-NOBODY = "00000000-0000-7000-8000-000000000000"
-
-
-class Cluster:
-    """Two nodes that share their jobs, so that either can answer."""
-
-    def __init__(self) -> None:
-        self.nodes = [FakeNode("n1"), FakeNode("n2")]
-        self.nodes[1].jobs = self.nodes[0].jobs
-        self.addresses: list[str] = []
-
-    def of(self, address: str) -> FakeNode:
-        return self.nodes[self.addresses.index(address)]
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Cluster]:
-    made = Cluster()
-    async with AsyncExitStack() as stack:
-        made.addresses = [await stack.enter_async_context(serving(node)) for node in made.nodes]
-        yield made
-
-
-@pytest.fixture
-async def client(cluster: Cluster) -> AsyncIterator[AsyncClient]:
-    """Of the first node only."""
-    async with AsyncClient(cluster.addresses[0], deadline=5.0) as client:
-        yield client
-
-
-@pytest.fixture
-def node(cluster: Cluster) -> FakeNode:
-    return cluster.nodes[0]
-
-
-def closed_port() -> str:
-    """An address at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def finish(node: FakeNode, state: JobState = JobState.COMPLETED) -> None:
@@ -168,142 +126,6 @@ async def test_nothing_to_enqueue_is_nothing(client: AsyncClient, node: FakeNode
     assert not node.submitted
 
 
-# ---- failover --------------------------------------------------------------------------------------------
-
-
-async def test_a_dead_server_is_passed_over(cluster: Cluster) -> None:
-    for servers in ([closed_port(), cluster.addresses[0]], [cluster.addresses[0], closed_port()]):
-        async with AsyncClient(servers, deadline=5.0) as client:
-            job_id = await client.enqueue("t")
-            assert (await client.get(job_id)).id == job_id
-
-
-@pytest.mark.parametrize("outcome", [NotApplied(NO_LEADER), Unknown("the leader is gone")])
-@pytest.mark.parametrize("many", [False, True])
-async def test_a_node_without_leader_is_left_for_another(
-    cluster: Cluster, outcome: NotApplied | Unknown, many: bool
-) -> None:
-    async with AsyncClient(cluster.addresses, deadline=5.0) as client:
-        first = cluster.of(client._caller.servers.current)
-        first.answer = lambda command: outcome
-        job_id = (await client.enqueue_many([("t", None)]))[0] if many else await client.enqueue("t")
-        assert (await client.get(job_id)).id == job_id
-    sent = [command for node in cluster.nodes for command in node.submitted if isinstance(command, Enqueue)]
-    assert len({command.jobs[0].job_id for command in sent}) == 1, "sent again under the same id"
-
-
-async def test_a_batch_whose_answer_was_lost_is_sent_again_under_the_same_ids(cluster: Cluster) -> None:
-    async with AsyncClient(cluster.addresses, deadline=5.0) as client:
-        first = cluster.of(client._caller.servers.current)
-        first.gate = asyncio.Event()
-        waiting = []
-        for number in range(lane.WINDOW):
-            waiting.append(asyncio.ensure_future(client.enqueue("t")))
-            while first.gates_entered <= number:
-                await asyncio.sleep(0)
-        client._lane._broken.set()  # what a lost connection or a silent server comes down to
-        ids = await asyncio.gather(*waiting)
-    assert cluster.nodes[0].submitted == cluster.nodes[1].submitted
-    assert [*cluster.nodes[0].jobs] == [bytes.fromhex(job_id.replace("-", "")) for job_id in ids]
-
-
-async def test_a_batch_whose_answer_was_lost_is_in_doubt(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with AsyncClient(cluster.addresses[0], deadline=0.4) as client:
-
-        async def gone() -> calls.Channel:
-            raise calls.Failed("gone", in_doubt=False)
-
-        node = cluster.nodes[0]
-        node.gate = asyncio.Event()
-        waiting = asyncio.ensure_future(client.enqueue("t"))
-        while not node.gates_entered:
-            await asyncio.sleep(0)
-        monkeypatch.setattr(client._caller, "channel", gone)
-        client._lane._broken.set()
-        with pytest.raises(OutcomeUnknown, match="may have been enqueued"):
-            await waiting
-
-
-async def test_steering_is_repeated_under_its_request_id(cluster: Cluster) -> None:
-    async with AsyncClient(cluster.addresses, deadline=5.0) as client:
-        job_id = await client.enqueue("t")
-        first = cluster.of(client._caller.servers.current)
-        first.answer = lambda command: Unknown("the leader is gone")
-        assert await client.cancel(job_id, "why") == "cancelled"
-    sent = [
-        command for node in cluster.nodes for command in node.submitted if isinstance(command, CancelJobs)
-    ]
-    assert len(sent) == 2
-    assert sent[0] == sent[1]
-
-
-async def test_members_of_the_cluster_are_learned(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "LEARN_AFTER_S", 0.0)
-    cluster.nodes[0].members = cluster.addresses
-    async with AsyncClient(cluster.addresses[0], deadline=5.0) as client:
-        await client.enqueue("t")
-        learning = client._caller._learning
-        assert learning is not None
-        await learning
-        cluster.nodes[0].answer = lambda command: NotApplied(NO_LEADER)
-        await client.enqueue("t")
-    assert cluster.nodes[1].submitted
-
-
-async def test_nobody_there_is_unavailable_in_one_line() -> None:
-    async with AsyncClient(closed_port(), deadline=0.3) as client:
-        with pytest.raises(Unavailable, match=r"no server answered GetJob within 0\.3 s.*cannot connect"):
-            await client.get(NOBODY)
-        with pytest.raises(Unavailable, match=r"could take job.*cannot connect") as caught:
-            await client.enqueue("t", job_id=NOBODY)
-        assert caught.value.job_ids == (NOBODY,)
-
-
-async def test_a_write_that_may_have_happened_is_not_called_failed(cluster: Cluster) -> None:
-    cluster.nodes[0].answer = lambda command: Unknown("the leader is gone")
-    async with AsyncClient(cluster.addresses[0], deadline=0.4) as client:
-        with pytest.raises(OutcomeUnknown, match="may have been enqueued") as caught:
-            await client.enqueue("t", job_id=NOBODY)
-        assert caught.value.job_ids == (NOBODY,)
-        with pytest.raises(OutcomeUnknown, match="may have been applied"):
-            await client.cancel(NOBODY)
-        with pytest.raises(OutcomeUnknown) as many:
-            await client.enqueue_many([("t", None)])
-        assert len(many.value.job_ids) == 1
-
-
-@pytest.mark.parametrize("method", ["enqueue", "cancel"])
-async def test_a_write_that_no_node_applied_is_unavailable(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    async with AsyncClient(cluster.addresses[0], deadline=0.4) as client:
-
-        async def gone() -> calls.Channel:
-            raise calls.Failed("gone", in_doubt=False)
-
-        def refuse(command: object) -> NotApplied:
-            monkeypatch.setattr(client._caller, "channel", gone)
-            return NotApplied(NO_LEADER)
-
-        cluster.nodes[0].answer = refuse
-        call = client.enqueue("t") if method == "enqueue" else client.cancel(NOBODY)
-        with pytest.raises(Unavailable, match=r"could take job|no server answered CancelJobs"):
-            await call
-
-
-@pytest.mark.parametrize("method", ["enqueue", "cancel"])
-async def test_giving_up_tells_what_a_node_said_rather_than_who_was_not_there(
-    cluster: Cluster, method: str
-) -> None:
-    cluster.nodes[0].answer = lambda command: NotApplied(NO_LEADER)
-    async with AsyncClient([cluster.addresses[0], closed_port()], deadline=0.5) as client:
-        call = client.enqueue("t") if method == "enqueue" else client.cancel(NOBODY)
-        with pytest.raises((Unavailable, OutcomeUnknown), match=NO_LEADER.message):
-            await call
-
-
 # ---- reads -----------------------------------------------------------------------------------------------
 
 
@@ -385,11 +207,10 @@ async def test_status_works_and_is_a_value(client: AsyncClient, node: FakeNode) 
     assert (status.leader, status.jobs, [n.address for n in status.nodes]) == ("n1", {"pending": 1}, ["a:1"])
 
 
-async def test_retry_and_transfer_answer_with_words(client: AsyncClient, node: FakeNode) -> None:
+async def test_a_retry_answers_with_a_word(client: AsyncClient, node: FakeNode) -> None:
     job_id = await client.enqueue("t")
     assert await client.retry(job_id) == "retried"
     assert isinstance(node.submitted[-1], RetryJobs)
-    assert await client.transfer_leadership("n2") == "n2"
 
 
 # ---- refusals, closing, the synchronous face --------------------------------------------------------------
@@ -415,6 +236,25 @@ async def test_closing_fails_what_is_under_way(cluster: Cluster) -> None:
         await waiting
     with pytest.raises(OrchestrixError, match="closed"):
         await client.get(NOBODY)
+
+
+async def test_closing_is_certain_about_what_was_never_sent(cluster: Cluster) -> None:
+    cluster.nodes[0].gate = asyncio.Event()
+    client = AsyncClient(cluster.addresses[0])
+    waiting = []
+    for number in range(lane.WINDOW):
+        waiting.append(asyncio.ensure_future(client.enqueue("t")))
+        while cluster.nodes[0].gates_entered <= number:
+            await asyncio.sleep(0)
+    last = asyncio.ensure_future(client.enqueue("t", job_id=NOBODY))
+    while not client._lane._waiting:
+        await asyncio.sleep(0)
+    await client.close()
+    with pytest.raises(Unavailable, match="closed; the job was not enqueued") as caught:
+        await last
+    assert caught.value.job_ids == (NOBODY,)
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(end) for end in ends} == {OutcomeUnknown}
 
 
 async def test_the_synchronous_client_does_the_same(cluster: Cluster) -> None:

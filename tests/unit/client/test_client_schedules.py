@@ -222,6 +222,22 @@ async def test_updates_must_fit_the_kind(client: AsyncClient) -> None:
         await client.schedules.update("s", anchor=NOW)
 
 
+async def test_a_preview_shows_the_runs_and_what_clocks_do(client: AsyncClient, node: FakeNode) -> None:
+    start = datetime(2026, 3, 29, tzinfo=UTC)
+    runs = await client.schedules.preview("30 2 * * *", timezone="Europe/Berlin", start=start, count=2)
+    assert [run.at.isoformat() for run in runs] == ["2026-03-29T01:00:00+00:00", "2026-03-30T00:30:00+00:00"]
+    assert runs[0].local == "2026-03-29T03:00:00+02:00"
+    assert "02:30 does not exist: shifted to 03:00" in runs[0].note
+    assert runs[1].note == ""
+    assert len(await client.schedules.preview("H H * * *", id="s")) == 10
+    assert (await client.schedules.preview("* * * * *", count=1))[0].at > NOW
+    for wrong in ({"count": 0}, {"dst_gap": "leap"}, {"start": "now"}, {"timezone": "Mars"}):
+        options: dict[str, Any] = wrong
+        with pytest.raises(InvalidArgument):
+            await client.schedules.preview("@daily", **options)
+    assert not node.submitted
+
+
 async def test_the_synchronous_face_has_every_method(node: FakeNode) -> None:
     names = {name for name in vars(AsyncSchedules) if not name.startswith("_")}
     assert names == {name for name in vars(Schedules) if not name.startswith("_")}

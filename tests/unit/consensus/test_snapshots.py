@@ -1,5 +1,7 @@
 """Restarts and snapshots: log and checkpoint always join, and a bad snapshot changes nothing."""
 
+import logging
+
 import msgspec
 import pytest
 
@@ -12,6 +14,7 @@ from orchestrix_raft.consensus.messages import (
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.consensus.port import SafetyFault
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
+from orchestrix_raft.storage.port import DiskFull, StorageError
 from tests.simulation.raft.scripted import Scripted, behind, cluster_of, commands
 
 
@@ -248,3 +251,92 @@ def test_the_log_behind_a_snapshot_under_way_is_kept_within_a_bound() -> None:
     cluster["n1"]._options = Options(tail_entries=4, pin_bytes=1)
     cluster.nodes["n1"].checkpoint()
     assert cluster["n1"].first_index > pinned
+
+
+# -- disks that refuse -------------------------------------------------------------------------------
+
+
+def refusing(*_: object) -> bytes:
+    raise DiskFull("no room on this disk; free some space")
+
+
+def test_a_leader_without_room_for_a_copy_leads_on_and_says_why_a_peer_lags(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = behind()
+    monkeypatch.setattr(cluster.nodes["n1"].store, "snapshot", refusing)
+    with caplog.at_level(logging.WARNING):
+        cluster.rejoin("n3")
+        cluster.run(12.0)
+    assert cluster.leads("n1")
+    assert len(caplog.records) == 1, "once for the whole time"
+    (problem,) = cluster["n1"].problems()
+    assert "n3" in problem and "no room on this disk" in problem
+    assert cluster["n1"].refusals == {"no snapshot could be made or read": 3}, "again every five seconds"
+    cluster.propose("n1", b"more")
+    cluster.settle()
+    assert cluster.data("n2")[-1] == b"more"
+    monkeypatch.undo()
+    cluster.run(6.0)
+    assert cluster.data("n3") == cluster.data("n1")
+    assert cluster["n1"].problems() == []
+
+
+def test_while_no_copy_can_be_made_the_log_is_not_kept_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = behind()
+    monkeypatch.setattr(cluster.nodes["n1"].store, "snapshot", lambda: None)
+    cluster.rejoin("n3")
+    cluster.tick("n1", 0.02)
+    assert cluster["n1"]._sender.pinned_index() is not None
+    monkeypatch.setattr(cluster.nodes["n1"].store, "snapshot", refusing)
+    cluster.tick("n1", 0.02)
+    assert cluster["n1"]._sender.pinned_index() is None
+
+
+def test_a_copy_that_cannot_be_read_on_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = behind()
+    store = cluster.nodes["n1"].store
+    assert store.snapshot() is None
+    reader = store.snapshot()
+    assert reader is not None
+
+    class Unreadable:
+        ref = reader.ref
+        closed = False
+
+        def read(self, offset: int, limit: int) -> bytes:
+            if offset:
+                raise StorageError("input/output error")
+            return reader.read(offset, limit)
+
+        def close(self) -> None:
+            self.closed = True
+            raise StorageError("input/output error")
+
+    unreadable = Unreadable()
+    monkeypatch.setattr(store, "snapshot", lambda: unreadable)
+    cluster.rejoin("n3")
+    cluster.run(1.0)
+    assert unreadable.closed
+    assert cluster.leads("n1")
+    assert "input/output error" in cluster["n1"].problems()[0]
+    monkeypatch.undo()
+    cluster.run(6.0)
+    assert cluster.data("n3") == commands(0, 30)
+    assert cluster["n1"].problems() == []
+
+
+def test_a_follower_without_room_for_a_snapshot_says_so_until_it_has_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = behind()
+    monkeypatch.setattr(cluster.nodes["n3"].store, "receive", refusing)
+    with caplog.at_level(logging.WARNING):
+        cluster.rejoin("n3")
+        cluster.run(3.0)
+    assert len(caplog.records) == 1
+    assert "no room" in cluster["n3"].problems()[0]
+    monkeypatch.undo()
+    cluster.run(3.0)
+    assert cluster.data("n3") == commands(0, 30)
+    assert cluster["n3"].problems() == []

@@ -22,6 +22,7 @@ class Note(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """The message of these tests."""
 
     text: bytes
+    words: str = ""
 
 
 class World:
@@ -29,6 +30,7 @@ class World:
 
     def __init__(self) -> None:
         self.ports: dict[str, int] = {}
+        self.known: dict[str, str] = {}  # node id -> the address that every cluster knows it at
         self.now = 1_000.0
 
     def endpoint(self, address: str) -> Address:
@@ -66,6 +68,7 @@ class Node:
             self,
             world.endpoint,
             tls=tls,
+            known_address=lambda node_id: world.known.get(node_id, ""),
             limits=limits,
             clock=lambda: world.now,
         )

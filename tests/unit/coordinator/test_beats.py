@@ -99,6 +99,15 @@ def test_the_leader_does_not_judge_itself() -> None:
     assert bench.driver.machine.state.nodes["n0"].health is Health.ALIVE
 
 
+def test_a_suspect_that_leads_knows_that_it_lives() -> None:
+    bench = Bench()
+    bench.driver.do(
+        NodeHealthChanged("n0", bench.driver.machine.state.nodes["n0"].incarnation, Health.SUSPECT)
+    )
+    bench.beats.lead(bench.now)
+    assert bench.look(1.0) == [("n0", Health.ALIVE)]
+
+
 def test_a_follower_knows_the_others_from_the_leaders_summary() -> None:
     leader, follower = Beats("n0", LIMITS), Beats("n1", LIMITS)
     leader.heard("n1", BEAT, 100.0)

@@ -9,6 +9,7 @@ from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.session import Assignments, HandlerLine, Observation, Welcome
 from orchestrix_raft.duties.health import VerdictAfter
+from orchestrix_raft.machine import jobs
 from orchestrix_raft.machine.codec import encode_batch, unnumbered
 from orchestrix_raft.machine.commands import Command, Enqueue, NodeHealthChanged, NodeStarted
 from orchestrix_raft.machine.history import FINISHED
@@ -51,6 +52,18 @@ def test_a_command_is_answered_when_it_is_applied_and_not_before() -> None:
     cores.run()
     assert applied_at(told) == cores["n1"].machine.state.index
     assert key("a") in cores["n1"].machine.state.jobs
+
+
+def test_a_bug_in_a_decision_is_for_the_log_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(state: object, spec: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(jobs, "decide_enqueue", bug)
+    cores = Cores(3)
+    cores.submit("n1", enqueue("a"))
+    cores.run()
+    for node_id in ("n1", "n2", "n3"):
+        assert [str(fault) for fault in cores[node_id].faults] == ["a bug"]
 
 
 def test_a_follower_commits_through_the_leader() -> None:

@@ -251,7 +251,13 @@ def test_observations_are_gathered_and_the_latest_progress_wins(bench: Bench) ->
     assert bench.commit() == [Observe(key("w"), started, (ProgressMark(key("a"), token, 3, ""),))]
 
 
-def test_lines_of_an_old_attempt_are_dropped_and_counted(bench: Bench) -> None:
+def line_of(name: str, token: int, words: str) -> Observation:
+    return Observation((), (), (HandlerLine(key(name), token, 1, "info", words),))
+
+
+def test_lines_of_an_old_attempt_are_dropped_and_counted(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     worker = bench.worker()
     bench.enqueue("a")
     token = token_of(bench, "a")
@@ -260,6 +266,49 @@ def test_lines_of_an_old_attempt_are_dropped_and_counted(bench: Bench) -> None:
     worker.stream.receive(Observation((), (), (old, new)))
     assert bench.lines == [new]
     assert bench.hub.stale_lines == 1
+    worker.stream.receive(Observation((), (), (old,)))
+    bench.step(61.0)
+    worker.stream.receive(Observation((), (), (old,)))
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2, "once a minute"
+    assert "worker w" in told[0]
+    assert "(3 lines" in told[1]
+
+
+def test_lines_after_the_report_that_ended_their_job_are_dropped(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    token = token_of(bench, "a")
+    report(bench, worker, "a")
+    bench.commit()
+    worker.stream.receive(line_of("a", token, "late"))
+    assert bench.lines == []
+    assert bench.hub.stale_lines == 1
+
+
+def test_nobody_writes_into_the_log_of_a_job_that_another_worker_runs(bench: Bench) -> None:
+    honest, other = bench.worker("w"), bench.worker("x")
+    bench.enqueue("a")
+    token = token_of(bench, "a")
+    assert honest.assigned == [(key("a"), token)]
+    other.stream.receive(line_of("a", token, "forged"))
+    other.stream.receive(line_of("nothing", 7, "of no job at all"))
+    honest.stream.receive(line_of("a", token, "true"))
+    assert [line.message for line in bench.lines] == ["true"]
+    assert bench.hub.stale_lines == 2
+
+
+def test_nobody_tells_the_progress_of_a_job_that_another_worker_runs(bench: Bench) -> None:
+    bench.worker("w")
+    bench.enqueue("a")
+    token = token_of(bench, "a")
+    # A Hello may claim to hold anything.
+    other = bench.hello("x", held=((key("a"), token),))
+    bench.commit()
+    forged = Observation((StartedMark(key("a"), token, 5),), (ProgressMark(key("a"), token, 99, "!"),), ())
+    other.stream.receive(forged)
+    bench.step(0.6)
+    assert bench.waiting == []
 
 
 def test_a_flood_of_reports_ends_the_stream_and_not_the_memory(bench: Bench) -> None:

@@ -317,6 +317,64 @@ async def test_a_certificate_of_another_authority_never_gets_to_say_hello(start:
     assert not node.peers() | intruder.peers()
 
 
+@pytest.mark.parametrize("certificate", ["laptop", "third"], ids=["of a client", "of another node"])
+async def test_a_certificate_for_another_host_may_not_say_hello_as_a_node(
+    start: Start, certificate: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = await start("n1", tls=tls_of("node"))
+    impostor = await start("n2", tls=tls_of(certificate))
+    greeted: list[str] = []
+    node.on_greeting = impostor.on_greeting = lambda hello: greeted.append(hello.node_id)
+    impostor.dial(node)
+    await spin(lambda: "says it is at n2:7400, but its" in impostor.link.problems().get("n1:7400", ""))
+    assert greeted == []
+    assert not node.peers() | impostor.peers()
+    lines = [line for line in caplog.messages if line.startswith("refused 127.0.0.1")]
+    assert len(lines) == 1  # though it tries again and again
+    assert "not for n2: a node's certificate needs the host of its own address" in lines[0]
+
+
+async def test_whoever_dials_refuses_a_node_whose_certificate_is_for_another_host(start: Start) -> None:
+    node = await start("n1", tls=tls_of("node"))
+    impostor = await start("n2", tls=tls_of("third"))  # is dialled at 127.0.0.1, which its certificate names
+    node.dial(impostor)
+    await spin(lambda: "its certificate is for localhost, n3" in node.link.problems().get("n2:7400", ""))
+    assert not node.peers()
+
+
+async def test_a_node_that_says_the_id_of_another_needs_a_certificate_for_that_ones_host(
+    start: Start, world: World
+) -> None:
+    """Node n3, with a good certificate for its own host, says that it is n2."""
+    world.known = {"n1": "n1:7400", "n2": "n2:7400", "n3": "n3:7400"}
+    node = await start("n1", tls=tls_of("node"))
+    liar = await start("n2", tls=tls_of("third"))
+    liar.me = msgspec.structs.replace(liar.me, address="n3:7400")
+    liar.dial(node)
+    await spin(lambda: "known at n2:7400 and says it is at n3" in liar.link.problems().get("n1:7400", ""))
+    assert not node.peers()
+
+
+async def test_a_node_that_moves_to_another_host_of_its_certificate_is_let_in(
+    start: Start, world: World
+) -> None:
+    world.known = {"n1": "n1:7400", "n2": "localhost:7400"}
+    node, moved = await start("n1", tls=tls_of("node")), await start("n2", tls=tls_of("node"))
+    moved.dial(node)
+    await node.until(lambda: "n2" in node.peers())
+    assert not node.link.problems() | moved.link.problems()
+
+
+async def test_a_connected_node_that_says_it_moved_to_a_foreign_host_is_let_go(start: Start) -> None:
+    node, other = await start("n1", tls=tls_of("node")), await start("n2", tls=tls_of("node"))
+    other.dial(node)
+    await node.until(lambda: "n2" in node.peers())
+    other.me = msgspec.structs.replace(other.me, address="n3:7400")
+    other.link.announce()
+    await node.until(lambda: ("gone", "n2") in node.events)
+    await spin(lambda: "not for n3" in other.link.problems().get("n1:7400", ""))
+
+
 async def test_plain_bytes_at_a_tls_port_are_refused(start: Start, connect: Connect) -> None:
     node = await start("n1", tls=tls_of("node"))
     raw = await connect(node)

@@ -42,6 +42,8 @@ EARLY = [
     frame(b"\x90"),
     frame(b"\x80"),
     frame(b"\x81\xa4type\xa5hello"),
+    frame(encode(stranger()).replace(b"n9", b"n\xff", 1)),  # text that is none
+    frame(b"\x82\xa4type\xa5hello\xa1x" + b"\x91" * 60_000),  # too deep even to be skipped
     frame(msgspec.msgpack.encode([Note(b"no hello before")])),
     frame(msgspec.msgpack.encode(msgspec.msgpack.decode(encode(stranger())) | {"more": "x" * 70_000})),
     bytes(1_000_000),
@@ -65,6 +67,7 @@ async def test_garbage_is_refused_and_the_node_stays_healthy(
 
 
 LATE = [
+    frame(msgspec.msgpack.encode([Note(b"", "known")]).replace(b"known", b"k\xffown")),  # text that is none
     frame(b"\x93\x01\x02\x03"),
     frame(msgspec.msgpack.encode([[99, b"unknown tag"]])),
     frame(b"\x91\xdd\xff\xff\xff\xff"),
@@ -80,6 +83,8 @@ LATE = [
 async def test_garbage_of_a_known_peer_costs_it_its_connection(
     start: Start, connect: Connect, garbage: bytes
 ) -> None:
+    escaped: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
     node = await start("n1")
     raw = await connect(node)
     await raw.say(said(stranger()) + frame(msgspec.msgpack.encode([Note(b"good")])))
@@ -88,6 +93,7 @@ async def test_garbage_of_a_known_peer_costs_it_its_connection(
     await raw.ended()
     assert node.notes == [("n9", b"good")]
     assert node.events == [("connected", "n9"), ("disconnected", "n9"), ("gone", "n9")]
+    assert not escaped
 
 
 async def test_messages_of_a_node_that_is_no_member_are_refused(start: Start, connect: Connect) -> None:

@@ -14,7 +14,7 @@ from orchestrix_raft.coordinator.messages import Forward, PeerMessage
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.port import Done, Freshness, NotApplied, Outcome, Page, Unknown
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
-from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, Refused, Welcome
@@ -117,7 +117,33 @@ async def test_reads_are_given_up_in_time(world: Make) -> None:
         await node.fresh(0, linearizable)
     answer = await node.fresh(1 << 40, linearizable=False)
     assert isinstance(answer, Rejected)
-    assert answer.reason == "OVERLOADED"
+    assert (answer.code, answer.reason) == (Code.UNAVAILABLE, "NOT_FRESH")
+    assert f"up to index {node.freshness().applied_index} " in answer.message
+    assert f"asks for index {1 << 40}" in answer.message
+
+
+async def test_a_read_whose_freshness_the_leader_does_not_confirm_says_so(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = world(read_wait_s=0.05)
+    node = here.lead()
+    await node.fresh(0, linearizable=True)
+    monkeypatch.setattr(here.core.consensus, "read_index", lambda done: None)
+    answer = await node.fresh(0, linearizable=True)
+    assert isinstance(answer, Rejected)
+    assert answer.reason == "NOT_FRESH"
+    assert "the leader did not confirm" in answer.message
+
+
+@pytest.mark.parametrize("linearizable", [False, True])
+async def test_a_read_that_waits_in_vain_for_a_leader_says_so(world: Make, linearizable: bool) -> None:
+    here = world(read_wait_s=0.05)
+    node = here.lead()
+    await node.fresh(0, linearizable=True)
+    here.cluster.depose()
+    answer = await node.fresh(1 << 40, linearizable)
+    assert isinstance(answer, Rejected)
+    assert answer.reason == "NO_LEADER"
 
 
 async def test_whoever_waits_for_a_job_is_told_its_end(world: Make) -> None:

@@ -177,6 +177,35 @@ def test_status_names_who_leads_who_follows_and_who_does_not_answer() -> None:
     assert any("n3" in problem and "does not answer" in problem for problem in shown.problems)
 
 
+def test_without_a_leader_status_says_what_this_node_sees_by_itself() -> None:
+    cores = Cores(3)
+    cores.run(15.0)
+    assert [node.role for node in status(cores["n2"], "c").nodes] == ["leader", "follower", "follower"]
+    cores["n2"].disconnected("n1")
+    cores["n2"].disconnected("n3")
+    shown = status(cores["n2"], "c")
+    assert [node.role for node in shown.nodes] == ["leader", "follower", "follower"], "says the leader"
+    cores.cluster.depose()
+    shown = status(cores["n2"], "c")
+    assert (shown.leader, shown.stale) == ("", True)
+    assert [(node.role, node.health) for node in shown.nodes] == [
+        ("unreachable", None),
+        ("follower", Health.ALIVE),
+        ("unreachable", None),
+    ]
+    assert "1 of 3 nodes reachable" in shown.problems[0]
+    assert sum("does not answer" in problem for problem in shown.problems) == 2
+
+
+def test_a_leader_that_is_not_heard_of_any_more_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = Cores(3)
+    monkeypatch.setattr(cores["n2"].consensus, "leader_contact_s", lambda: 2.1)
+    cores["n2"].disconnected("n1")
+    shown = status(cores["n2"], "c")
+    assert shown.leader == ""
+    assert shown.nodes[0].role == "unreachable"
+
+
 def test_status_says_what_is_wrong_without_a_leader_or_without_workers(cores: Cores) -> None:
     assert any("no worker is connected" in problem for problem in status(cores["n1"], "c").problems)
     cores.cluster.depose()
@@ -189,3 +218,11 @@ def test_status_says_what_is_wrong_without_a_leader_or_without_workers(cores: Co
 def test_a_diverged_replica_is_named(cores: Cores) -> None:
     cores["n1"].digests.divergent["n9"] = 128
     assert any("n9" in problem and "128" in problem for problem in status(cores["n1"], "c").problems)
+
+
+def test_what_the_log_cannot_do_for_a_peer_is_a_problem(
+    cores: Cores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "node n3 lags behind and gets no snapshot: no room"
+    monkeypatch.setattr(cores["n1"].consensus, "problems", lambda: [why])
+    assert why in status(cores["n1"], "c").problems

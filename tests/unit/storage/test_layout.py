@@ -1,8 +1,11 @@
 """The data directory: who may use it, what is refused, and that its identity survives."""
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -213,3 +216,72 @@ def test_a_formatting_cut_short_is_completed(tmp_path: Path, left: list[str]) ->
     directory = DataDirectory.open(tmp_path)
     assert directory.identity.disk_id
     directory.close()
+
+
+# ---- what happens to the files while they are in use
+
+
+@pytest.fixture
+def open_disk(tmp_path: Path) -> Iterator[DataDirectory]:
+    """A directory with all three stores open."""
+    disk = DataDirectory.open(tmp_path / "data")
+    disk.open_journal()
+    disk.open_state_store()
+    disk.open_local_store()
+    yield disk
+    with contextlib.suppress(StorageError):  # of the tests that leave no directory for the stores to close in
+        disk.close()
+
+
+FILES = ["LOCK", "raft/data.mdb", "state/state-0/data.mdb", "local/data.mdb"]
+
+
+def test_a_directory_in_place_passes(open_disk: DataDirectory) -> None:
+    open_disk.set_addresses({"n1": "n1:7400"})  # replaces a file, as it should
+    open_disk.check_in_place()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_removed_while_it_is_open_is_noticed_by_name(open_disk: DataDirectory, name: str) -> None:
+    (open_disk.path / name).unlink()
+    with pytest.raises(StorageError, match=f"{name}: was removed while the node was using it"):
+        open_disk.check_in_place()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_replaced_while_it_is_open_is_noticed_by_name(open_disk: DataDirectory, name: str) -> None:
+    file = open_disk.path / name
+    copy = file.with_name("copy")
+    shutil.copyfile(file, copy)
+    copy.rename(file)
+    with pytest.raises(StorageError, match=f"{name}: was replaced while the node was using it"):
+        open_disk.check_in_place()
+
+
+@pytest.mark.parametrize("name", ["", "raft", "state", "state/state-0"])
+def test_a_directory_removed_or_moved_while_it_is_open_is_noticed(
+    open_disk: DataDirectory, name: str, tmp_path: Path
+) -> None:
+    (open_disk.path / name).rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="was removed") as caught:
+        open_disk.check_in_place()
+    assert "\n" not in str(caught.value)
+    (tmp_path / "elsewhere").rename(open_disk.path / name)
+    open_disk.check_in_place()  # nothing was lost
+    shutil.rmtree(open_disk.path / name)
+    with pytest.raises(StorageError, match="was removed"):
+        open_disk.check_in_place()
+
+
+def test_closing_closes_every_store_and_the_lock_even_if_one_of_them_fails(path: Path) -> None:
+    disk = DataDirectory.open(path)
+    journal, store = disk.open_journal(), disk.open_state_store()
+    disk.open_local_store()
+    shutil.rmtree(path / "local")
+    with pytest.raises(StorageError, match="CLOSED"):
+        disk.close()
+    with pytest.raises(StorageError):
+        journal.append(Entry(b"", 2, 0))
+    with pytest.raises(StorageError):
+        store.write([], Position(1, 1, 1, b"", b""))
+    DataDirectory.open(path).close()

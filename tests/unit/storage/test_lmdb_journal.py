@@ -331,16 +331,27 @@ def test_a_write_that_does_not_fit_stores_nothing(tmp_path: Path) -> None:
     assert [e.index for e in reopened(tmp_path / "raft")[0]] == [1, 2]
 
 
-@pytest.mark.parametrize(("free_blocks", "expected"), [(0, DiskFull), (1_000_000, StorageError)])
-def test_a_write_cut_short_on_a_disk_without_room_is_a_full_disk(
-    free_blocks: int, expected: type[StorageError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("free_blocks", "limit_seen", "expected"),
+    [(0, False, DiskFull), (1_000_000, True, DiskFull), (1_000_000, False, StorageError)],
+    ids=["full disk", "file at its limit", "neither"],
+)
+def test_a_write_cut_short_for_lack_of_room_is_a_full_disk(
+    free_blocks: int,
+    limit_seen: bool,
+    expected: type[StorageError],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """LMDB answers "input/output error" to a write that fitted only in part."""
     real = os.statvfs(tmp_path)
     journal = _large_flush(tmp_path / "raft")
     free = os.statvfs_result((*real[:4], free_blocks, *real[5:]))
     monkeypatch.setattr(os, "statvfs", lambda _: free)
-    with no_file_grows(tmp_path / "raft", room=1 << 18), pytest.raises(StorageError) as caught:
-        journal.flush()
+    with no_file_grows(tmp_path / "raft", room=1 << 18), monkeypatch.context() as patch:
+        if not limit_seen:
+            patch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        with pytest.raises(StorageError) as caught:
+            journal.flush()
     assert caught.type is expected
     journal.close()

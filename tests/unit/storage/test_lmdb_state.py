@@ -12,7 +12,6 @@ import lmdb
 import pytest
 
 from orchestrix_raft.storage import snapshots
-from orchestrix_raft.storage import state as state_module
 from orchestrix_raft.storage.files import sync_directory
 from orchestrix_raft.storage.port import Damaged, DiskFull, Position, SnapshotRef, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
@@ -66,6 +65,16 @@ def install(store: LmdbStateStore, offer: tuple[SnapshotRef, bytes]) -> None:
     writer = store.receive(ref)
     writer.write(0, data)
     writer.commit()
+
+
+def test_after_an_installation_the_new_file_is_the_one_that_must_stay(
+    store: LmdbStateStore, root: Path, offer: tuple[SnapshotRef, bytes]
+) -> None:
+    install(store, offer)
+    store.check_in_place()
+    shutil.rmtree(root / (root / "CURRENT").read_text().strip())
+    with pytest.raises(StorageError, match="was removed while the node was using it"):
+        store.check_in_place()
 
 
 class Tape:
@@ -197,6 +206,33 @@ def test_a_pointer_that_may_or_may_not_be_in_place_ends_every_change_and_removes
     store.close()
     reopened = LmdbStateStore(root)
     assert reopened.position() == at(9)
+    reopened.close()
+
+
+@pytest.mark.parametrize("what", ["old state", "copy"])
+def test_once_the_pointer_is_in_place_nothing_makes_installing_fail(
+    store: LmdbStateStore,
+    root: Path,
+    offer: tuple[SnapshotRef, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+) -> None:
+    """The caller would go on with the state from before over the store that has the new one."""
+    name = {"old state": "state-0", "copy": "copy-"}[what]
+    if what == "copy":
+        assert store.snapshot() is None
+        join_copies()
+    _failing(shutil, "rmtree", lambda path: name in path, monkeypatch)
+    install(store, offer)
+    monkeypatch.undo()
+    assert len(caplog.records) == 1
+    assert store.position() == at(50)
+    store.write([{"jobs": {b"later": b"1"}}], at(51))
+    store.close()
+    reopened = LmdbStateStore(root)
+    assert (reopened.position(), reopened.get("jobs", b"later")) == (at(51), b"1")
+    assert sorted(path.name for path in root.iterdir()) == ["CURRENT", "state-50"]
     reopened.close()
 
 
@@ -459,26 +495,3 @@ def test_a_closed_store_answers_with_an_error(root: Path) -> None:
     for call in calls:
         with pytest.raises(StorageError):
             call()
-
-
-def test_a_checkpoint_of_rows_in_any_order_is_stored_in_pieces_that_stop_nobody_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pieces: list[int] = []
-
-    def noted(cursor: "lmdb.Cursor[bytes]", puts: list[tuple[bytes, bytes]]) -> None:
-        pieces.append(len(puts))
-        put(cursor, puts)
-
-    put = state_module._put
-    monkeypatch.setattr(state_module, "_put", noted)
-    rng = random.Random(7)
-    store = LmdbStateStore(tmp_path / "state")
-    first: dict[bytes, bytes | None] = {rng.randbytes(16): rng.randbytes(8) for _ in range(9_000)}
-    store.write([{"jobs": first}], Position(1, 1, 0, b"", b""))
-    second: dict[bytes, bytes | None] = {key: None if rng.random() < 0.5 else b"new" for key in first}
-    store.write([{"jobs": second}], Position(2, 1, 0, b"", b""))
-    kept = sorted((key, value) for key, value in second.items() if value is not None)
-    assert list(store.load("jobs")) == kept
-    assert max(pieces) == state_module._SORTED_ROWS
-    store.close()

@@ -223,6 +223,11 @@ class TestEitherKind:
         assert failed.final
         assert "cannot be written as JSON" in failed.error
 
+    async def test_a_number_that_json_does_not_know_fails_the_attempt(self, bench: Bench, kind: int) -> None:
+        failed = await failure(bench, both(lambda ctx: {"loss": [0.5, float("nan")]})[kind])
+        assert failed.final
+        assert failed.error.startswith("the result cannot be written as JSON: nan at ['loss'][1]")
+
     async def test_a_result_beyond_the_limit_is_a_final_failure(self, bench: Bench, kind: int) -> None:
         failed = await failure(bench, both(lambda ctx: "x" * limits.PAYLOAD_BYTES)[kind])
         assert failed.final

@@ -1,24 +1,17 @@
 """The worker as a whole against nodes in memory, over real connections."""
 
 import asyncio
-import os
-import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import pytest
 
-from orchestrix_raft import InvalidArgument, JobContext, PermissionDenied, Worker
-from orchestrix_raft.domain.job import JobSpec, JobState
-from orchestrix_raft.domain.report import Completed, Failed, Released
+from orchestrix_raft import JobContext
+from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.report import Completed, Failed
 from orchestrix_raft.domain.session import (
     Assignment,
     Assignments,
-    CoordinatorMessage,
-    Drain,
-    Goodbye,
     Heartbeat,
     Observation,
     Redirect,
@@ -26,86 +19,9 @@ from orchestrix_raft.domain.session import (
     ReportMessage,
     Welcome,
 )
-from orchestrix_raft.machine.commands import Enqueue
 from orchestrix_raft.worker import shell
-from tests.unit.api.fake_node import FakeNode, FakeSession, refuse, serving
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pauses between connections, and a short end."""
-    monkeypatch.setattr(shell, "RECONNECT_S", 0.0)
-    monkeypatch.setattr(shell, "RECONNECT_SPREAD_S", 0.0)
-    monkeypatch.setattr(shell, "OBSERVE_S", 0.005)
-
-
-@asynccontextmanager
-async def at_work(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
-    """The worker runs; in the end it is told to stop, and must."""
-    task = asyncio.create_task(worker.run_async())
-    try:
-        yield task
-        worker.stop()
-        async with asyncio.timeout(20):
-            await task
-    finally:
-        task.cancel()
-
-
-class Pool:
-    """Two nodes and their addresses."""
-
-    def __init__(self) -> None:
-        self.nodes = [FakeNode("n1"), FakeNode("n2")]
-        self.addresses: list[str] = []
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[Pool]:
-    made = Pool()
-    async with AsyncExitStack() as stack:
-        made.addresses = [await stack.enter_async_context(serving(node)) for node in made.nodes]
-        yield made
-
-
-@pytest.fixture
-def node(pool: Pool) -> FakeNode:
-    return pool.nodes[0]
-
-
-def job_id(number: int) -> bytes:
-    return number.to_bytes(16, "big")
-
-
-async def enqueue(node: FakeNode, count: int = 1, job_type: str = "echo", first: int = 1) -> list[bytes]:
-    """Jobs numbered from `first`."""
-    ids = [job_id(number) for number in range(first, first + count)]
-    await node.submit(Enqueue(tuple(JobSpec(one, job_type, "default", b'{"a":1}') for one in ids)))
-    return ids
-
-
-async def finished(node: FakeNode, ids: list[bytes]) -> list[Any]:
-    return [view.job for one in ids if (view := await node.wait_job(one, 10_000)) is not None]
-
-
-async def reported(session: FakeSession, count: int) -> list[ReportMessage]:
-    """Reports, once they carry `count` outcomes."""
-    while True:
-        found = [message for message in session.received if isinstance(message, ReportMessage)]
-        if sum(len(message.outcomes) for message in found) >= count:
-            return found
-        session.arrived.clear()
-        await session.arrived.wait()
-
-
-def echo_worker(servers: str | list[str], concurrency: int = 10) -> Worker:
-    worker = Worker(servers, concurrency=concurrency, labels=["gpu"], name="w")
-
-    @worker.job("echo")
-    async def echo(ctx: JobContext, **arguments: Any) -> Any:
-        return arguments
-
-    return worker
+from tests.unit.api.fake_node import FakeNode, FakeSession, refuse
+from tests.unit.worker.pool import Pool, at_work, echo_worker, enqueue, finished, job_id, reported
 
 
 async def test_jobs_run_and_their_results_are_recorded(pool: Pool, node: FakeNode) -> None:
@@ -197,12 +113,45 @@ async def test_a_broken_stream_is_resumed_and_nothing_runs_twice(pool: Pool, nod
         second = await node.session(1)
         assert second.hello.session_id == first.hello.session_id
         assert second.hello.epoch == 1
-        held = [Assignment(one, token, "slow", "q", b"{}", 1, 0, "", 0) for one, token in second.hello.held]
+        held = [
+            Assignment(one, token, "slow", "q", b'{"a":1}', 1, 0, "", 0) for one, token in second.hello.held
+        ]
         assert len(held) == 2
         second.deliver(Assignments(tuple(held)))  # delivered again
+        last = Assignment(job_id(9), 9, "slow", "q", b'{"a":1}', 1, 0, "", 0)
+        second.deliver(Assignments((last,)))
+        while format_job_id(job_id(9)) not in runs:  # by then what came before has been looked at
+            await asyncio.sleep(0)
         release.set()
-        await reported(second, 2)
-    assert len(runs) == 2
+        outcomes = [outcome for message in await reported(second, 3) for outcome in message.outcomes]
+    assert sorted(runs) == [format_job_id(job_id(number)) for number in (1, 2, 9)]
+    assert sorted(outcome.job_id for outcome in outcomes) == [job_id(1), job_id(2), job_id(9)]
+
+
+async def test_a_result_on_its_way_is_not_run_again_when_its_assignment_comes_once_more(
+    pool: Pool, node: FakeNode
+) -> None:
+    worker = echo_worker(pool.addresses[0])
+    runs: list[str] = []
+
+    @worker.job("count")
+    async def count(ctx: JobContext, a: int) -> None:
+        runs.append(ctx.job_id)
+
+    acknowledge = node.report
+    node.report = lambda session, outcomes: None  # type: ignore[method-assign]
+    async with at_work(worker):
+        first = await node.session()
+        await enqueue(node, 1, "count")
+        await reported(first, 1)
+        first.deliver(Refused("SILENT", "for the test"))
+        second = await node.session(1)
+        for number, token in ((1, 1), (9, 9)):
+            again = Assignment(job_id(number), token, "count", "q", b'{"a":1}', 1, 0, "", 0)
+            second.deliver(Assignments((again,)))
+        outcomes = [outcome for message in await reported(second, 2) for outcome in message.outcomes]
+        acknowledge(second, tuple(outcomes))
+    assert runs == [format_job_id(job_id(1)), format_job_id(job_id(9))]
 
 
 async def test_an_unacknowledged_result_is_sent_again_to_the_next_node(pool: Pool, node: FakeNode) -> None:
@@ -249,6 +198,32 @@ async def test_a_node_that_cannot_take_the_session_is_passed_over(pool: Pool, re
     pool.nodes[0].on_open = refuse(reason)
     async with at_work(echo_worker(pool.addresses)):
         await finished(pool.nodes[1], await enqueue(pool.nodes[1]))
+
+
+async def test_nodes_that_are_down_are_told_once_and_their_return_too(
+    pool: Pool, node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrix_raft.worker")
+    refusals = 0
+
+    def refuse_often(session: FakeSession) -> bool:
+        nonlocal refusals
+        refusals += 1
+        return refusals <= 20 and refuse("NO_LEADER")(session)
+
+    for one in pool.nodes:
+        one.on_open = refuse_often
+    async with at_work(echo_worker(pool.addresses)):
+        while refusals <= 20:
+            await asyncio.sleep(0)
+        while "attached" not in caplog.text:
+            await asyncio.sleep(0)
+        told = [record.getMessage() for record in caplog.records]
+    ends = [line for line in told if "the stream ended: NO_LEADER: refused by the test" in line]
+    assert sorted(line.split(": ")[0] for line in ends) == sorted(pool.addresses), "each of them once"
+    assert len(told) == 3
+    assert "attached to node" in told[2]
+    assert "s without a node" in told[2]
 
 
 async def test_members_named_by_a_welcome_are_used(pool: Pool, node: FakeNode) -> None:
@@ -328,147 +303,3 @@ async def test_a_stopped_handler_reports_and_frees_its_slot(pool: Pool, node: Fa
     assert isinstance(outcomes[0], Failed)
     assert outcomes[0].cancelled
     assert isinstance(outcomes[1], Completed)
-
-
-# ---- the end ---------------------------------------------------------------------------------------------
-
-
-async def test_a_drain_lets_handlers_finish_and_says_goodbye(pool: Pool, node: FakeNode) -> None:
-    worker = echo_worker(pool.addresses[0])
-    started, release = asyncio.Event(), asyncio.Event()
-
-    @worker.job("slow")
-    async def slow(ctx: JobContext, a: int) -> str:
-        started.set()
-        await release.wait()
-        return "done"
-
-    async with at_work(worker) as task:
-        await enqueue(node, 1, "slow")
-        await started.wait()
-        worker.stop()
-        session = node.opened[0]
-        await session.until(Drain)
-        release.set()
-        await task
-    kinds = [type(message) for message in session.received if not isinstance(message, Observation)]
-    assert kinds == [Drain, ReportMessage, Goodbye]
-    assert node.jobs[job_id(1)].result == b'"done"'
-
-
-@pytest.mark.parametrize("stuck", [False, True])
-async def test_what_does_not_finish_in_a_drain_is_given_back(
-    pool: Pool, node: FakeNode, monkeypatch: pytest.MonkeyPatch, stuck: bool
-) -> None:
-    monkeypatch.setattr(shell, "DRAIN_S", 0.01)
-    monkeypatch.setattr(shell, "STOP_S", 0.01)
-    worker = echo_worker(pool.addresses[0])
-    started, release = threading.Event(), threading.Event()
-
-    @worker.job("task")
-    async def task_handler(ctx: JobContext, a: int) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    @worker.job("thread")
-    def thread_handler(ctx: JobContext, a: int) -> None:
-        started.set()
-        release.wait()
-
-    async with at_work(worker):
-        (one,) = await enqueue(node, 1, "thread" if stuck else "task")
-        await asyncio.to_thread(started.wait)
-    release.set()
-    (message,) = [message for message in node.opened[0].received if isinstance(message, ReportMessage)]
-    assert message.outcomes == (Released(one, 1),)
-    assert node.jobs[one].failures == 0
-
-
-async def test_a_second_stop_does_not_wait_for_handlers(pool: Pool, node: FakeNode) -> None:
-    worker = echo_worker(pool.addresses[0])
-    started = asyncio.Event()
-
-    @worker.job("slow")
-    async def slow(ctx: JobContext, a: int) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    async with at_work(worker):
-        await enqueue(node, 1, "slow")
-        await started.wait()
-        worker.stop()
-        await node.opened[0].until(Drain)
-    assert [type(m) for m in node.opened[0].received if isinstance(m, Goodbye)] == [Goodbye]
-
-
-async def test_a_worker_that_never_found_a_node_ends_at_once() -> None:
-    async with at_work(Worker("127.0.0.1:9")):
-        await asyncio.sleep(0)
-
-
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        (lambda node: setattr(node, "on_open", refuse("INVALID_ARGUMENT")), InvalidArgument),
-        (lambda node: setattr(node, "on_open", refuse("PERMISSION_DENIED")), PermissionDenied),
-    ],
-)
-async def test_what_no_node_accepts_ends_the_worker_with_an_error(
-    pool: Pool, node: FakeNode, change: Callable[[FakeNode], None], error: type[Exception]
-) -> None:
-    change(node)
-    with pytest.raises(error, match="refused by the test"):
-        await echo_worker(pool.addresses[0]).run_async()
-
-
-async def test_a_wrong_queue_name_ends_the_worker_with_the_nodes_words(pool: Pool) -> None:
-    with pytest.raises(InvalidArgument, match="queue 'a b'"):
-        await Worker(pool.addresses[0], queues=["a b"]).run_async()
-
-
-async def test_run_ends_on_a_signal(pool: Pool, node: FakeNode) -> None:
-    """`run` in a program of its own is the same with another loop; here its signal handling."""
-    done = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    async def wait_for_session() -> None:
-        await node.session()
-        os.kill(child, signal.SIGTERM)
-        loop.call_soon(done.set)
-
-    child = os.getpid()
-    worker = echo_worker(pool.addresses[0])
-    loop.add_signal_handler(signal.SIGTERM, worker.stop)
-    try:
-        task: Awaitable[None] = asyncio.create_task(worker.run_async())
-        await wait_for_session()
-        await task
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"queues": []}, {"queues": "a"}, {"concurrency": 0}, {"concurrency": 10_001}, {"servers": "x"}],
-)
-def test_a_worker_that_cannot_be_is_refused_at_once(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
-        Worker(**options)
-
-
-def test_a_type_has_one_handler() -> None:
-    worker = Worker()
-
-    @worker.job("t")
-    def first(ctx: JobContext) -> None:
-        """The one."""
-
-    with pytest.raises(ValueError, match="already"):
-        worker.job("t")(first)
-
-
-def test_the_decorator_gives_the_function_back() -> None:
-    def function(ctx: JobContext) -> CoordinatorMessage | None:
-        return None
-
-    assert Worker().job("t")(function) is function
