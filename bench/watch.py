@@ -1,9 +1,9 @@
 """What the measurements under way look at: how other work fares, what nodes take, when handlers began."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,7 +33,7 @@ class Probe:
         return f"median {quantile(found, 0.5):.1f}, p99 {quantile(found, 0.99):.1f}, of {len(found)}"
 
     @classmethod
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def running(cls, servers: str) -> AsyncIterator["Probe"]:
         """Probes as long as the block lasts.  Nobody works on its queue."""
         probe = cls()
@@ -43,7 +43,10 @@ class Probe:
                 yield probe
             finally:
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                with contextlib.suppress(
+                    asyncio.CancelledError
+                ):  # any other end of it is the measurement's, too
+                    await task
 
     async def _run(self, client: AsyncClient) -> None:
         async with asyncio.TaskGroup() as group:
@@ -92,12 +95,13 @@ class Starts:
 
 
 def anonymous_mib(cluster: LocalCluster) -> list[float]:
-    """By node (Linux)."""
-    found = []
-    for process in cluster.running_nodes():
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        found.append(next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) / 1024)
-    return found
+    """MiB of memory that are a node's own, by node: mapped files do not count (Linux; elsewhere 0)."""
+    return [_anonymous_kib(Path(f"/proc/{node.pid}/status")) / 1024 for node in cluster.running_nodes()]
+
+
+def _anonymous_kib(status: Path) -> int:
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon:")), 0)
 
 
 def cpu_percent(cluster: LocalCluster, seconds: float) -> list[float]:

@@ -66,20 +66,37 @@ def _stream(serve: Stream) -> Any:
 
 async def _answer(context: Context, error: Exception) -> NoReturn:
     """End the call.  For what is nobody's refusal the caller gets INTERNAL, the operator the stack."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]  # of a stream that works in several tasks
     try:
-        await _abort(context, error)
-    except grpc.aio.InternalError as gone:
-        # What grpc raises for writing to a caller that has just gone away, before it cancels the call.
-        _log.info("a caller went away in the middle of a call: %s", gone)
-        raise asyncio.CancelledError from gone
+        await _abort(context, _cause(error))
+    except grpc.aio.BaseError as over:
+        if not _is_over(over):
+            raise
+        _log.info("a call ended in the middle: %s", over)
+        raise asyncio.CancelledError from over
+
+
+def _cause(error: Exception) -> Exception:
+    """Of a stream that works in several tasks: what failed by itself, not because the call was over."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    _, rest = error.split(_is_over)
+    if rest is not None and len(rest.exceptions) > 1:
+        return rest
+    return _cause((rest or error).exceptions[0])
+
+
+def _is_over(error: BaseException) -> bool:
+    """What grpc raises for using a call whose caller has gone away, or whose server has stopped, before it
+    cancels the call; the caller of the latter is told UNAVAILABLE by grpc itself.  An `AbortError` is an end
+    of our own, a `UsageError` a mistake."""
+    ours = isinstance(error, grpc.aio.AbortError | grpc.aio.UsageError)
+    return isinstance(error, grpc.aio.BaseError) and not ours
 
 
 async def _abort(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, Refusal | UnknownOutcome):
         await abort(context, error)
-    if isinstance(error, grpc.aio.InternalError):
+    if _is_over(error):
         raise error
     if isinstance(error, DecodeError):
         await abort(context, invalid("MALFORMED_MESSAGE", f"the bytes are no message of this call: {error}"))

@@ -137,8 +137,8 @@ class ScheduleService:
         """Computed here, in a thread: what is due once in years takes a while to find."""
         schedule_id = _id(request.id) if request.id else ""
         count = request.count or PREVIEW_DEFAULT
-        if count > limits.PREVIEW_RUNS:
-            message = f"count is {count}: at most {limits.PREVIEW_RUNS}"
+        if count > limits.PREVIEW_RUNS_ASKED:
+            message = f"count is {count}: at most {limits.PREVIEW_RUNS_ASKED}"
             raise invalid("LIMIT_OUT_OF_RANGE", message)
         if request.from_ms >= limits.WALL_MS_MAX:
             raise invalid("RUN_AT_OUT_OF_RANGE", "from_ms is not a time from 1970 to 9999")

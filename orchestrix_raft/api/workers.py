@@ -10,7 +10,14 @@ from orchestrix_raft.api.outbox import Outbox
 from orchestrix_raft.coordinator.port import NodePort, SessionHandle
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import ASSIGNED
-from orchestrix_raft.domain.session import CoordinatorMessage, Farewell, Goodbye, Hello, Refused
+from orchestrix_raft.domain.session import (
+    CoordinatorMessage,
+    Farewell,
+    Goodbye,
+    Hello,
+    Refused,
+    ReportMessage,
+)
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.wire import workers as wire
 from orchestrix_raft.wire.common import read_info
@@ -124,6 +131,8 @@ class _Stream:
                 return True
             goodbye = isinstance(message, Goodbye)
             for part in accepted:
+                if isinstance(part, ReportMessage):
+                    await handle.room()
                 handle.receive(part)
         return goodbye
 

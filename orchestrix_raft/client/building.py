@@ -138,9 +138,7 @@ def job_filter(
     """What a command on a filter means; `InvalidArgument` for what is wrong."""
     for name, value in (("queue", queue), ("type", type)):
         if value == "":  # a variable that is not set, more likely than: all of them
-            raise InvalidArgument(
-                f"{name} is empty: name one, or leave it out to mean all", "INVALID_ARGUMENT"
-            )
+            raise InvalidArgument(f"{name} is empty: name one, or leave it out to mean all", "FILTER_INVALID")
     try:
         older_than_ms = 0 if older_than is None else _milliseconds("older_than", older_than)
     except ValueError as error:

@@ -213,7 +213,7 @@ class AsyncSchedules:
     ) -> Runs:
         """When a cron expression would be due, with what changes of the clocks do to it.
 
-        Up to `count` times (at most 1,000) from `start` (now) on.  `id`: of the schedule, which decides what
+        Up to `count` times (at most 100) from `start` (now) on.  `id`: of the schedule, which decides what
         `H` stands for.
         """
         request = wire.PreviewScheduleRequest(id=id)

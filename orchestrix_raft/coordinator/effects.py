@@ -20,6 +20,7 @@ from orchestrix_raft.machine.events import (
     JobAssigned,
     JobCancelled,
     JobCompleted,
+    JobGivenUp,
     NodeHealthSet,
     NodeJoined,
     SessionAttached,
@@ -59,10 +60,7 @@ class Effects:
     def _stop_requested(self, event: StopRequested) -> None:
         self._hub.stop_requested(event)
 
-    def _completed(self, event: JobCompleted) -> None:
-        self._watches.finished(event.job_id)
-
-    def _cancelled(self, event: JobCancelled) -> None:
+    def _finished(self, event: JobCompleted | JobCancelled | JobGivenUp) -> None:
         self._watches.finished(event.job_id)
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
@@ -99,8 +97,9 @@ _EFFECTS: Final = MappingProxyType[type, Callable[[Effects, Any], None]](
     {
         JobAssigned: Effects._assigned,
         StopRequested: Effects._stop_requested,
-        JobCompleted: Effects._completed,
-        JobCancelled: Effects._cancelled,
+        JobCompleted: Effects._finished,
+        JobCancelled: Effects._finished,
+        JobGivenUp: Effects._finished,
         AttemptEnded: Effects._attempt_ended,
         SlotFired: Effects._slot_fired,
         SlotSkipped: Effects._slot_skipped,

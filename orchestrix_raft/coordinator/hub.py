@@ -3,15 +3,16 @@
 Everything that binds is a committed command: attach, resume, detach, close, reports.  What is pushed
 to a worker follows committed events; what a push may have lost (a broken stream, a dead node) is made
 good when the session is attached again, by comparing what the state says with what the worker says it
-holds.  Heartbeats are answered only by a node in contact with a majority-backed leader, so a worker on
-the minority side fences itself in time.
+holds.  What a worker may make this node hold is bounded: see `room`.
 """
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome
+from orchestrix_raft.coordinator.pulse import HubLimits, Pulse
+from orchestrix_raft.coordinator.room import ReportRoom, size_of
 from orchestrix_raft.coordinator.streams import Deliver, Stream
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
@@ -25,7 +26,6 @@ from orchestrix_raft.domain.session import (
     Goodbye,
     HandlerLine,
     Heartbeat,
-    HeartbeatAck,
     Hello,
     Observation,
     Redirect,
@@ -45,6 +45,7 @@ from orchestrix_raft.machine.commands import (
     DrainSession,
     Observe,
     Report,
+    ReportResult,
     ResumeSession,
 )
 from orchestrix_raft.machine.events import (
@@ -65,21 +66,8 @@ log = logging.getLogger(__name__)
 Submit = Callable[[Command, Callable[[Outcome], None] | None], None]
 
 
-class HubLimits(NamedTuple):
-    """Intervals of the worker protocol, in seconds."""
-
-    heartbeat_s: float = 10.0
-    silent_s: float = 30.0  # a stream without heartbeats is taken for dead
-    fence_s: float = 25.0  # told to workers
-    observe_s: float = 0.5  # starts and progress are committed at most this often
-    contact_s: float = 1.5  # heartbeats are answered while the leader's majority was confirmed this recently
-    minority_s: float = 5.0  # without such contact for this long the sessions are closed
-    stall_s: float = 2.0  # between two looks at the clock: this process stood still, not the workers
-    settle_s: float = 1.0  # after that: what is read may have been sent long ago
-
-
 class SessionHub:
-    """All streams of this node.  `submit` commits a command; `lines` keeps what handlers log."""
+    """All streams of this node.  `submit` commits a command; `keep_lines` keeps what handlers log."""
 
     def __init__(
         self,
@@ -98,16 +86,14 @@ class SessionHub:
         self._servers = servers
         self._streams: dict[bytes, Stream] = {}
         self._touched: dict[Stream, None] = {}  # with something to push after this step, in order
-        self._beating: dict[Stream, None] = {}  # with heartbeats to be answered
+        self._pulse = Pulse(bounds, self._streams, self._drop)
         self._observe_at = 0.0
-        self._contact_lost_at: float | None = None
-        self._trusted_from = 0.0  # contact seen before counts for nothing
-        self._now = 0.0
         self._stopping = False  # no new streams
         self._closed = False  # nothing is committed any more
         self.state: State  # set by the core, again whenever the state is replaced
         self.stale_lines = 0  # refused: not of an attempt that the worker who sent them runs
         self._complain_at = 0.0
+        self.room = ReportRoom()
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -175,6 +161,7 @@ class SessionHub:
     def _welcome(self, stream: Stream, session: Session) -> None:
         """Attached: say so, then reconcile what the state has with what the worker has."""
         stream.epoch = session.epoch
+        stream.welcomed = True
         stream.send(
             Welcome(
                 session.epoch,
@@ -194,14 +181,16 @@ class SessionHub:
                     over.append(Released(job_id, token))
             else:
                 self._push(stream, job)
-                if job.end_reason:
-                    stream.stops.append(StopJob(job_id, token, job.end_reason))
+                if job.stop is not None:
+                    stream.stops.append(StopJob(job_id, token, job.stop.why))
         if over:
             self._insist(Report(stream.session_id, tuple(over)), lambda: not stream.over)
         for job_id, token in stream.hello.held:
             if token not in session.slots:
                 stream.stops.append(StopJob(job_id, token, "lease_lost"))
         self._touched[stream] = None
+        if stream.draining:
+            self._drain(stream)
         if stream.leaving:
             self._close(stream)
 
@@ -237,21 +226,22 @@ class SessionHub:
 
     def received(self, stream: Stream, message: WorkerMessage) -> None:
         """Any message is a sign of life; only heartbeats are answered as such."""
-        stream.heard_at = self._now
+        stream.heard_at = self._pulse.now
+        if not (stream.welcomed or isinstance(message, Heartbeat | Goodbye)):
+            self._drop(stream, "INVALID_ARGUMENT", "before Welcome only Heartbeat and Goodbye may be said")
+            return
         match message:
             case ReportMessage():
-                stream.unanswered += len(message.outcomes)
-                if stream.unanswered > UNANSWERED:
-                    self._drop(stream, "TOO_MANY_REPORTS", "far more reports than slots: wait for acks")
-                else:
-                    self._report(stream, message)
+                self._take_report(stream, message)
             case Heartbeat():
-                stream.beats.append(message.number)  # answered by `tick`, which knows whether we may
-                self._beating[stream] = None
+                self._pulse.beat(stream, message.number)
             case Observation():
                 self._observe(stream, message)
             case Drain():
-                self._insist(DrainSession(stream.session_id), lambda: not stream.over)
+                if not stream.draining:
+                    stream.draining = True
+                    if stream.epoch:
+                        self._drain(stream)  # else as soon as it is attached again
             case Goodbye():
                 self._goodbye(stream)
             case Hello():
@@ -259,25 +249,45 @@ class SessionHub:
             case _:
                 assert_never(message)
 
-    def _report(self, stream: Stream, message: ReportMessage) -> None:
+    def _drain(self, stream: Stream) -> None:
+        self._insist(DrainSession(stream.session_id), lambda: not stream.over)
+
+    def _take_report(self, stream: Stream, message: ReportMessage) -> None:
+        if not stream.epoch:
+            return  # about to be attached again: the worker repeats its reports behind that Welcome
+        stream.unanswered += len(message.outcomes)
+        if stream.unanswered > UNANSWERED or not self.room.open_to(stream):
+            self._drop(stream, "TOO_MANY_REPORTS", "far more reports than slots: wait for acks")
+            return
+        size = size_of(message.outcomes)
+        self.room.take(stream, size)
+        self._report(stream, message, size)
+
+    def _report(self, stream: Stream, message: ReportMessage, size: int) -> None:
         for outcome in message.outcomes:
             stream.started.pop(outcome.token, None)
             stream.progress.pop(outcome.token, None)
         command = Report(stream.session_id, message.outcomes)
-        self._submit(command, lambda outcome: self._reported(stream, message, outcome))
+        self._submit(command, lambda outcome: self._reported(stream, message, size, outcome))
 
-    def _reported(self, stream: Stream, message: ReportMessage, outcome: Outcome) -> None:
-        if not isinstance(outcome, Done):
+    def _reported(self, stream: Stream, message: ReportMessage, size: int, outcome: Outcome) -> None:
+        if not (isinstance(outcome, Done) or stream.over):
             # Reports may be repeated: go on until it is known, or the worker is elsewhere.
-            if not stream.over:
-                self._report(stream, message)
+            self._report(stream, message, size)
+            return
+        self.room.give_back(stream, size)
+        if not isinstance(outcome, Done):
             return
         stream.unanswered -= len(message.outcomes)
-        result = outcome.result
-        if isinstance(result, Rejected):
-            self._drop(stream, result.reason, result.message)
-            return
-        stale: dict[int, str] = getattr(result, "stale", {})
+        match outcome.result:
+            case Rejected(reason=reason, message=why):
+                self._drop(stream, reason, why)
+            case ReportResult(stale):
+                self._acknowledge(stream, message, stale)
+            case other:
+                raise TypeError(f"a report was answered with {other!r}")
+
+    def _acknowledge(self, stream: Stream, message: ReportMessage, stale: dict[int, str]) -> None:
         outcomes = message.outcomes
         for reported in outcomes:
             stream.held.discard(reported.token)
@@ -301,8 +311,8 @@ class SessionHub:
     def _refuse_lines(self, stream: Stream, count: int) -> None:
         """Count them, and say so now and then: handlers that outlive their attempt may be talkative."""
         self.stale_lines += count
-        if self._now >= self._complain_at:
-            self._complain_at = self._now + COMPLAIN_S
+        if self._pulse.now >= self._complain_at:
+            self._complain_at = self._pulse.now + COMPLAIN_S
             log.warning(
                 "worker %s sent log lines of attempts that are over or not its own: not kept"
                 " (%d lines since this node began)",
@@ -431,48 +441,26 @@ class SessionHub:
 
     def tick(self, now: float, contact_s: float) -> None:
         """Observations that are due, silent streams, loss of contact with the cluster."""
-        if now - self._now > self._bounds.stall_s:
-            self._stood_still(now)
-        self._now = now
+        self._pulse.look(now)
         if now >= self._observe_at:
             self._observe_at = now + self._bounds.observe_s
             self._commit_observations()
-            for stream in [s for s in self._streams.values() if now - s.heard_at > self._bounds.silent_s]:
-                self._drop(stream, "SILENT", "no heartbeat arrived in time")
-        self._answer_heartbeats(now, contact_s)
-
-    def _stood_still(self, now: float) -> None:
-        """What the workers said meanwhile is still to be read; and so is what a leader said, which may be
-        none any more."""
-        self._trusted_from = now + self._bounds.settle_s
-        self._contact_lost_at = None
-        for stream in self._streams.values():
-            stream.heard_at = now
-
-    def _answer_heartbeats(self, now: float, contact_s: float) -> None:
-        """Only in contact with a majority-backed leader; without it for too long, give the sessions up."""
-        contact = contact_s <= self._bounds.contact_s and now - contact_s >= self._trusted_from
-        beating, self._beating = self._beating, {}
-        for stream in beating:
-            beats, stream.beats = stream.beats, []
-            if contact:
-                for number in beats:
-                    stream.send(HeartbeatAck(number))
-        if contact:
-            self._contact_lost_at = None
-        elif self._contact_lost_at is None:
-            self._contact_lost_at = now
-        elif now - self._contact_lost_at > self._bounds.minority_s:
-            for stream in [s for s in self._streams.values() if s.epoch]:
-                self._drop(stream, "NO_LEADER", "this node has no contact with the cluster: use another one")
+            self._pulse.drop_silent()
+        self._pulse.answer(contact_s)
 
     def _commit_observations(self) -> None:
         for stream in self._streams.values():
-            if stream.started or stream.progress:
-                started, stream.started = stream.started, {}
-                progress, stream.progress = stream.progress, {}
-                command = Observe(stream.session_id, tuple(started.values()), tuple(progress.values()))
-                self._submit(command, None)
+            # One at a time: while nothing can be committed the newer progress takes the place of the older.
+            if (stream.started or stream.progress) and not stream.observing:
+                self._commit_observed(stream)
+
+    def _commit_observed(self, stream: Stream) -> None:
+        def answered(outcome: Outcome) -> None:
+            del outcome  # what was not committed is told by the report at the latest
+            stream.observing = False
+
+        stream.observing = True
+        self._submit(Observe(stream.session_id, *stream.take_observed()), answered)
 
     def redirect_all(self) -> None:
         """The node is going down: ask every worker to go on elsewhere."""

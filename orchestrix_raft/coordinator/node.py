@@ -184,11 +184,11 @@ class Node:
 
     def peer_connected(self, node_id: str, disk_id: str) -> None:
         """A member's connection is up."""
-        self._tell(lambda: self.core.connected(node_id, disk_id))
+        self.tell(lambda: self.core.connected(node_id, disk_id))
 
     def peer_disconnected(self, node_id: str) -> None:
         """It is gone."""
-        self._tell(lambda: self.core.disconnected(node_id))
+        self.tell(lambda: self.core.disconnected(node_id))
 
     def peer_messages(self, node_id: str, messages: list[PeerMessage]) -> None:
         """One frame's worth of messages."""
@@ -197,9 +197,10 @@ class Node:
             for message in messages:
                 self.core.receive(node_id, message)
 
-        self._tell(say)
+        self.tell(say)
 
-    def _tell(self, say: Callable[[], None]) -> None:
+    def tell(self, say: Callable[[], None]) -> None:
+        """Tell the core something that came from outside, and step soon."""
         if self._closed:
             return
         try:
@@ -351,9 +352,13 @@ class Node:
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> "StreamHandle":
         """See NodePort."""
-        handle = StreamHandle(self, self.core.open_session(hello, deliver))
+        try:
+            stream = self.core.open_session(hello, deliver)
+        except Exception as error:  # of any kind, as in a step; without a stream the caller must hear of it
+            self.fail(error)
+            raise
         self.schedule()
-        return handle
+        return StreamHandle(self, stream)
 
     @property
     def wall_ms(self) -> int:
@@ -432,10 +437,16 @@ class StreamHandle:
 
     def receive(self, message: WorkerMessage) -> None:
         """From the worker."""
-        self._stream.receive(message)
-        self._node.schedule()
+        self._node.tell(lambda: self._stream.receive(message))
+
+    async def room(self) -> None:
+        """See SessionHandle."""
+        room = self._node.core.hub.room
+        while not room.open_to(self._stream):
+            opened = asyncio.Event()
+            room.wait(self._stream, opened.set)
+            await opened.wait()
 
     def closed(self) -> None:
         """The stream ended."""
-        self._stream.closed()
-        self._node.schedule()
+        self._node.tell(self._stream.closed)

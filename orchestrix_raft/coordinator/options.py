@@ -15,10 +15,10 @@ import msgspec
 
 from orchestrix_raft.coordinator.addresses import PORT_MAX, Address, is_local
 from orchestrix_raft.coordinator.beats import BeatLimits
-from orchestrix_raft.coordinator.hub import HubLimits
 from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.option_table import BY_NAME, OFF, OPTIONS, RULES, OptionError, read_value
 from orchestrix_raft.coordinator.proposer import ProposerLimits
+from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.coordinator.tls import TlsFiles
 from orchestrix_raft.domain import limits

@@ -142,6 +142,10 @@ class SessionHandle(Protocol):
     """The node's end of one worker stream."""
 
     def receive(self, message: WorkerMessage) -> None: ...
+    async def room(self) -> None:
+        """Wait until a report may be received: too much of what workers said is still to be committed."""
+        ...
+
     def closed(self) -> None:
         """The stream ended; idempotent."""
         ...

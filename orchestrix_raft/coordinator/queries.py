@@ -17,6 +17,7 @@ from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.machine.codec import decode_attempt, decode_job
 from orchestrix_raft.machine.history import ATTEMPTS, FINISHED, FINISHED_BY_TIME
+from orchestrix_raft.machine.records import attempt_key
 from orchestrix_raft.machine.state import LIVE_STATES
 
 SLICE = 2_000  # rows looked at before the loop may do something else
@@ -37,8 +38,11 @@ def view(core: Core, job: Job) -> JobView:
 
 def attempts(core: Core, job_id: bytes) -> list[Attempt]:
     """Finished attempts that are kept, oldest first."""
-    rows = core.history.scan(ATTEMPTS, job_id, limits.ATTEMPTS_KEPT)
-    return [decode_attempt(value) for key, value in rows if key.startswith(job_id)]
+    job = core.job(job_id)
+    newest = 0 if job is None else job.attempt
+    numbers = range(max(1, newest - limits.ATTEMPTS_KEPT + 1), newest + 1)
+    rows = [core.history.get(ATTEMPTS, attempt_key(job_id, number)) for number in numbers]
+    return [decode_attempt(row) for row in rows if row]  # none of one that runs
 
 
 class Listing:

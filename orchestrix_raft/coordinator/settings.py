@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from orchestrix_raft.coordinator.beats import BeatLimits
-from orchestrix_raft.coordinator.hub import HubLimits
 from orchestrix_raft.coordinator.proposer import ProposerLimits
+from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.domain import limits
 from orchestrix_raft.duties.retention import Keep
 

@@ -4,7 +4,7 @@ Used by the hub, which decides; the shell hands in messages and the end of the c
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from orchestrix_raft.domain.report import ProgressMark, StartedMark
 from orchestrix_raft.domain.session import (
@@ -18,6 +18,8 @@ from orchestrix_raft.domain.session import (
     WorkerMessage,
 )
 from orchestrix_raft.machine.state import State
+
+OBSERVED_BYTES: Final = 1 << 20  # of one worker in one command: a log entry must hold it
 
 Deliver = Callable[[CoordinatorMessage], None]
 
@@ -35,15 +37,18 @@ class Stream:
     def __init__(self, hub: Owner, hello: Hello, deliver: Deliver, now: float) -> None:
         self.hello = hello
         self.session_id = hello.session_id
-        self.epoch = 0  # 0: not attached yet
+        self.epoch = 0  # 0: not attached yet, or about to be attached again
+        self.welcomed = False  # it has been attached
         self.heard_at = now
         self.held = {token for _, token in hello.held}  # tokens the worker knows of
         self.started: dict[int, StartedMark] = {}
         self.progress: dict[int, ProgressMark] = {}
+        self.observing = False  # what was seen earlier is still to be committed
         self.outbox: list[Assignment] = []
         self.stops: list[StopJob] = []
-        self.beats: list[int] = []  # heartbeats to be answered
         self.unanswered = 0  # outcomes reported and not acknowledged yet
+        self.unanswered_bytes = 0  # of them
+        self.draining = False  # said that it wants nothing new
         self.leaving = False  # said goodbye
         self.over = False
         self._hub = hub
@@ -80,6 +85,20 @@ class Stream:
             and (job := state.jobs.get(line.job_id)) is not None
             and job.token == line.token
         ]
+
+    def take_observed(self) -> tuple[tuple[StartedMark, ...], tuple[ProgressMark, ...]]:
+        """What is to be committed next of it; progress beyond OBSERVED_BYTES is left for the next time."""
+        started, self.started = tuple(self.started.values()), {}
+        progress: list[ProgressMark] = []
+        size = 0
+        for mark in self.progress.values():
+            if size >= OBSERVED_BYTES:
+                break
+            progress.append(mark)
+            size += 4 * len(mark.message) + 64  # UTF-8 at its widest
+        for mark in progress:
+            del self.progress[mark.token]
+        return started, tuple(progress)
 
     def closed(self) -> None:
         """The stream ended."""

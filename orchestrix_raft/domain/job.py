@@ -149,6 +149,13 @@ class TimerKind(IntEnum):
     RETRY_LIMIT = 30  # a job that failed has not been taken again within `retry_for_ms`
 
 
+class StopAsked(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The running attempt was asked to end."""
+
+    why: str  # one of the words that the worker is told: "cancelled" or "timed_out"
+    reason: str  # for people: what the user or the time-out said
+
+
 class Job(msgspec.Struct, array_like=True, gc=False):
     """A job as the state holds it.  Times are wall milliseconds, 0 where it has not happened."""
 
@@ -165,7 +172,7 @@ class Job(msgspec.Struct, array_like=True, gc=False):
     started_ms: int = 0
     finished_ms: int = 0
     timer: Timer | None = None
-    end_reason: str = ""  # set when a soft cancel was sent: "cancelled" or "timed_out" and by whom
+    stop: StopAsked | None = None  # of the current attempt
     progress_percent: int = 0
     progress_message: str = ""
     result: bytes = b""  # JSON text

@@ -66,6 +66,7 @@ FILTER_ROWS: Final = 500  # jobs that one step of a command on a filter looks at
 CRON_CHARS: Final = 300  # a cron expression; every field written out in full is about 250
 INTERVAL_MS_MIN: Final = 100  # the period of a schedule: below it the work of firing outgrows the work itself
 PREVIEW_RUNS: Final = 1_000  # due times that one preview lists
+PREVIEW_RUNS_ASKED: Final = 100  # and one that a node computes: those of a rare date take 10 ms each
 SCHEDULES: Final = 200_000  # each is held in memory, about 1 KiB with small arguments
 SCHEDULE_ID_CHARS: Final = 200
 SCHEDULE_ARGS_BYTES: Final = 16 << 10  # held in memory, and written again with every run

@@ -14,6 +14,7 @@ from orchestrix_raft.domain.job import (
     Job,
     JobSpec,
     JobState,
+    StopAsked,
     Timer,
     TimerKind,
 )
@@ -345,7 +346,7 @@ def evolve_completed(state: State, event: JobCompleted) -> None:
     _keep_attempt(state, job, _ATTEMPT_COMPLETED, job.started_ms, event.finished_ms, "", "", True)
     _free_slot(state, job.session_id, event.token, job.spec)
     job.session_id = b""
-    job.end_reason = ""
+    job.stop = None
     job.result = event.result
     finish(state, job, _COMPLETED, "")
 
@@ -367,7 +368,7 @@ def evolve_attempt_ended(state: State, event: AttemptEnded) -> None:
     elif event.state is AttemptState.LOST:
         job.losses += 1
     job.session_id = b""
-    job.end_reason = ""
+    job.stop = None
     follows = event.next_state
     if follows is JobState.DEAD or follows is JobState.CANCELLED:
         job.started_ms = started_ms
@@ -398,7 +399,7 @@ def evolve_released(state: State, event: JobReleased) -> None:
 def evolve_stop_requested(state: State, event: StopRequested) -> None:
     """The end is asked for, and will be forced by the timer."""
     job = state.jobs[event.job_id]
-    job.end_reason = f"{event.why}: {event.reason}"
+    job.stop = StopAsked(event.why, event.reason)
     state.counter = event.timer.seq
     set_timer(state, job, event.job_id, event.timer)
     state.touched_jobs[event.job_id] = job

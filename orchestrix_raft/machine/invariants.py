@@ -200,7 +200,7 @@ def _check_counters(state: State) -> None:
     for rest in (state.limited, state.key_windows, state.unique_windows):
         used += [entity.timer.seq for entity in rest.values() if entity.timer is not None]
     used += [schedule.due_seq for schedule in state.schedules.values() if schedule.due_seq]
-    used += [seq for seq, _, _ in state.requests]
+    used += [seq for seq, _ in state.requests.values()]
     _must(len(used) == len(set(used)), "two things share one place in line")
     _must(not used or 0 < min(used) <= max(used) <= state.counter, "a place in line beyond the counter")
 

@@ -157,8 +157,7 @@ def _word_of_finished(state: State, job_id: bytes) -> str:
 
 def stop_of(job: Job) -> tuple[str, str]:
     """Why the running attempt was asked to stop ("" if it was not), and the words of who asked."""
-    why, _, reason = job.end_reason.partition(": ")
-    return why, reason
+    return ("", "") if job.stop is None else (job.stop.why, job.stop.reason)
 
 
 # ---- evolve

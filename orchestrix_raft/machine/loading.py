@@ -70,7 +70,7 @@ def load(state: State, tables: Tables) -> Iterator[int]:
             if count % SLICE == 0:
                 yield count
     kept = [(r.seq, r.expires_ms, key) for key, r in _requests(tables)]
-    state.requests.extend(sorted(kept))
+    state.requests.update((key, (seq, expires_ms)) for seq, expires_ms, key in sorted(kept))
     _check_counts(state)
     ready = [job for job in state.jobs.values() if job.state is JobState.PENDING]
     ready.sort(key=lambda job: job.seq)

@@ -39,7 +39,10 @@ def remember(state: State, request_id: bytes, result: Kept) -> None:
         where = (result.done, result.skipped, result.cursor)
         kept = Remembered(state.counter, expires_ms, (), where)
     state.records.put(REQUESTS, request_id, encode_record(kept))
-    state.requests.append((kept.seq, kept.expires_ms, request_id))
+    # An id that expired and is used again before it was forgotten gives up its old place, as in a node that
+    # was rebuilt from the table.
+    state.requests.pop(request_id, None)
+    state.requests[request_id] = (kept.seq, kept.expires_ms)
     if len(state.requests) > limits.REQUESTS_KEPT:
         _forget_oldest(state)
 
@@ -47,13 +50,11 @@ def remember(state: State, request_id: bytes, result: Kept) -> None:
 def expire(state: State) -> None:
     """Forget what is too old; a bounded number per entry."""
     for _ in range(limits.TIMERS_PER_ENTRY):
-        if not state.requests or state.requests[0][1] > state.elapsed_ms:
+        if not state.requests or next(iter(state.requests.values()))[1] > state.elapsed_ms:
             return
         _forget_oldest(state)
 
 
 def _forget_oldest(state: State) -> None:
-    seq, _, request_id = state.requests.popleft()
-    kept = state.records.remembered(request_id)
-    if kept is not None and kept.seq == seq:  # else the id was used again since
-        state.records.put(REQUESTS, request_id, None)
+    request_id, _ = state.requests.popitem(last=False)
+    state.records.put(REQUESTS, request_id, None)

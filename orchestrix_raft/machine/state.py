@@ -4,7 +4,7 @@ Only `evolve` functions (and the loading of a checkpoint) write here.  The node 
 `jobs`, `sessions`, `nodes`, `counts`, `queues`, clocks and digest, and changes nothing.
 """
 
-from collections import deque
+from collections import OrderedDict
 from typing import Final
 
 import msgspec
@@ -100,7 +100,7 @@ class State:
         # ---- derived
         self.unique: dict[tuple[str, str], bytes] = {}  # (type, unique key) -> job that has it
         self.node_sessions: dict[str, dict[bytes, Session]] = {}  # attached ones by node
-        self.requests: deque[tuple[int, int, bytes]] = deque()  # (seq, expires_ms, id), oldest first
+        self.requests = OrderedDict[bytes, tuple[int, int]]()  # id -> seq, expires_ms; oldest first
         self.elapsed_timers = TimerHeap(is_set)
         self.wall_timers = TimerHeap(is_set)
         self.board = Board()

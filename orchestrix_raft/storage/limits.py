@@ -9,6 +9,19 @@ TABLES_MAX = 120
 JOB_LOG_BYTES_MAX = 1 << 20
 """Encoded log lines kept per job, so that one talkative handler cannot fill the disk."""
 
+JOB_LOGS_BYTES_MAX = 4 << 30
+"""Log lines kept by a node for all jobs together, with what keeping each costs: the job that was silent for
+longest loses its lines first.  The file may take up to twice as much."""
+
+LINE_COST_BYTES = 40
+"""Of keeping one log line beside the line itself: its key and its place in a page."""
+
+LOGGED_JOB_COST_BYTES = 160
+"""Of keeping the counters of one job that logs, and its place in the order of silence."""
+
+JOB_LOGS_DROPPED_AT_ONCE = 100
+"""Jobs that lose their lines to make room for new ones, in one write: bounds how long that takes."""
+
 MAP_BYTES = 1 << 40
 """Address space an environment reserves, 1 TiB: sparse, costs nothing, never has to grow (growing it
 under an open read transaction breaks that).  The limit that counts is the store's own."""

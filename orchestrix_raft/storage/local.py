@@ -3,7 +3,7 @@
 Written without sync: a killed process loses nothing, a power loss may scramble the file.  Losing it loses
 no job, so a file that was not closed in order and does not verify is thrown away, and `discarded` says so.
 Tables: `lines` (job id + line number -> line), `jobs` (job id -> counters), `ages` (time of the last
-line + job id), the index by which jobs expire.
+line + job id), the index by which jobs expire and by which they make room for others.
 """
 
 import struct
@@ -16,7 +16,15 @@ import msgspec
 
 from orchestrix_raft.storage.environment import DATA_FILE, lmdb_errors, open_environment
 from orchestrix_raft.storage.files import Held, file_errors, remove_tree, sync_directory
-from orchestrix_raft.storage.limits import JOB_LOG_BYTES_MAX, MAP_BYTES, VERIFIED_BYTES_MAX
+from orchestrix_raft.storage.limits import (
+    JOB_LOG_BYTES_MAX,
+    JOB_LOGS_BYTES_MAX,
+    JOB_LOGS_DROPPED_AT_ONCE,
+    LINE_COST_BYTES,
+    LOGGED_JOB_COST_BYTES,
+    MAP_BYTES,
+    VERIFIED_BYTES_MAX,
+)
 from orchestrix_raft.storage.port import Damaged, LogLine
 from orchestrix_raft.undecodable import UNDECODABLE
 
@@ -27,6 +35,8 @@ _COUNTERS = struct.Struct(">IIQQ")
 _NUMBER = struct.Struct(">I")
 _NUMBER_MAX = (1 << 32) - 1
 _TIME = struct.Struct(">Q")
+_TOTAL_KEY = b"total"  # in `jobs`, whose other keys are the 16 bytes of job ids
+_TOTAL = struct.Struct(">Q")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LogLine).decode
@@ -40,6 +50,11 @@ class _Counters(NamedTuple):
     size: int  # encoded bytes of the lines kept
     last_ms: int
 
+    @property
+    def cost(self) -> int:
+        """Bytes that count against the bound of the whole."""
+        return self.size + self.lines * LINE_COST_BYTES + LOGGED_JOB_COST_BYTES
+
 
 _NO_LINES = _Counters(0, 0, 0, 0)
 
@@ -47,9 +62,12 @@ _NO_LINES = _Counters(0, 0, 0, 0)
 class LmdbLocalStore:
     """LocalStore; see the port for what it promises."""
 
-    def __init__(self, path: Path, *, map_bytes: int = MAP_BYTES) -> None:
+    def __init__(
+        self, path: Path, *, map_bytes: int = MAP_BYTES, bytes_max: int = JOB_LOGS_BYTES_MAX
+    ) -> None:
         """Open or create the store in directory `path` (its parent exists)."""
         self._path = path
+        self._bytes_max = bytes_max
         self._marker = path / CLOSED_MARKER
         self.discarded = ""
         """Why the lines of earlier runs are gone; empty: they are not."""
@@ -90,6 +108,7 @@ class LmdbLocalStore:
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         with lmdb_errors(self._path), self._env.begin(write=True) as txn:
+            total = self._total(txn)
             for job_id, added in lines.items():
                 if not added:
                     continue
@@ -97,9 +116,23 @@ class LmdbLocalStore:
                 before = _NO_LINES if known is None else _Counters(*_COUNTERS.unpack(known))
                 after = self._append(txn, job_id, before, added, now_ms)
                 txn.put(job_id, _COUNTERS.pack(*after), db=self._jobs)
+                total += after.cost - (0 if known is None else before.cost)
                 if before.last_ms != now_ms or known is None:
                     txn.delete(_TIME.pack(before.last_ms) + job_id, db=self._ages)
                     txn.put(_TIME.pack(now_ms) + job_id, b"", db=self._ages)
+            for _ in range(JOB_LOGS_DROPPED_AT_ONCE):
+                if total <= self._bytes_max:
+                    break
+                total -= self._forget_oldest(txn)
+            txn.put(_TOTAL_KEY, _TOTAL.pack(total), db=self._jobs)
+
+    def _total(self, txn: "lmdb.Transaction[bytes]") -> int:
+        """What all jobs cost."""
+        known = txn.get(_TOTAL_KEY, db=self._jobs)
+        if known is not None:
+            return int(_TOTAL.unpack(known)[0])
+        with txn.cursor(self._jobs) as cursor:  # of a store that is new, or was written by an earlier version
+            return sum(_Counters(*_COUNTERS.unpack(row)).cost for row in cursor.iternext(keys=False))
 
     def _append(
         self,
@@ -153,17 +186,25 @@ class LmdbLocalStore:
                     for key, _ in zip(cursor.iternext(values=False), range(limit), strict=False)
                     if key < end
                 ]
-            for key in aged:
-                txn.delete(key, db=self._ages)
-                self._forget(txn, key[_TIME.size :])
+            if aged:
+                total = self._total(txn) - sum(self._forget(txn, key) for key in aged)
+                txn.put(_TOTAL_KEY, _TOTAL.pack(total), db=self._jobs)
         return len(aged)
 
-    def _forget(self, txn: "lmdb.Transaction[bytes]", job_id: bytes) -> None:
-        txn.delete(job_id, db=self._jobs)
+    def _forget_oldest(self, txn: "lmdb.Transaction[bytes]") -> int:
+        with txn.cursor(self._ages) as cursor:
+            return self._forget(txn, cursor.key()) if cursor.first() else 0
+
+    def _forget(self, txn: "lmdb.Transaction[bytes]", age: bytes) -> int:
+        """The job of a key of `ages`; what it has cost."""
+        job_id = age[_TIME.size :]
+        known = txn.pop(job_id, db=self._jobs)
+        txn.delete(age, db=self._ages)
         with txn.cursor(self._lines) as cursor:
             found = cursor.set_range(job_id)
             while found and cursor.key()[: -_NUMBER.size] == job_id:
                 found = cursor.delete()
+        return 0 if known is None else _Counters(*_COUNTERS.unpack(known)).cost
 
     def check_in_place(self) -> None:
         """StorageError when what is written would be lost: see `Held`."""

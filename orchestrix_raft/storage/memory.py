@@ -14,7 +14,13 @@ import msgspec
 from orchestrix_raft.storage.checks import check_key, check_position, check_stream, check_table
 from orchestrix_raft.storage.copies import Copies, Copy, SharedReader
 from orchestrix_raft.storage.disk import Disk, Identity
-from orchestrix_raft.storage.limits import JOB_LOG_BYTES_MAX
+from orchestrix_raft.storage.limits import (
+    JOB_LOG_BYTES_MAX,
+    JOB_LOGS_BYTES_MAX,
+    JOB_LOGS_DROPPED_AT_ONCE,
+    LINE_COST_BYTES,
+    LOGGED_JOB_COST_BYTES,
+)
 from orchestrix_raft.storage.mirror import FIRST_BASE, JournalMirror
 from orchestrix_raft.storage.port import (
     Changes,
@@ -58,6 +64,11 @@ class _JobLog:
         self.dropped = 0
         self.last_ms = 0
 
+    @property
+    def cost(self) -> int:
+        """Bytes that count against the bound of the whole."""
+        return self.size + len(self.lines) * LINE_COST_BYTES + LOGGED_JOB_COST_BYTES
+
 
 class MemoryDisk(Disk):
     """What survives, and the faults.
@@ -96,9 +107,9 @@ class MemoryDisk(Disk):
         self._open("state store")
         return MemoryStateStore(self, self._life)
 
-    def open_local_store(self) -> "MemoryLocalStore":
+    def open_local_store(self, bytes_max: int = JOB_LOGS_BYTES_MAX) -> "MemoryLocalStore":
         self._open("local store")
-        return MemoryLocalStore(self, self._life)
+        return MemoryLocalStore(self, self._life, bytes_max)
 
     def close(self) -> None:
         """An orderly end: like `kill`, because nothing unflushed is ever written by closing."""
@@ -391,16 +402,20 @@ class MemorySnapshotWriter:
 class MemoryLocalStore:
     """The twin of LmdbLocalStore."""
 
-    def __init__(self, disk: MemoryDisk, life: _Life) -> None:
+    def __init__(self, disk: MemoryDisk, life: _Life, bytes_max: int) -> None:
         self._disk = disk
         self._life = life
+        self._bytes_max = bytes_max
+        self._total = sum(log.cost for log in disk._logs.values())
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         self._writable()
         for job_id, added in lines.items():
             if not added:
                 continue
-            log = self._disk._logs.setdefault(job_id, _JobLog())
+            known = self._disk._logs.get(job_id)
+            log = self._disk._logs[job_id] = known or _JobLog()
+            self._total -= known.cost if known else 0
             log.last_ms = now_ms
             for position, line in enumerate(added):
                 size = len(msgspec.msgpack.encode(line))
@@ -409,6 +424,17 @@ class MemoryLocalStore:
                     break
                 log.lines.append(line)
                 log.size += size
+            self._total += log.cost
+        if self._total > self._bytes_max:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        logs = self._disk._logs
+        oldest = sorted((log.last_ms, job_id) for job_id, log in logs.items())
+        for _, job_id in oldest[:JOB_LOGS_DROPPED_AT_ONCE]:
+            self._total -= logs.pop(job_id).cost
+            if self._total <= self._bytes_max:
+                return
 
     def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
         log = self._disk._logs.get(job_id)
@@ -426,7 +452,7 @@ class MemoryLocalStore:
         logs = self._disk._logs
         aged = sorted((log.last_ms, job_id) for job_id, log in logs.items() if log.last_ms < before_ms)
         for _, job_id in aged[:limit]:
-            del logs[job_id]
+            self._total -= logs.pop(job_id).cost
         return len(aged[:limit])
 
     def close(self) -> None:

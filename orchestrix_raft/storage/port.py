@@ -193,7 +193,8 @@ class LocalStore(Protocol):
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         """Lines by job id (16 bytes), kept in order of arrival, capped per job (1 MiB: then the rest is
-        counted, not kept).  Written without sync."""
+        counted, not kept) and in all: over that the jobs whose last line is oldest are forgotten, a
+        bounded number at a time.  Written without sync."""
         ...
 
     def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:

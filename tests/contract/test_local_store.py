@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from orchestrix_raft.storage.limits import JOB_LOG_BYTES_MAX
+from orchestrix_raft.storage.limits import JOB_LOG_BYTES_MAX, JOB_LOGS_BYTES_MAX, JOB_LOGS_DROPPED_AT_ONCE
 from orchestrix_raft.storage.local import LmdbLocalStore
 from orchestrix_raft.storage.memory import MemoryDisk
 from orchestrix_raft.storage.port import LocalStore, LogLine
@@ -18,7 +18,7 @@ OTHER = bytes(15) + b"\x02"
 class Bench(Protocol):
     """A disk with one local store on it."""
 
-    def open(self) -> LocalStore: ...
+    def open(self, bytes_max: int = JOB_LOGS_BYTES_MAX) -> LocalStore: ...
     def done(self) -> None: ...
 
 
@@ -27,8 +27,8 @@ class LmdbBench:
         self._path = root / "local"
         self._open: LmdbLocalStore | None = None
 
-    def open(self) -> LmdbLocalStore:
-        self._open = LmdbLocalStore(self._path)
+    def open(self, bytes_max: int = JOB_LOGS_BYTES_MAX) -> LmdbLocalStore:
+        self._open = LmdbLocalStore(self._path, bytes_max=bytes_max)
         return self._open
 
     def done(self) -> None:
@@ -40,8 +40,8 @@ class MemoryBench:
     def __init__(self) -> None:
         self._disk = MemoryDisk()
 
-    def open(self) -> LocalStore:
-        return self._disk.open_local_store()
+    def open(self, bytes_max: int = JOB_LOGS_BYTES_MAX) -> LocalStore:
+        return self._disk.open_local_store(bytes_max)
 
     def done(self) -> None:
         self._disk.close()
@@ -149,3 +149,46 @@ def test_an_expired_job_starts_again_from_nothing(bench: Bench) -> None:
     assert words(store, JOB) == [(1, "a")]
     assert store.expire_lines(20, 10) == 0
     assert store.expire_lines(21, 10) == 1
+
+
+def numbered(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def kept(store: LocalStore, jobs: int) -> list[int]:
+    return [number for number in range(jobs) if store.lines(numbered(number), 0, 1)]
+
+
+def test_the_whole_is_bounded_and_the_jobs_that_were_silent_longest_go_first(bench: Bench) -> None:
+    store = bench.open(bytes_max=5_000)  # four jobs of a kilobyte
+    for number in range(4):
+        store.append_lines({numbered(number): said("x" * 1_000)}, 10 + number)
+    store.append_lines({numbered(0): said("again")}, 20)
+    assert kept(store, 4) == [0, 1, 2, 3]
+    store.append_lines({numbered(4): said("x" * 1_000)}, 21)
+    assert kept(store, 5) == [0, 2, 3, 4]
+    assert words(store, numbered(0))[1:] == [(2, "again")]
+
+
+def test_what_the_whole_holds_is_known_after_opening_and_after_lines_expired(bench: Bench) -> None:
+    bench.open(bytes_max=5_000)
+    for number in range(12):
+        bench.done()
+        store = bench.open(bytes_max=5_000)
+        store.append_lines({numbered(number): said("x" * 1_000)}, number)
+    assert kept(store, 12) == [8, 9, 10, 11]
+    assert store.expire_lines(10, 10) == 2
+    store.append_lines({numbered(12): said("x" * 1_000), numbered(13): said("x" * 1_000)}, 12)
+    assert kept(store, 14) == [10, 11, 12, 13]
+
+
+def test_much_that_is_to_go_at_once_goes_a_bounded_number_at_a_time(bench: Bench) -> None:
+    store = bench.open()
+    jobs = 2 * JOB_LOGS_DROPPED_AT_ONCE + 10
+    for number in range(jobs):
+        store.append_lines({numbered(number): said("x" * 1_000)}, number)
+    bench.done()
+    store = bench.open(bytes_max=1_500)
+    for left in (jobs - JOB_LOGS_DROPPED_AT_ONCE, jobs - 2 * JOB_LOGS_DROPPED_AT_ONCE, 1):
+        store.append_lines({numbered(jobs - 1): said("y")}, jobs)
+        assert len(kept(store, jobs)) == left

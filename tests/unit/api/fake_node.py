@@ -85,6 +85,9 @@ class FakeSession:
         self.free = hello.capacity - len(hello.held)
         self.over = False
         self.arrived = asyncio.Event()
+        self.free_room = asyncio.Event()
+        self.free_room.set()
+        self.asked = asyncio.Event()
 
     def receive(self, message: WorkerMessage) -> None:
         self.received.append(message)
@@ -102,6 +105,10 @@ class FakeSession:
                 self.free = -1_000_000
             case _:
                 pass
+
+    async def room(self) -> None:
+        self.asked.set()
+        await self.free_room.wait()
 
     def closed(self) -> None:
         self.over = True

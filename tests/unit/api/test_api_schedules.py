@@ -239,7 +239,7 @@ async def test_pause_resume_trigger_delete(stub: Stub, node: FakeNode) -> None:
         ({}, "CRON_INVALID", "empty"),
         ({"cron": CRON | {"timezone": "Mars"}}, "TIMEZONE_INVALID", "IANA"),
         ({"cron": CRON | {"dst_overlap": 7}}, "INVALID_SCHEDULE", "2 both"),
-        ({"cron": CRON, "count": 1_001}, "LIMIT_OUT_OF_RANGE", "at most 1000"),
+        ({"cron": CRON, "count": 101}, "LIMIT_OUT_OF_RANGE", "at most 100"),
         ({"cron": CRON, "from_ms": 1 << 62}, "RUN_AT_OUT_OF_RANGE", "9999"),
         ({"cron": CRON, "id": "a b"}, "SCHEDULE_ID_INVALID", "only letters"),
     ],

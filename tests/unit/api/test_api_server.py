@@ -151,11 +151,21 @@ def test_a_method_without_a_handler_is_an_error_at_the_start() -> None:
         handlers(JOBS, {})
 
 
-async def test_a_caller_that_has_gone_away_is_no_error_of_the_node(
-    node: FakeNode, caplog: pytest.LogCaptureFixture
+class ServerStopped(grpc.aio.BaseError):
+    """Stands for the error that grpc keeps to itself."""
+
+
+@pytest.mark.parametrize("over", [grpc.aio.InternalError("execute_batch failed"), ServerStopped("stopped")])
+async def test_a_caller_or_a_server_that_has_gone_away_is_no_error_of_the_node(
+    caplog: pytest.LogCaptureFixture, over: Exception
 ) -> None:
     async def serve(context: Any) -> None:
         await context.write(None)
+
+    async def serve_in_tasks(context: Any) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(context.write(None))
+            tasks.create_task(context.write(None))
 
     class Gone:
         """What a call looks like whose other end has vanished."""
@@ -164,15 +174,15 @@ async def test_a_caller_that_has_gone_away_is_no_error_of_the_node(
             """As if it had been before it vanished."""
 
         async def write(self, message: object) -> None:
-            raise grpc.aio.InternalError("execute_batch failed")
+            raise over
 
         async def abort(self, *arguments: object) -> None:
-            raise grpc.aio.InternalError("execute_batch failed")
+            raise over
 
     async def refuse(context: Any) -> None:
         raise invalid("ANY", "any")
 
-    for stream in (serve, refuse):
+    for stream in (serve, serve_in_tasks, refuse):
         with pytest.raises(asyncio.CancelledError):
             await calls._stream(stream)(None, Gone())
     assert not [record for record in caplog.records if record.levelname == "ERROR"]

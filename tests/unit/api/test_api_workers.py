@@ -97,6 +97,21 @@ async def test_messages_pass_in_both_directions(node: FakeNode, channel: grpc.ai
     assert await worker.hear() == ReportAck((1,), ())
 
 
+async def test_a_worker_whose_reports_find_no_room_is_not_read_on(
+    node: FakeNode, channel: grpc.aio.Channel
+) -> None:
+    worker, session = await opened(node, channel)
+    session.free_room.clear()
+    await worker.say(ReportMessage((Released(ID, 1),)), Heartbeat(3))
+    await session.asked.wait()
+    assert session.received == []
+    session.deliver(Assignments((assignment(7),)))
+    assert isinstance(await worker.hear(), Assignments), "what the node says goes on"
+    session.free_room.set()
+    assert await worker.hear() == ReportAck((1,), ())
+    assert [type(message) for message in session.received] == [ReportMessage, Heartbeat]
+
+
 async def test_what_is_delivered_together_travels_together(node: FakeNode, channel: grpc.aio.Channel) -> None:
     worker, session = await opened(node, channel)
     for token in range(1, 101):

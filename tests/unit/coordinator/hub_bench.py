@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from orchestrix_raft.coordinator.hub import HubLimits, SessionHub
+from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
 from orchestrix_raft.coordinator.proposer import unavailable
+from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.report import Completed
 from orchestrix_raft.domain.session import (

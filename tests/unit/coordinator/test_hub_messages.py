@@ -12,15 +12,20 @@ from orchestrix_raft.domain.session import (
     Farewell,
     Goodbye,
     HandlerLine,
+    Heartbeat,
+    HeartbeatAck,
     Observation,
     Refused,
     ReportAck,
     ReportMessage,
     Stop,
     Welcome,
+    WorkerMessage,
 )
 from orchestrix_raft.machine.commands import (
+    AttachSession,
     DetachSession,
+    DrainSession,
     Observe,
     Report,
     ResumeSession,
@@ -146,15 +151,16 @@ def test_what_only_the_worker_has_is_told_to_stop(bench: Bench) -> None:
 def test_a_stop_that_was_lost_is_sent_again(bench: Bench) -> None:
     bench.enqueue("a")
     first = bench.worker()
-    bench.driver.cancel("a")
+    bench.driver.cancel("a", reason="the user changed his mind")
     bench.follow()
     bench.hub.flush()
     assert first.count(Stop) == 1
     back = bench.hello(epoch=1, held=((key("a"), token_of(bench, "a")),))
     bench.commit()
     stop = back.last(Stop)
+    assert stop == first.last(Stop)
     assert isinstance(stop, Stop)
-    assert stop.jobs[0].token == token_of(bench, "a")
+    assert [(one.token, one.reason) for one in stop.jobs] == [(token_of(bench, "a"), "cancelled")]
 
 
 def test_a_slot_of_which_the_worker_knows_nothing_is_freed_however_long_that_takes(bench: Bench) -> None:
@@ -309,6 +315,104 @@ def test_nobody_tells_the_progress_of_a_job_that_another_worker_runs(bench: Benc
     other.stream.receive(forged)
     bench.step(0.6)
     assert bench.waiting == []
+
+
+# ---- what a worker may make the node hold
+
+
+@pytest.mark.parametrize(
+    "message", [ReportMessage((Completed(key("a"), 1, b"1", 0, 1),)), Drain(), Observation((), (), ())]
+)
+def test_nothing_but_heartbeats_and_goodbye_is_taken_before_the_welcome(
+    bench: Bench, message: WorkerMessage
+) -> None:
+    worker = bench.hello()
+    worker.stream.receive(Heartbeat(1))
+    assert worker.refusal == ""
+    for _ in range(3):
+        worker.stream.receive(message)
+    assert worker.refusal == "INVALID_ARGUMENT"
+    assert [type(command) for command, _ in bench.waiting] == [AttachSession]
+
+
+def test_reports_while_a_stream_is_attached_again_are_taken_behind_the_next_welcome(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    bench.hub.state_replaced(bench.driver.machine.state)
+    report(bench, worker, "a")
+    worker.stream.receive(Drain())
+    assert [type(command) for command, _ in bench.waiting] == [ResumeSession]
+    assert [type(command) for command in bench.commit()] == [ResumeSession, DrainSession]
+    assert worker.count(Welcome) == 2
+    report(bench, worker, "a")
+    bench.commit()
+    assert worker.count(ReportAck) == 1
+    assert bench.driver.job("a").state is JobState.COMPLETED
+
+
+def test_a_flood_of_drains_is_one_command(bench: Bench) -> None:
+    worker = bench.worker()
+    for _ in range(100):
+        worker.stream.receive(Drain())
+    assert [type(command) for command, _ in bench.waiting] == [DrainSession]
+
+
+def test_of_a_flood_of_heartbeats_the_newest_is_answered(bench: Bench) -> None:
+    bench.step(2.0)
+    worker = bench.worker()
+    for number in range(1, 1_000):
+        worker.stream.receive(Heartbeat(number))
+    bench.step(0.25)
+    assert worker.count(HeartbeatAck) == 1
+    assert worker.last(HeartbeatAck) == HeartbeatAck(999)
+
+
+def test_there_is_no_room_for_the_reports_of_a_worker_with_many_bytes_unanswered(bench: Bench) -> None:
+    worker, other = bench.worker("w"), bench.worker("x")
+    woken: list[str] = []
+    large = ReportMessage((Completed(key("nothing"), 1, b"x" * (1 << 20), 0, 1),))
+    for _ in range(8):
+        assert bench.hub.room.open_to(worker.stream)
+        worker.stream.receive(large)
+    assert not bench.hub.room.open_to(worker.stream)
+    assert bench.hub.room.open_to(other.stream)
+    bench.hub.room.wait(worker.stream, lambda: woken.append("w"))
+    bench.refuse()
+    assert woken == [], "it is insisted on"
+    bench.commit(1)
+    assert woken == ["w"]
+    worker.stream.receive(large)
+    worker.stream.receive(large)
+    assert worker.refusal == "TOO_MANY_REPORTS", "the shell must wait"
+
+
+def test_the_room_of_a_worker_that_is_gone_is_free_once_its_reports_are_answered(bench: Bench) -> None:
+    worker = bench.worker()
+    large = ReportMessage((Completed(key("nothing"), 1, b"x" * (1 << 20), 0, 1),))
+    for _ in range(8):
+        worker.stream.receive(large)
+    worker.stream.closed()
+    assert bench.hub.room.held == (8, worker.stream.unanswered_bytes)
+    bench.refuse()
+    assert bench.hub.room.held == (0, 0)
+
+
+def test_what_is_observed_is_committed_one_command_at_a_time_and_within_bounds(bench: Bench) -> None:
+    worker = bench.worker(capacity=600)
+    names = [f"a{number}" for number in range(600)]
+    bench.enqueue(*names)
+    marks = tuple(ProgressMark(key(name), token_of(bench, name), 1, "x" * 1_000) for name in names)
+    worker.stream.receive(Observation((), marks, ()))
+    for _ in range(5):
+        bench.step(0.6)
+        worker.stream.receive(Observation((), marks[:1], ()))
+    assert len(bench.waiting) == 1
+    counts = []
+    for _ in range(3):
+        counts += [len(one.progress) for one in bench.commit() if isinstance(one, Observe)]
+        bench.step(0.6)
+    assert counts[0] < 300
+    assert sum(counts) == 601, "all that was said, and the newest of the first once more"
 
 
 def test_a_flood_of_reports_ends_the_stream_and_not_the_memory(bench: Bench) -> None:

@@ -17,7 +17,15 @@ from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.domain.node import Health
-from orchestrix_raft.domain.session import CoordinatorMessage, Hello, Refused, Welcome
+from orchestrix_raft.domain.report import Completed
+from orchestrix_raft.domain.session import (
+    CoordinatorMessage,
+    Heartbeat,
+    Hello,
+    Refused,
+    ReportMessage,
+    Welcome,
+)
 from orchestrix_raft.machine.commands import CancelJobs, Enqueue
 from orchestrix_raft.storage.memory import MemoryDisk
 from orchestrix_raft.storage.port import StorageError
@@ -202,6 +210,42 @@ async def test_a_worker_stream_runs_through_the_node(world: Make) -> None:
     assert session.node_id == ""
 
 
+async def test_a_worker_that_reports_much_is_let_on_when_it_is_committed(world: Make) -> None:
+    here = world()
+    node = here.lead()
+    heard: asyncio.Queue[CoordinatorMessage] = asyncio.Queue()
+    handle = node.open_session(Hello(key("w"), "w", ("default",), 1, (), 0, ()), heard.put_nowait)
+    assert isinstance(await heard.get(), Welcome)
+    here.cluster.hold_commits = True
+    for _ in range(8):
+        await handle.room()
+        handle.receive(ReportMessage((Completed(key("a"), 1, b"x" * (1 << 20), 0, 1),)))
+    waiting = asyncio.ensure_future(handle.room())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    here.cluster.hold_commits = False
+    node.schedule()
+    await asyncio.wait_for(waiting, 5.0)
+
+
+async def test_waiters_beyond_the_bound_are_told_at_once_how_it_stands(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrix_raft.coordinator.node.WAITERS", 2)
+    here = world()
+    node = here.lead()
+    await node.submit(enqueue("a"))
+    waiting = [asyncio.ensure_future(node.wait_job(key("a"), 30_000)) for _ in range(2)]
+    await asyncio.sleep(0)
+    view = await asyncio.wait_for(node.wait_job(key("a"), 30_000), 5.0)
+    assert view is not None
+    assert view.job.state is JobState.PENDING
+    await node.submit(CancelJobs(b"", (key("a"),), ""))
+    await asyncio.gather(*waiting)
+    assert len(here.core.watches) == 0
+
+
 async def test_a_graceful_end_is_committed(world: Make) -> None:
     here = world()
     node = here.lead()
@@ -252,6 +296,31 @@ async def test_an_error_in_a_peers_message_stops_the_node(
 
     monkeypatch.setattr(here.core, "receive", receive)
     node.peer_messages("n2", [Forward(())])
+    assert await failed(node) is error
+
+
+@pytest.mark.parametrize("where", ["open", "received", "stream_closed"])
+async def test_an_error_in_what_a_worker_says_stops_the_node(
+    world: Make, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    here = world()
+    node = here.lead()
+    error = ZeroDivisionError()
+
+    def fail(*arguments: object) -> None:
+        raise error
+
+    def say() -> None:
+        handle = node.open_session(Hello(key("w"), "w", ("default",), 1, (), 0, ()), lambda message: None)
+        handle.receive(Heartbeat(1))
+        handle.closed()
+
+    monkeypatch.setattr(here.core.hub, where, fail)
+    if where == "open":
+        with pytest.raises(ZeroDivisionError):
+            say()
+    else:
+        say()
     assert await failed(node) is error
 
 

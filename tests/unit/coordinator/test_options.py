@@ -9,11 +9,11 @@ import pytest
 
 from orchestrix_raft.coordinator.addresses import Address, AddressError, is_local, parse_address
 from orchestrix_raft.coordinator.beats import BeatLimits
-from orchestrix_raft.coordinator.hub import HubLimits
 from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.option_table import BY_NAME, OPTIONS, RULES, Kind, reference
 from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_config, resolve
 from orchestrix_raft.coordinator.proposer import ProposerLimits
+from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.coordinator.settings import CoreLimits
 
 THREE = "10.0.0.1:7400,10.0.0.2:7400,10.0.0.3:7400"

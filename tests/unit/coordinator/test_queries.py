@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.port import Page
 from orchestrix_raft.coordinator.queries import Listing, attempts, status, view
 from orchestrix_raft.domain import limits
@@ -111,7 +112,7 @@ def test_a_strange_cursor_is_refused() -> None:
         assert refused.reason == "CURSOR_INVALID"
 
 
-def test_attempts_are_those_of_the_job_alone_oldest_first() -> None:
+def test_attempts_are_those_of_the_job_alone_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = Cores()
     cores.worker("n1", "w", capacity=2)
     cores.submit("n1", Enqueue((job("a"), job("a+"))))
@@ -124,6 +125,7 @@ def test_attempts_are_those_of_the_job_alone_oldest_first() -> None:
     other = core.machine.state.jobs[key("a+")].token
     cores.submit("n1", Report(key("w"), (Completed(key("a+"), other, b"1", 0, 1),)))
     cores.run()
+    monkeypatch.delattr(LayeredHistory, "scan")  # a walk sorts whatever waits for the next checkpoint
     assert [(one.attempt, one.error) for one in attempts(core, key("a"))] == [(1, "boom"), (2, "boom")]
     assert len(attempts(core, key("a+"))) == 1
     assert attempts(core, key("nobody")) == []

@@ -137,7 +137,7 @@ def test_success_wins_over_a_stop_that_was_sent() -> None:
     driver.cancel("a")
     assert driver.complete("a") == OK
     assert driver.job("a").state is S.COMPLETED
-    assert driver.job("a").end_reason == ""
+    assert driver.job("a").stop is None
 
 
 def test_ending_by_itself_without_a_stop_is_an_ordinary_failure() -> None:

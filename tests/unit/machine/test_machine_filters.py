@@ -129,7 +129,7 @@ def test_a_running_job_is_asked_to_stop_and_counts_as_done(driver: Driver) -> No
     driver.attach("w")
     driver.enqueue("a")
     assert step(driver, CancelWhere(b"", JobFilter((S.DISPATCHED, S.RUNNING)), b"", 10, "")).done == 1
-    assert driver.job("a").end_reason
+    assert driver.job("a").stop
 
 
 def test_what_a_rule_forbids_is_skipped_and_counted(driver: Driver) -> None:

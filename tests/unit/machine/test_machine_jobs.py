@@ -209,6 +209,22 @@ def test_a_request_used_again_while_its_old_memory_waits_to_go_is_new(
     assert driver.cancel("a", request=b"2") == JobsResult(("cancelled",)), "the new answer is kept"
 
 
+def test_a_request_used_again_has_one_place_in_line_as_in_a_node_that_was_rebuilt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Found by comparing rebuilt nodes with their twins: the old place of "2" took the turn of "3".
+    monkeypatch.setattr(limits, "TIMERS_PER_ENTRY", 1)
+    driver = Driver()
+    for request in (b"1", b"2", b"3"):
+        driver.cancel(request=request)
+    driver.tick(limits.REQUEST_TTL_MS - 1)
+    driver.elapsed_ms += 1
+    driver.cancel(request=b"2")
+    driver.tick(0)
+    assert list(driver.machine.state.requests) == [b"2"]
+    assert set(driver.store.tables[REQUESTS]) == {b"2"}
+
+
 def test_a_request_without_an_id_is_not_remembered_and_an_endless_one_is_refused() -> None:
     driver = Driver()
     driver.cancel()

@@ -157,7 +157,7 @@ def test_a_job_keeps_every_field() -> None:
         12,
         13,
         None,
-        "",
+        None,
         50,
         "half",
         b"1",

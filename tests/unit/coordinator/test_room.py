@@ -1,0 +1,71 @@
+"""The bound of what all workers of a node report together, and who is woken when there is room again."""
+
+import pytest
+
+from orchestrix_raft.coordinator import room
+from orchestrix_raft.coordinator.proposer import ProposerLimits
+from orchestrix_raft.coordinator.room import ReportRoom, size_of
+from orchestrix_raft.coordinator.streams import Stream
+from orchestrix_raft.domain.report import Completed, Failed, Released
+from orchestrix_raft.domain.session import Hello, WorkerMessage
+
+MIB = 1 << 20
+
+
+class Nobody:
+    """A hub that is told nothing."""
+
+    def received(self, stream: Stream, message: WorkerMessage) -> None:
+        raise AssertionError(message)
+
+    def stream_closed(self, stream: Stream) -> None:
+        pass
+
+
+def stream() -> Stream:
+    return Stream(Nobody(), Hello(bytes(16), "w", ("q",), 1, (), 0, ()), lambda message: None, 0.0)
+
+
+def test_callers_have_half_of_the_proposer_whatever_the_workers_do() -> None:
+    assert ProposerLimits().pending_bytes // 2 == room.REPORT_BYTES
+    assert ProposerLimits().pending_commands // 2 == room.REPORT_COMMANDS
+
+
+def test_payloads_and_errors_count() -> None:
+    outcomes = (Completed(bytes(16), 1, b"x" * 1_000, 0, 1), Failed(bytes(16), 2, "y" * 500, 0, 1))
+    assert 1_500 < size_of(outcomes) < 1_800
+    assert size_of((Released(bytes(16), 1),)) > 0
+
+
+@pytest.mark.parametrize(("size", "count"), [(MIB, 32), (1, room.REPORT_COMMANDS)])
+def test_many_workers_fill_the_room_and_all_are_woken_when_some_is_free(size: int, count: int) -> None:
+    rooms, streams, woken = ReportRoom(), [stream() for _ in range(8)], list[int]()
+    for number in range(count):
+        assert rooms.open_to(streams[0])
+        rooms.take(streams[number % 8], size)
+    for number in (3, 1, 2):
+        assert not rooms.open_to(streams[number])
+        rooms.wait(streams[number], lambda number=number: woken.append(number))  # type: ignore[misc]
+    rooms.give_back(streams[7], size)
+    assert woken == [3, 1, 2]
+    assert rooms.open_to(streams[3])
+    rooms.give_back(streams[6], size)
+    assert woken == [3, 1, 2], "once"
+
+
+def test_one_that_waits_for_its_own_answers_is_not_woken_by_those_of_others() -> None:
+    rooms, busy, other, woken = ReportRoom(), stream(), stream(), list[str]()
+    rooms.take(busy, room.STREAM_BYTES)
+    rooms.take(other, 1)
+    rooms.wait(busy, lambda: woken.append("busy"))
+    rooms.give_back(other, 1)
+    assert woken == []
+    rooms.give_back(busy, room.STREAM_BYTES)
+    assert woken == ["busy"]
+
+
+def test_nobody_waits_for_a_stream_that_is_over() -> None:
+    rooms, gone = ReportRoom(), stream()
+    rooms.take(gone, room.REPORT_BYTES)
+    gone.closed()
+    assert rooms.open_to(gone)
