@@ -10,7 +10,7 @@ durable, commit, apply and replicate, then let effects follow the committed even
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from orchestrix_raft.consensus.port import Accepted, Apply, Consensus, Refused, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
@@ -80,7 +80,7 @@ class Core:
         self.checkpoints = Checkpoints(self.history, store, limits.checkpoint_s, limits.checkpoint_bytes)
         self.machine = self._load()
         self.proposer = Proposer(identity.node_id, limits.proposer)
-        self._origin = Origin(identity, self.proposer, rng)
+        self._origin = Origin(identity, self.proposer, self.machine.state)
         self.hub = SessionHub(
             identity.node_id, limits.hub, self.submit, self._keep_lines, self.args_of, servers
         )
@@ -95,6 +95,7 @@ class Core:
         self.reads = Reads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
         self._applied: deque[tuple[int, Applied]] = deque()
         self._restored = False
+        self.loading = False  # a snapshot is installed and its state not loaded: what is seen here is old
         self._stamper = Stamper(clocks)
         self._connected: set[str] = set()
         self._leading = False
@@ -291,12 +292,19 @@ class Core:
         if term == self.consensus.term:
             self._stamper.followed(self.machine.state, self._clocks.monotonic())
 
-    def _restore(self) -> None:
-        """An installed snapshot replaces the state."""
+    def _restore(self) -> Generator[object, None, None]:
+        """An installed snapshot replaces the state, once it is loaded."""
         self._applied.clear()
         self.disk_work.clear()
         self.checkpoints.replaced()
-        self.machine = self._load()
+        self.loading = True
+        return self._load_beside()
+
+    def _load_beside(self) -> Generator[object, None, None]:
+        machine = Machine(self.history, self.history)
+        yield from machine.load_in_steps(self.history.tables)
+        self.machine = machine
+        self.loading = False
         self._restored = True
 
     def _load(self) -> Machine:

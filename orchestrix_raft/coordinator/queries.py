@@ -231,6 +231,8 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
             f"the clock of node {node_id or core.identity.node_id} is off by {offset_ms / 1000:.1f} s"
         )
     problems += core.consensus.problems()
+    if core.loading:
+        problems.append("this node is loading a snapshot: until then what it shows is old")
     if core.job_logs.problem:
         problems.append(core.job_logs.problem)
     if core.machine.state.set_aside:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.hub import HubLimits
 from orchestrix_raft.coordinator.proposer import ProposerLimits
+from orchestrix_raft.storage.disk import Starts
 
 
 class CoreLimits(NamedTuple):
@@ -35,3 +36,4 @@ class Identity(NamedTuple):
     address: str  # of its API, as others reach it
     version: str
     boot_id: bytes  # fresh for every process start
+    starts: Starts = Starts()  # of this node's data directory, this process included

@@ -14,7 +14,7 @@ from orchestrix_raft.machine.history import CORE_KEY, LIVE_JOBS, NODES, REQUESTS
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
 from orchestrix_raft.machine.timers import index_timer
 
-SLICE: Final = 1_000  # records between two breaks
+SLICE: Final = 500  # records between two breaks: a few milliseconds
 
 Tables = Callable[[str], Iterator[tuple[bytes, bytes]]]
 
@@ -50,8 +50,10 @@ def load(state: State, tables: Tables) -> Iterator[int]:
     _check_counts(state)
     ready = [job for job in state.jobs.values() if job.state is JobState.PENDING]
     ready.sort(key=lambda job: job.seq)
-    for job in ready:
+    for place, job in enumerate(ready, 1):
         state.board.join(job)
+        if place % SLICE == 0:
+            yield count
     state.board.refresh()
     state.board.woken.clear()  # nothing can be assigned: the stored state was dispatched to the end
     yield count

@@ -63,7 +63,7 @@ def test_oneself_is_recognised_behind_another_address() -> None:
 
 def test_a_second_process_with_the_same_id_is_refused() -> None:
     assert "two processes run as node n1" in reason(N1, but(N2, node_id="n1"))
-    assert "copy of its data directory" in reason(N1, but(N2, node_id="n1", disk_id="d1"))
+    assert "the data directory of one is a copy" in reason(N1, but(N2, node_id="n1", disk_id="d1"))
 
 
 def test_a_copied_data_directory_is_refused_under_any_id() -> None:
