@@ -1,8 +1,8 @@
 """What msgspec raises for bytes that are not what they should be.  Anyone may import it.
 
-Beside its own errors msgspec lets two of Python's through: a string that is no UTF-8, and values nested so deep
-that even skipping them ends the stack.  Whoever catches the first kind only lets whoever wrote the bytes stop
-what reads them, so everybody catches this one name.
+Beside its own errors msgspec lets two of Python's through: for a string that is no UTF-8, and for values
+nested so deep that even skipping them ends the stack.  Whoever catches the first kind only lets whoever wrote
+the bytes stop what reads them, so everybody catches this one name.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """The floor plan and its import laws, read from the sources with `ast`.
 
-A package may import itself, the packages named beside it here, and the shared modules `version` and `undecodable`.
+A package may import itself, the packages named beside it here, and the shared modules of `EVERYONE`.
 Whoever wants a new line between two packages writes it into `MAY_IMPORT`, where a reviewer sees it.
 """
 

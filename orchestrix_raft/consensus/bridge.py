@@ -162,6 +162,8 @@ class Raft(SyncObj):  # type: ignore[misc]
         """Somebody has to hear something before the next heartbeat."""
         self.term_durable = True
         """Nothing was changed in term or vote since the journal was flushed."""
+        self.loading = False
+        """A snapshot is installed, on disk and in the log, and its state is still being loaded."""
         conf = SyncObjConf(
             autoTick=False,
             appendEntriesUseBatch=True,  # else it opens a pipe to wake its own poller

@@ -63,7 +63,7 @@ class Elections:
                 self._campaign()
 
     def _may_campaign(self) -> bool:
-        if self._retired and not self._raft.transfer_asked:
+        if self._raft.loading or (self._retired and not self._raft.transfer_asked):
             return False
         newest = self._log.in_force
         before = self._log.at(newest.index - 1)

@@ -10,7 +10,7 @@ cannot be applied, a disk that refuses) stops it for good with a SafetyFault.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import assert_never
@@ -81,6 +81,7 @@ class Engine:
         self._fault: SafetyFault | None = None
         self._leads_term: int | None = None
         self._applied_term = start.term
+        self._loading: tuple[SnapshotRef, Generator[object, None, None]] | None = None
         self.dropped: Counter[str] = Counter()
         """Messages that were not looked at, by reason."""
         self.before_flush: Callable[[], None] = _nothing
@@ -177,7 +178,7 @@ class Engine:
 
     def problems(self) -> list[str]:
         mine = self._following.problem
-        return [*self._sender.problems, *([mine] if mine else [])]
+        return [*self._sender.problems, *self._replication.problems(), *([mine] if mine else [])]
 
     def leader_contact_s(self) -> float:
         now = self._clock()
@@ -289,6 +290,9 @@ class Engine:
     # -- applying --------------------------------------------------------------------------------
     def _apply_committed(self) -> None:
         """Apply what is committed, in order, at most a bounded part of it in one tick."""
+        if self._loading is not None:
+            self._load(*self._loading)
+            return
         raft = self._raft
         stop = min(raft.commit_index, raft.applied_index + self._options.apply_entries)
         size = 0
@@ -312,11 +316,22 @@ class Engine:
             self._membership.applied(entry.index, entry.term)
 
     def _installed(self, ref: SnapshotRef) -> None:
-        """A snapshot has taken the place of everything applied so far."""
+        """A snapshot has taken the place of everything applied so far.  Disk and log stand at it, so this
+        node follows, acknowledges and votes as ever; its state stands where it stood until it is loaded, and
+        until then this node applies nothing, wants no office and takes no other snapshot."""
+        self._raft.loading = True
+        self._loading = ref, self._restore()
+        self._now = self._clock()
+
+    def _load(self, ref: SnapshotRef, steps: Generator[object, None, None]) -> None:
+        """One slice a tick, so that messages are answered in between.  With the last one the state stands
+        at the snapshot; entries behind it are applied from the next tick on."""
+        for _ in steps:
+            return
+        self._loading = None
+        self._raft.loading = False
         self._raft.applied_index = ref.index
         self._applied_term = ref.term
-        self._restore()
-        self._now = self._clock()
 
     # -- what comes in ---------------------------------------------------------------------------
     def receive(self, peer: str, message: Message) -> None:
@@ -442,6 +457,9 @@ class Engine:
 
     def close(self) -> None:
         """Let go of snapshots and callbacks; the journal and the store belong to the owner."""
+        if self._loading is not None:
+            self._loading[1].close()  # it reads from the store
+            self._loading = None
         self._sender.forget_all()
         self._following.abandon()
         self._reads.fail()

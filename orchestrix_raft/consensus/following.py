@@ -95,7 +95,9 @@ class Following:
         raft.commit_index = rules.follower_commit(raft.commit_index, message.commit_index, verdict.verified)
 
     def _answer(self, peer_id: str, round_number: int, matched: bool, next_index: int) -> None:
-        self._post.answer(peer_id, AppendAnswer(self._raft.term, round_number, matched, next_index))
+        self._post.answer(
+            peer_id, AppendAnswer(self._raft.term, round_number, matched, next_index, self._log.last_index)
+        )
 
     # -- snapshots -------------------------------------------------------------------------------
     def on_chunk(self, peer_id: str, message: SnapshotChunk) -> None:
@@ -106,6 +108,8 @@ class Following:
             self.abandon()
             self._answer(peer_id, message.round, True, max(raft.commit_index, raft.applied_index) + 1)
             return
+        if raft.loading:
+            return  # from the one before: the store must stay as it is; the sender starts again
         try:
             incoming = self._receive(peer_id, message)
             if incoming is not None and message.last:

@@ -42,12 +42,13 @@ class AppendAnswer(_PeerMessage, frozen=True, array_like=True, gc=False, tag=2):
     """matched: everything before `next_index` is durable here and equal to the leader's log.
     not matched: send again from `next_index`; 0: the answer only carries the higher term."""
 
-    NUMBERS: ClassVar[tuple[str, ...]] = ("term", "round", "next_index")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("term", "round", "next_index", "last_index")
 
     term: int
     round: int
     matched: bool
     next_index: int
+    last_index: int = 0  # where the log here ends; 0: not said
 
 
 class PreVote(_PeerMessage, frozen=True, array_like=True, gc=False, tag=3):

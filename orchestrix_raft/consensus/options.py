@@ -21,7 +21,7 @@ class Options:
     """Entries a staging learner may lag behind when it is made a voter."""
 
     entry_bytes_max: int = 8 * MIB + 65_536
-    """One proposal: a full batch of commands and its framing.  It travels whole in one message."""
+    """One proposal; it travels whole in one message.  A node sets its own bound, `limits.ENTRY_BYTES`."""
     append_bytes: int = 1 * MIB
     """Entries gathered into one append (always at least one entry)."""
     append_entries: int = 1024
@@ -39,7 +39,7 @@ class Options:
     snapshot_retry_s: float = 1.0
     """After a snapshot failed at the receiver, wait this long before the next one."""
     copy_retry_s: float = 5.0
-    """After this node could not make or read the copy, wait this long: making one costs a walk over the state."""
+    """After this node could not make or read the copy: making one is a walk over the whole state."""
     snapshot_stall_s: float = 5.0
     """Chunks without an answer for this long are sent again from the start."""
 

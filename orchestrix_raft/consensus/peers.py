@@ -30,10 +30,12 @@ class Peer:
     """What a leader remembers of one peer, beside the indexes PySyncObj keeps."""
 
     __slots__ = (
+        "acknowledged_index",
         "acknowledged_round",
         "catch_up",
         "connected",
         "disk_id",
+        "forgetful",
         "heartbeat_at",
         "in_flight",
         "in_flight_bytes",
@@ -53,6 +55,10 @@ class Peer:
         self.standing: Standing | None = None  # None: removed, lingering
         self.linger: Linger | None = None
         self.catch_up: CatchUp | None = None
+        self.acknowledged_index = 0
+        """Its disk must hold the log up to here, whatever became of connections and offices."""
+        self.forgetful = False
+        """Its disk does not: it counts for nothing until it does."""
         self.forget()
 
     def forget(self) -> None:
@@ -144,7 +150,11 @@ class Peers:
 
     # -- whose word counts -----------------------------------------------------------------------
     def speaks_for_member(self, peer_id: str) -> bool:
-        """The peer is a member, on the disk it joined with."""
+        """The peer is a member, on the disk it joined with, and that disk has kept what it acknowledged."""
+        peer = self.by_id.get(peer_id)
+        if peer is not None and peer.forgetful:
+            self.refused[f"{peer_id} has forgotten entries that it acknowledged"] += 1
+            return False
         if speaks_for_member(self.configuration, peer_id, self.links.get(peer_id)):
             return True
         if self.configuration is not None and peer_id in self.configuration.members:
@@ -230,8 +240,10 @@ class Peers:
             self.follow_configuration()
 
     def forget_progress(self) -> None:
-        """A term of office begins or ended."""
+        """A term of office begins or ended.  What is not committed may be rewritten by the next leader; what
+        is committed and was acknowledged stays on a disk for good."""
         for peer in self.all:
+            peer.acknowledged_index = min(peer.acknowledged_index, self._raft.commit_index)
             peer.forget()
         self.follow_configuration()
 
@@ -239,7 +251,16 @@ class Peers:
     def connect(self, peer_id: str, disk_id: str) -> None:
         self.links[peer_id] = disk_id
         self.speaks_for_member(peer_id)  # a member on a strange disk is worth a count
+        peer = self.by_id.get(peer_id)
+        if peer is not None:
+            self._begin_unknown(peer)
         self._reconnected(peer_id)
+
+    def _begin_unknown(self, peer: Peer) -> None:
+        """Whoever speaks now may be another process, on a copy of that disk: it has to show what it holds."""
+        self._raft.match_index[peer.node] = 0
+        if not self._raft.leading:  # only a leader is shown; another one may have brought it up to date
+            peer.forgetful = False
 
     def disconnect(self, peer_id: str) -> None:
         self.links.pop(peer_id, None)
@@ -251,8 +272,8 @@ class Peers:
             return
         self._note_connection(peer)
         peer.start_connection()
-        match = self._raft.match_index[peer.node]
-        self._raft.next_index[peer.node] = match + 1 if match else self._log.last_index + 1
+        last = self._log.last_index
+        self._raft.next_index[peer.node] = min(peer.acknowledged_index or last, last) + 1
 
     def _note_connection(self, peer: Peer) -> None:
         """A peer on a strange disk gets nothing: what it answered would not count."""

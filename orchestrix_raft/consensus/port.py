@@ -5,7 +5,7 @@ tests.  Both pass tests/contract.  Nothing here blocks, sleeps or opens a socket
 messages and time in, and carries `outbox` out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -15,8 +15,10 @@ Apply = Callable[[int, int, bytes], None]
 """apply(index, term, data) for every committed command, in order, exactly once per process life.
 Raising stops the engine for good (SafetyFault)."""
 
-Restore = Callable[[], None]
-"""Load the state store's newest checkpoint, in place of everything applied so far."""
+Restore = Callable[[], Generator[object, None, None]]
+"""The store's checkpoint was replaced by a snapshot: load it beside the state in use, a slice at each step,
+and put it in its place with the last one.  Nothing is applied meanwhile, and what is not applied yet is not
+asked for.  Raising stops the engine for good."""
 
 
 class SafetyFault(Exception):

@@ -3,7 +3,12 @@
 Each peer has a next index that runs ahead of its acknowledgements, within a bound of bytes.  A new
 connection or a rejection takes it back; an acknowledgement never does.  A heartbeat is an append without
 entries, so a lost message of any kind is noticed by the next one.
+
+What a peer holds is never taken over from an earlier connection: it shows it again.  A peer whose log ends
+before what it acknowledged hears heartbeats only, and nothing of it counts.
 """
+
+import logging
 
 from orchestrix_raft.consensus import rules
 from orchestrix_raft.consensus.bridge import Raft
@@ -14,6 +19,13 @@ from orchestrix_raft.consensus.peers import Peer, Peers, Post
 from orchestrix_raft.consensus.reads import Reads
 from orchestrix_raft.consensus.sending import SnapshotSender
 from orchestrix_raft.storage.port import Entry
+
+log = logging.getLogger(__name__)
+
+FORGETFUL = (
+    "the disk of node {} has forgotten entries that it acknowledged, so nothing it says counts: stop it and "
+    "bring back its data directory as it was when it last ran"
+)
 
 
 class Replication:
@@ -48,6 +60,10 @@ class Replication:
 
     def _serve(self, peer: Peer, now: float) -> None:
         raft, log = self._raft, self._log
+        if peer.forgetful:
+            if now >= peer.heartbeat_at:
+                self._heartbeat(peer, log.last_index, now)
+            return
         next_index = raft.next_index[peer.node]
         if next_index <= log.first_index:
             if self._snapshots.serve(peer, self._reads.round, now):
@@ -141,9 +157,34 @@ class Replication:
             return None
         if not self._peers.on_own_disk(peer):
             return None
+        if isinstance(message, AppendAnswer):
+            self._judge_memory(peer, message)
+        if peer.forgetful:
+            return None
         raft.answered_at[peer.node] = now
         peer.acknowledged_round = max(peer.acknowledged_round, message.round)
         return peer
+
+    def _judge_memory(self, peer: Peer, message: AppendAnswer) -> None:
+        forgetful = rules.has_forgotten(message.last_index, peer.acknowledged_index)
+        if forgetful and not peer.forgetful:
+            self._raft.match_index[peer.node] = 0
+            log.error(
+                "%s (it ends at %d, it had acknowledged %d)",
+                FORGETFUL.format(peer.node_id),
+                message.last_index,
+                peer.acknowledged_index,
+            )
+        elif peer.forgetful and message.last_index and not forgetful:
+            log.info("the disk of node %s has what it acknowledged: it counts again", peer.node_id)
+        if message.last_index:
+            peer.forgetful = forgetful
+
+    def problems(self) -> list[str]:
+        """One line for each peer that does not count."""
+        if not self._raft.leading:
+            return []
+        return [FORGETFUL.format(peer.node_id) for peer in self._peers.all if peer.forgetful]
 
     def on_append_answer(self, peer: Peer, message: AppendAnswer) -> None:
         raft, node = self._raft, peer.node
@@ -151,6 +192,7 @@ class Replication:
         if message.matched:
             match = raft.match_index[node] = max(raft.match_index[node], min(message.next_index - 1, last))
             raft.next_index[node] = max(raft.next_index[node], match + 1)
+            peer.acknowledged_index = max(peer.acknowledged_index, match)
             peer.arrived(match)
             self._snapshots.reached(peer, match)
         elif message.next_index:

@@ -84,6 +84,12 @@ def answer_counts(answer_term: int, term: int) -> bool:
     return answer_term == term
 
 
+def has_forgotten(last_index: int, acknowledged_index: int) -> bool:
+    """A log that ends before what its disk acknowledged (0: not said) is not the log it was: an old backup
+    or a copy took its place, and its votes may be forgotten too."""
+    return 0 < last_index < acknowledged_index
+
+
 def leader_commit(commit_index: int, held_by_majority: int, term: int, term_at: Callable[[int], int]) -> int:
     """A leader commits by counting copies only entries of its own term (Raft section 5.4.2); the terms
     of a log never fall, so the newest such entry decides."""

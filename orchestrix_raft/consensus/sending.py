@@ -66,9 +66,8 @@ class SnapshotSender:
     @property
     def problems(self) -> list[str]:
         """One line for every peer that needs a snapshot and gets none."""
-        return [
-            f"node {i} lags behind and gets no snapshot: {why}" for i, why in sorted(self._refused.items())
-        ]
+        refused = sorted(self._refused.items())
+        return [f"node {peer_id} lags behind and gets no snapshot: {why}" for peer_id, why in refused]
 
     def _serve(self, peer: Peer, round_number: int, now: float) -> bool:
         transfer = self._transfers.get(peer.node_id) or self._begin(peer, now)

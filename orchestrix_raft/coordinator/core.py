@@ -10,7 +10,7 @@ durable, commit, apply and replicate, then let effects follow the committed even
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from orchestrix_raft.consensus.port import Accepted, Apply, Consensus, Refused, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
@@ -81,7 +81,7 @@ class Core:
         self.checkpoints = Checkpoints(self.history, store, limits.checkpoint_s, limits.checkpoint_bytes)
         self.machine = self._load()
         self.proposer = Proposer(identity.node_id, limits.proposer)
-        self._origin = Origin(identity, self.proposer, rng)
+        self._origin = Origin(identity, self.proposer, self.machine.state)
         self.hub = SessionHub(
             identity.node_id, limits.hub, self.submit, self._keep_lines, self.args_of, servers
         )
@@ -96,6 +96,7 @@ class Core:
         self.reads = Reads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
         self._applied: deque[tuple[int, Applied]] = deque()
         self._restored = False
+        self.loading = False  # a snapshot is installed and its state not loaded: what is seen here is old
         self._stamper = Stamper(clocks)
         self.schedules = ScheduleRunner(clocks.monotonic)
         self._duties = Duties(limits, self.beats, self._stamper)
@@ -296,12 +297,19 @@ class Core:
         if term == self.consensus.term:
             self._stamper.followed(self.machine.state, self._clocks.monotonic())
 
-    def _restore(self) -> None:
-        """An installed snapshot replaces the state."""
+    def _restore(self) -> Generator[object, None, None]:
+        """An installed snapshot replaces the state, once it is loaded."""
         self._applied.clear()
         self.disk_work.clear()
         self.checkpoints.replaced()
-        self.machine = self._load()
+        self.loading = True
+        return self._load_beside()
+
+    def _load_beside(self) -> Generator[object, None, None]:
+        machine = Machine(self.history, self.history)
+        yield from machine.load_in_steps(self.history.tables)
+        self.machine = machine
+        self.loading = False
         self._restored = True
 
     def _load(self) -> Machine:
@@ -364,7 +372,7 @@ class Core:
             self._clocks.wall_ms(),
             self.consensus.applied_index,
             len(self.hub),
-            self.owned_jobs(self.identity.node_id),
+            self.machine.state.owned_jobs(self.identity.node_id),
             index,
             digest,
         )
@@ -445,16 +453,12 @@ class Core:
 
     @property
     def connected_peers(self) -> frozenset[str]:
-        """Members with a live connection to this node."""
+        """Members with a live connection."""
         return frozenset(self._connected)
 
     def clock_skews(self) -> list[tuple[str, int]]:
         """(node, offset in ms) of clocks that are far off."""
         return self._stamper.skewed(self.now)
-
-    def owned_jobs(self, node_id: str) -> int:
-        """Jobs that run in sessions of a node."""
-        return sum(len(session.slots) for session in self.machine.state.sessions_of(node_id))
 
     def job(self, job_id: bytes) -> Job | None:
         """Live or finished."""
@@ -478,11 +482,7 @@ class Core:
     def say_goodbye(self, done: Callable[[], None]) -> None:
         """Graceful stop: commit NodeStopped as the last command, then `done`."""
 
-        def stopped(outcome: Outcome) -> None:
-            del outcome
-            done()
-
-        self.submit(self._origin.farewell(), stopped)
+        self.submit(self._origin.farewell(), lambda _outcome: done())
 
     def stop(self, message: str) -> None:
         """No further step; everybody who waits is answered."""

@@ -10,20 +10,34 @@ from typing import Annotated, Final
 import msgspec
 
 from orchestrix_raft.coordinator.frames import FrameError
+from orchestrix_raft.coordinator.starts import START_BYTES, STARTS_MAX, start_of
 from orchestrix_raft.domain import limits
+from orchestrix_raft.storage.disk import Starts
 from orchestrix_raft.undecodable import UNDECODABLE
 
 PROTOCOL: Final = 1
 """Raised when nodes of the old and the new kind cannot talk at all."""
 
 HELLO_BYTES: Final = 64 << 10  # longest first frame; a Hello with all members at their longest fits
-NONCE_BYTES: Final = 16
+NONCE_BYTES: Final = limits.BOOT_ID_BYTES
 MEMBERS_MAX: Final = 64
 REASON_CHARS: Final = 2_000
+
+# What to do where only a change of members would help; members cannot be changed yet.
+_BRING_BACK: Final = (
+    "bring its own data directory back as it was when it last ran (an older copy will not do), or leave it "
+    "stopped; a lost member cannot be replaced yet"
+)
+_NOT_ADDED: Final = (
+    "is --peers the right list?  Nodes cannot be added to a running cluster yet; a new cluster starts with "
+    "empty data directories on all of its nodes"
+)
+_STOP_ONE: Final = "the data directory of one is a copy: stop that one and remove it"
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NODE_ID_CHARS)]
 _Address = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ADDRESS_CHARS)]
 _ClusterId = Annotated[str, msgspec.Meta(max_length=64)]
+_Start = Annotated[bytes, msgspec.Meta(min_length=START_BYTES, max_length=START_BYTES)]
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True):
@@ -42,22 +56,30 @@ class Hello(msgspec.Struct, frozen=True, gc=False, tag="hello"):
     node_id: _Name
     disk_id: _Name  # made when the data directory was
     address: _Address
-    nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]  # fresh per process
+    nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]  # first boot id
     version: Annotated[str, msgspec.Meta(max_length=limits.VERSION_CHARS)] = ""  # of the software
     cluster_id: _ClusterId = ""  # "" before the cluster is formed
     promised: _ClusterId = ""  # the cluster this node will form or none, see `forming`
     peers: Annotated[tuple[_Address, ...], msgspec.Meta(max_length=MEMBERS_MAX)] = ()  # as configured, sorted
     members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MEMBERS_MAX)] = ()  # of the formed cluster
+    starts: Annotated[tuple[_Start, ...], msgspec.Meta(max_length=STARTS_MAX)] = ()  # see `starts`, as are
+    start_index: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] = 0  # both
 
     def lists(self, node_id: str, disk_id: str) -> bool:
         """Whether the speaker's cluster has that node, on that disk, as a member."""
         return any(one.node_id == node_id and one.disk_id == disk_id for one in self.members)
+
+    @property
+    def known_starts(self) -> Starts:
+        """Of the speaker's data directory."""
+        return Starts(self.start_index, self.starts)
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False, tag="refusal"):
     """The last frame before a connection is closed: why, for the log of the other side."""
 
     reason: Annotated[str, msgspec.Meta(max_length=REASON_CHARS)]
+    final: bool = False  # the process that is refused has to end: it can never be let in
 
 
 class Accept(msgspec.Struct, frozen=True):
@@ -68,9 +90,10 @@ class Accept(msgspec.Struct, frozen=True):
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """Close the connection; `reason` is one line for both logs."""
+    """Close the connection; `reason` is one line for both logs.  final: the other has to end."""
 
     reason: str
+    final: bool = False
 
 
 _decoder: msgspec.msgpack.Decoder[Hello | Refusal] = msgspec.msgpack.Decoder(Hello | Refusal)
@@ -119,17 +142,31 @@ def _twin(mine: Hello, theirs: Hello) -> Reject | None:
     if theirs.nonce == mine.nonce:
         return Reject(f"{theirs.address} is node {mine.node_id} itself, reached under another address")
     if theirs.node_id == mine.node_id:
-        copied = ", and from a copy of its data directory" if theirs.disk_id == mine.disk_id else ""
-        return Reject(
-            f"two processes run as node {mine.node_id}, at {mine.address} and {theirs.address}{copied}: "
-            "stop one of them"
-        )
+        return Reject(two_processes(mine, theirs), final=copied_from(theirs, mine))
     if theirs.disk_id == mine.disk_id:
         return Reject(
             f"nodes {mine.node_id} and {theirs.node_id} run from copies of one data directory: "
             "empty that of the newer one"
         )
     return None
+
+
+def two_processes(one: Hello, other: Hello) -> str:
+    """One line for two that call themselves the same."""
+    copied = one.disk_id == other.disk_id
+    return f"two processes run as node {one.node_id}, at {one.address} and {other.address}: " + (
+        _STOP_ONE if copied else "stop one of them"
+    )
+
+
+def copied_from(copy: Hello, original: Hello) -> bool:
+    """Whether `copy` runs from a copy of the data directory that `original`, of the same id, runs from: it
+    finds there that `original` has started."""
+    return (
+        copy.node_id == original.node_id
+        and copy.nonce != original.nonce
+        and start_of(original.nonce) in copy.starts
+    )
 
 
 def _admit(formed: Hello, empty: Hello) -> Accept | Reject:
@@ -148,14 +185,8 @@ def why_not_admitted(formed: Hello, empty: Hello) -> str:
     if empty.promised:
         return (
             f"node {empty.node_id} took part in the first start of another cluster, {empty.promised}, than "
-            f"{where}: empty its data directory before it joins"
+            f"{where}: {_NOT_ADDED}"
         )
     if any(one.node_id == empty.node_id for one in formed.members):
-        return (
-            f"node {empty.node_id} is a member of {where}, but on another disk: its data is lost or "
-            "elsewhere; bring the old data directory back, or remove the member and --join under a new id"
-        )
-    return (
-        f"node {empty.node_id} has no data and is not a member of {where}: "
-        "start it with --join under an id never used before"
-    )
+        return f"node {empty.node_id} is a member of {where}, but on another disk: {_BRING_BACK}"
+    return f"node {empty.node_id} has no data and is not a member of {where}: {_NOT_ADDED}"

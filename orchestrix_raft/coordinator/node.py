@@ -255,7 +255,7 @@ class Node:
 
     def freshness(self) -> Freshness:
         """See NodePort."""
-        return Freshness(self.core.consensus.applied_index, self.core.stale)
+        return Freshness(self.core.consensus.applied_index, self.core.stale or self.core.loading)
 
     def job(self, job_id: bytes) -> JobView | None:
         """See NodePort."""

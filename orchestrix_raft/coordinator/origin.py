@@ -3,10 +3,14 @@
 A process is an origin from the commit of its NodeStarted until the cluster declares it dead or another
 process of the same node starts.  One that lives on after being declared dead begins a new incarnation;
 its unresolved commands are certainly not applied under the old one and go on under the new.
+
+A start of this node that was made from another data directory ends the process: of two copies of one
+directory only the newer one may take part.
 """
 
-import random
+from typing import Final
 
+from orchestrix_raft.coordinator import starts
 from orchestrix_raft.coordinator.proposer import Proposer
 from orchestrix_raft.coordinator.settings import Identity
 from orchestrix_raft.domain.node import OVER
@@ -15,16 +19,26 @@ from orchestrix_raft.machine.events import NodeHealthSet, NodeJoined
 from orchestrix_raft.machine.port import Applied
 from orchestrix_raft.machine.state import State
 
+OLD_COPY: Final = (
+    "node {} has started from another data directory since it ran from this one, so this one is an old copy: "
+    "leave the node to the other one, and remove this copy"
+)
+
 
 class Origin:
     """Keeps the proposer's incarnation in step with what was committed."""
 
-    def __init__(self, identity: Identity, proposer: Proposer, rng: random.Random) -> None:
+    def __init__(self, identity: Identity, proposer: Proposer, state: State) -> None:
+        """`state`: as of the checkpoint.  Superseded: the directory is an old copy already."""
         self.identity = identity
         self._proposer = proposer
-        self._rng = rng
+        self.starts = starts.begun(identity.starts, starts.start_of(identity.boot_id))
+        """As the directory should know them; whoever owns it stores them."""
         self.announce_at = 0.0
         self._leaving = False
+        known = state.nodes.get(identity.node_id)
+        if known is not None:
+            self._note_start(known.incarnation, known.boot_id)
 
     @property
     def unannounced(self) -> bool:
@@ -42,9 +56,18 @@ class Origin:
         return NodeStopped(self.identity.node_id, self._proposer.incarnation)
 
     def joined(self, event: NodeJoined, now: float) -> None:
-        """Some process was announced; perhaps this one."""
-        if event.node_id == self.identity.node_id and event.boot_id == self.identity.boot_id:
+        """Some process was announced; perhaps this one.  Superseded: as this node, from another directory."""
+        if event.node_id != self.identity.node_id:
+            return
+        self._note_start(event.incarnation, event.boot_id)
+        if event.boot_id == self.identity.boot_id:
             self._proposer.announced(event.incarnation, now)
+
+    def _note_start(self, index: int, boot_id: bytes) -> None:
+        if starts.start_of(boot_id) in self.starts.nonces:
+            self.starts = starts.committed(self.starts, index, boot_id)
+        elif starts.superseded(self.starts, index, boot_id):
+            raise starts.Superseded(OLD_COPY.format(self.identity.node_id))
 
     def health_set(self, event: NodeHealthSet) -> None:
         """Some process was judged; perhaps this one was given up."""
@@ -73,6 +96,8 @@ class Origin:
         """A snapshot replaced the state: find this process in it."""
         proposer = self._proposer
         known = state.nodes.get(self.identity.node_id)
+        if known is not None:
+            self._note_start(known.incarnation, known.boot_id)
         mine = known is not None and known.boot_id == self.identity.boot_id
         if known is not None and mine and known.health not in OVER:
             if known.incarnation == proposer.incarnation:
@@ -88,6 +113,6 @@ class Origin:
             self._begin_again()
 
     def _begin_again(self) -> None:
-        self.identity = self.identity._replace(boot_id=self._rng.randbytes(16))
+        self.identity = self.identity._replace(boot_id=starts.next_boot_id(self.identity.boot_id))
         self._proposer.fenced()
         self.announce_at = 0.0

@@ -34,6 +34,7 @@ from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.coordinator.settings import Clocks, Identity
 from orchestrix_raft.coordinator.slot_watch import SlotWatch
 from orchestrix_raft.coordinator.tls import PeerTls, check_own, peer_tls
+from orchestrix_raft.domain import limits
 from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.telemetry.metrics import Registry
@@ -288,6 +289,7 @@ class Process:
                 clock=time.monotonic,
                 rng=random.SystemRandom(),
                 options=ConsensusOptions(
+                    entry_bytes_max=limits.ENTRY_BYTES,
                     heartbeat_s=options.raft_heartbeat_s,
                     election_min_s=options.election_min_s,
                     election_max_s=options.election_max_s,

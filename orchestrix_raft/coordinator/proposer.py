@@ -73,6 +73,7 @@ class Proposer:
         self._told = 0  # of `_sent`, from its head: their callers know that the outcome is unknown
         self._next = 1
         self._bytes = 0
+        self._oversize: list[_Item] = []  # will never fit into an entry; answered with the next step
         self._forwarded: deque[bytes] = deque()
         self._forwarded_bytes = 0
         self._progress_at = 0.0
@@ -88,7 +89,11 @@ class Proposer:
 
     def submit_encoded(self, data: bytes, now: float, done: OnDone | None) -> None:
         """The same for a command that is encoded already."""
-        self._waiting.append(_Item(data, now + self._bounds.wait_s, done))
+        item = _Item(data, now + self._bounds.wait_s, done)
+        if len(data) > limits.COMMAND_BYTES:  # in the queue it would block those behind it for ever
+            self._oversize.append(item)
+            return
+        self._waiting.append(item)
         self._bytes += len(data)
 
     def refusal(self, size: int = 0) -> Rejected | None:
@@ -104,8 +109,13 @@ class Proposer:
         return None
 
     def forwarded(self, batch: bytes) -> None:
-        """Leader: a follower's batch.  One that does not decode would stop every node: drop it here."""
-        if not check_batch(batch) or self._forwarded_bytes > self._bounds.pending_bytes:
+        """Leader: a follower's batch.  One that does not decode would stop every node, one that is too large
+        would never fit into an entry: drop it here."""
+        if (
+            len(batch) > limits.COMMAND_BYTES + limits.FRAMING_BYTES // 2
+            or not check_batch(batch)
+            or self._forwarded_bytes > self._bounds.pending_bytes
+        ):
             self.dropped += 1
             return
         self._forwarded.append(batch)
@@ -126,16 +136,16 @@ class Proposer:
         return len(self._messages) < self._bounds.in_flight
 
     def take_for_entry(self) -> tuple[msgspec.Raw, ...]:
-        """Leader: the batches of the next entry.  Forwarded ones may fill half of it, or be one larger one;
-        the rest is for the leader's own."""
+        """Leader: the batches of the next entry, at most ENTRY_BYTES.  Forwarded ones may fill their share of
+        it, or be one larger one; the rest is for the leader's own."""
         out: list[msgspec.Raw] = []
         size = 0
-        while self._forwarded and (not out or size + len(self._forwarded[0]) <= limits.ENTRY_BYTES // 2):
+        while self._forwarded and (not out or size + len(self._forwarded[0]) <= limits.FOLLOWERS_BYTES):
             batch = self._forwarded.popleft()
             self._forwarded_bytes -= len(batch)
             size += len(batch)
             out.append(msgspec.Raw(batch))
-        own = self._next_batch(MESSAGE_BYTES, whole=size <= limits.ENTRY_BYTES // 2)
+        own = self._next_batch(MESSAGE_BYTES, whole=size <= limits.FOLLOWERS_BYTES)
         if own is not None:
             out.append(msgspec.Raw(own))
         return tuple(out)
@@ -246,6 +256,9 @@ class Proposer:
     def expire(self, now: float, leader_known: bool) -> None:
         """Withdraw what waited too long unsent, tell callers of sent commands that the outcome is unknown,
         and send again after a second without progress."""
+        oversize, self._oversize = self._oversize, []
+        for item in oversize:
+            item.answer(NotApplied(_too_large(len(item.data))))
         while self._waiting and self._waiting[0].deadline <= now:
             item = self._waiting.popleft()
             self._bytes -= len(item.data)
@@ -261,7 +274,8 @@ class Proposer:
 
     def fail_all(self, message: str) -> None:
         """The node stops: answer everybody."""
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = [*self._oversize, *self._waiting], deque()
+        self._oversize = []
         sent, self._sent = self._sent, deque()
         self._unsent_at = self._told = self._bytes = 0
         for item in waiting:
@@ -273,6 +287,14 @@ class Proposer:
     def backlog(self) -> int:
         """Commands that are not resolved yet."""
         return len(self._waiting) + len(self._sent)
+
+
+def _too_large(size: int) -> Rejected:
+    return Rejected(
+        Code.INVALID_ARGUMENT,
+        "COMMAND_TOO_LARGE",
+        f"the command has {size} bytes: at most {limits.COMMAND_BYTES}, please split it",
+    )
 
 
 def unavailable(leader_known: bool) -> Rejected:

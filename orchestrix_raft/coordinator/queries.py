@@ -208,7 +208,7 @@ def _nodes(core: Core) -> list[NodeView]:
                 known.health if known and not (headless and role == "unreachable") else None,
                 applied,
                 max(0, top - applied) if applied else 0,
-                core.owned_jobs(node_id),
+                core.machine.state.owned_jobs(node_id),
                 len(state.sessions_of(node_id)),
                 0 if age is None else wall - int(age * 1000),
                 known.version if known else "",
@@ -237,6 +237,8 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
         )
     problems.extend(core.schedules.problems(core.machine.state))
     problems += core.consensus.problems()
+    if core.loading:
+        problems.append("this node is loading a snapshot: until then what it shows is old")
     if core.job_logs.problem:
         problems.append(core.job_logs.problem)
     if core.machine.state.set_aside:

@@ -8,6 +8,7 @@ from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.domain import limits
 from orchestrix_raft.duties.retention import Keep
+from orchestrix_raft.storage.disk import Starts
 
 
 class Keeping(NamedTuple):
@@ -46,3 +47,4 @@ class Identity(NamedTuple):
     address: str  # of its API, as others reach it
     version: str
     boot_id: bytes  # fresh for every process start
+    starts: Starts = Starts()  # of this node's data directory, this process included

@@ -28,7 +28,7 @@ from orchestrix_raft.machine.history import (
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
 from orchestrix_raft.machine.timers import index_timer
 
-SLICE: Final = 1_000  # records between two breaks
+SLICE: Final = 500  # records between two breaks: a few milliseconds
 
 Tables = Callable[[str], Iterator[tuple[bytes, bytes]]]
 
@@ -74,8 +74,10 @@ def load(state: State, tables: Tables) -> Iterator[int]:
     _check_counts(state)
     ready = [job for job in state.jobs.values() if job.state is JobState.PENDING]
     ready.sort(key=lambda job: job.seq)
-    for job in ready:
+    for place, job in enumerate(ready, 1):
         state.board.join(job)
+        if place % SLICE == 0:
+            yield count
     state.board.refresh()
     shut_out(state)  # nothing can be assigned: the stored state was dispatched to the end
     yield count

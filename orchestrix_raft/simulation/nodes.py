@@ -9,6 +9,7 @@ from orchestrix_raft.consensus.configuration import Configuration
 from orchestrix_raft.consensus.engine import Engine
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
+from orchestrix_raft.coordinator import starts
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
@@ -126,8 +127,11 @@ class SimNode:
                 bootstrap=self._bootstrap,
             )
 
+        nonce = rng.randbytes(starts.START_BYTES)
+        known = starts.begun(self.disk.identity.starts, nonce)
+        self.disk.set_starts(known)
         self.core = Core(
-            Identity(self.name, f"{self.name}:7400", "sim", rng.randbytes(16)),
+            Identity(self.name, f"{self.name}:7400", "sim", starts.first_boot_id(nonce), known),
             Clocks(self.clock.monotonic, self.clock.wall_ms),
             self.limits,
             store,

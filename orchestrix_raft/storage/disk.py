@@ -22,6 +22,13 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: str  # host:port of its peer link
 
 
+class Starts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Processes that ran from this disk."""
+
+    index: int = 0  # log index at which one of them was found committed, 0: none yet
+    nonces: tuple[bytes, ...] = ()  # that one's and those of later ones, in order
+
+
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The identity record of a disk."""
 
@@ -30,6 +37,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster_id: str = ""  # empty until the cluster was formed or joined
     bootstrap: tuple[Member, ...] = ()  # the list the founding nodes agreed on
     addresses: dict[str, str] = {}  # last known address by node id, a hint for the first contact
+    starts: Starts = Starts()  # by which an old copy of this disk is told from it
 
 
 class Disk(ABC):
@@ -79,6 +87,10 @@ class Disk(ABC):
     def set_addresses(self, addresses: Mapping[str, str]) -> None:
         """Remember where the other nodes were last found."""
         self._change(addresses=dict(addresses))
+
+    def set_starts(self, starts: Starts) -> None:
+        """Remember the processes that ran from here."""
+        self._change(starts=starts)
 
     def _change(self, **fields: object) -> None:
         changed = msgspec.structs.replace(self._identity, **fields)

@@ -15,9 +15,7 @@ import grpc.aio
 from orchestrix_raft.domain import limits
 
 DEFAULT_SERVERS: Final = "127.0.0.1:7400"
-REQUEST_BYTES: Final = limits.BATCH_BYTES + (
-    1 << 20
-)  # a bit over the limit, so that the API can say what is wrong
+REQUEST_BYTES: Final = limits.REQUEST_BYTES
 RESPONSE_BYTES: Final = 64 << 20  # the largest is a page of jobs or a listing of workers: far below
 KEEPALIVE_MS: Final = 10_000  # a peer that vanished is noticed within KEEPALIVE_MS + KEEPALIVE_TIMEOUT_MS
 KEEPALIVE_TIMEOUT_MS: Final = 5_000

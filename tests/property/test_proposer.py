@@ -1,8 +1,6 @@
 """Origins against a log that loses, repeats and reorders what they send, changes leaders, declares nodes
 dead, and hands out snapshots: every command is answered once, applied at most once, and in order."""
 
-import random
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -30,8 +28,9 @@ class Node:
     def __init__(self, name: str) -> None:
         identity = Identity(name, f"{name}:1", "1", name.encode().ljust(16, b"."))
         self.name = name
+        store = MemoryStore()
         self.proposer = Proposer(name, ProposerLimits(in_flight=2))
-        self.origin = Origin(identity, self.proposer, random.Random(name))
+        self.origin = Origin(identity, self.proposer, Machine(store, store).state)
         self.applied = 0  # entries
         self.outcomes: dict[int, list[Outcome]] = {}
 

@@ -354,6 +354,18 @@ ABLATIONS: dict[str, Ablation] = {
         ((reads, "call", _call_unshielded), (membership, "call", _call_unshielded)),
         ("test_a_callback_that_raises_neither_stops_the_node_nor_is_called_twice",),
     ),
+    # copies and backups
+    "shown-anew": Ablation(
+        ((Peers, "_begin_unknown", always(None)),),
+        ("test_what_another_process_of_a_node_holds_is_not_counted_before_it_shows_it",),
+    ),
+    "kept-what-acknowledged": Ablation(
+        ((rules, "has_forgotten", always(False)),),
+        (
+            "test_a_peer_that_shows_less_than_it_acknowledged_is_reported_and_does_not_count",
+            "test_a_vote_of_a_peer_that_has_forgotten_does_not_count",
+        ),
+    ),
     # elections
     "stale-leader-told": Ablation(
         ((Following, "_is_leader", _say_nothing_to_stale_leaders),),

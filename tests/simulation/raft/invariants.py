@@ -42,6 +42,13 @@ class Invariants:
         self._check_leader(node)
         self._check_configuration(node)
         self._check_applied(node)
+        self._check_memory(node)
+
+    def _check_memory(self, node: RaftNode) -> None:
+        """No disk of these runs is ever an old one of the same id: nobody may say so."""
+        for line in node.engine.problems():
+            if "has forgotten" in line:
+                raise Violation("FALSE_ACCUSATION", line)
 
     # -- commit ----------------------------------------------------------------------------------
     def _check_commit(self, node: RaftNode) -> None:

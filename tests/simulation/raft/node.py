@@ -3,7 +3,7 @@
 Shared by the scripted schedules, the contract suite and the seeded simulator.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from random import Random
 
 from orchestrix_raft.consensus.configuration import Configuration
@@ -23,6 +23,8 @@ class Machine:
         self.applied: list[tuple[int, bytes]] = []
         self._unsaved: dict[bytes, bytes | None] = {}
         self.on_apply: Callable[[int, int, bytes], None] = lambda index, term, data: None
+        self.restore_steps = 0
+        """How long loading a snapshot takes, in ticks beyond the first."""
         self.load()
 
     def apply(self, index: int, term: int, data: bytes) -> None:
@@ -33,6 +35,14 @@ class Machine:
     def load(self) -> None:
         self._unsaved = {}
         self.applied = [(int.from_bytes(key, "big"), data) for key, data in self._store.load(TABLE)]
+
+    def restore(self) -> Generator[object, None, None]:
+        self._unsaved = {}
+        return self._load_slowly()
+
+    def _load_slowly(self) -> Generator[object, None, None]:
+        yield from range(self.restore_steps)
+        self.load()
 
     def save(self, position: Position) -> None:
         self._store.write([{TABLE: self._unsaved}], position)
@@ -76,7 +86,7 @@ class RaftNode:
             journal=self.journal,
             store=self.store,
             apply=self.machine.apply,
-            restore=self.machine.load,
+            restore=self.machine.restore,
             clock=self._clock,
             rng=Random(f"{self._seed}/{self.node_id}/{self.lives}"),
             options=self._options,

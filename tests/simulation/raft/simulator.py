@@ -116,6 +116,7 @@ class Simulation:
         if self.random.random() < 0.5:
             engine.before_flush = lambda: self._post(node)
         node.machine.on_apply = lambda index, term, data: self._applied(index, term)
+        node.machine.restore_steps = self.random.choice((0, 3, 30))
         self._guard(node, lambda: None)
         for other in self.nodes:
             if other != node_id:

@@ -26,7 +26,9 @@ def load(name: str) -> ModuleType:
 
 SCRIPTS: dict[str, Callable[[], None]] = {
     name: function
-    for module in map(load, ("test_cures", "test_snapshots", "test_elections", "test_membership"))
+    for module in map(
+        load, ("test_cures", "test_forgetting", "test_snapshots", "test_elections", "test_membership")
+    )
     for name, function in vars(module).items()
     if name.startswith("test_")
 }

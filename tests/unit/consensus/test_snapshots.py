@@ -271,7 +271,8 @@ def test_a_leader_without_room_for_a_copy_leads_on_and_says_why_a_peer_lags(
     assert cluster.leads("n1")
     assert len(caplog.records) == 1, "once for the whole time"
     (problem,) = cluster["n1"].problems()
-    assert "n3" in problem and "no room on this disk" in problem
+    assert "n3" in problem
+    assert "no room on this disk" in problem
     assert cluster["n1"].refusals == {"no snapshot could be made or read": 3}, "again every five seconds"
     cluster.propose("n1", b"more")
     cluster.settle()
@@ -297,8 +298,9 @@ def test_a_copy_that_cannot_be_read_on_is_made_anew(monkeypatch: pytest.MonkeyPa
     cluster = behind()
     store = cluster.nodes["n1"].store
     assert store.snapshot() is None
-    reader = store.snapshot()
-    assert reader is not None
+    made = store.snapshot()
+    assert made is not None
+    reader = made
 
     class Unreadable:
         ref = reader.ref

@@ -17,9 +17,7 @@ def test_only_what_every_node_can_decode_passes() -> None:
     assert check_batch(good)
     said = encode_command(CancelJobs(b"r", (b"a",), "reason"))
     assert check_batch(join_batch("n1", 7, 3, [said]))
-    assert not check_batch(join_batch("n1", 7, 3, [said.replace(b"reason", b"re\xffson")])), (
-        "text that is none"
-    )
+    assert not check_batch(join_batch("n1", 7, 3, [said.replace(b"reason", b"re\xffson")]))
     assert not check_batch(good.replace(b"n1", b"n\xff"))
     assert not check_batch(good[:-3] + b"\x91" * 100_000), "too deep"
     for bad in (b"", good[:-1], good + b"\x00", codec.encode_record(("n1", 7, 3, [], "one field too many"))):

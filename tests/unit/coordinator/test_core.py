@@ -5,6 +5,7 @@ import pytest
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.messages import Forward
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
+from orchestrix_raft.coordinator.queries import status
 from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.session import Assignments, HandlerLine, Observation, Welcome
@@ -410,3 +411,32 @@ def test_a_stopped_node_answers_everybody_and_does_nothing_more() -> None:
     assert [type(outcome) for outcome in told.outcomes] == [NotApplied]
     assert (told.fresh, woken) == ([False], [True])
     assert core.step() is False
+
+
+# ---- an installed snapshot
+
+
+def test_an_installed_snapshot_loads_in_slices_beside_the_state_in_use() -> None:
+    cores = Cores()
+    for part in range(4):
+        cores.submit("n1", Enqueue(tuple(job(f"{part}/{number}") for number in range(500))))
+        cores.run()
+    cores.run(6.0)
+    core = cores["n1"]
+    cores.checkpoint("n1")
+    before = core.machine
+    steps = core._restore()
+    slices = 0
+    for _ in steps:
+        slices += 1
+        assert core.loading
+        assert core.machine is before
+        assert any("loading a snapshot" in problem for problem in status(core, "c").problems)
+        assert core.job(key("0/0")) is not None
+    assert slices >= 4
+    assert not core.loading
+    assert core.machine is not before
+    core.step()
+    assert core.hub.state is core.machine.state
+    assert core.machine.state.digest == before.state.digest
+    assert len(core.machine.state.jobs) == 2_000

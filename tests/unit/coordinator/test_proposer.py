@@ -2,12 +2,16 @@
 
 import pytest
 
+from orchestrix_raft.consensus.messages import ENTRY_BYTES_MAX
+from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.coordinator.batches import encode_command
+from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
-from orchestrix_raft.coordinator.proposer import Proposer, ProposerLimits
+from orchestrix_raft.coordinator.proposer import MESSAGE_BYTES, Proposer, ProposerLimits
 from orchestrix_raft.domain import limits
 from orchestrix_raft.machine import codec
-from orchestrix_raft.machine.commands import Batch, CancelJobs, Command, DrainSession
+from orchestrix_raft.machine.commands import Batch, CancelJobs, Command, DrainSession, Entry
+from orchestrix_raft.wire import transport
 
 BOUNDS = ProposerLimits(pending_commands=10, pending_bytes=3_000, wait_s=5.0, outcome_s=15.0, resend_s=1.0)
 
@@ -291,7 +295,7 @@ def test_a_batch_that_would_stop_every_node_never_enters_the_log() -> None:
 
 def test_the_largest_command_of_a_follower_does_not_block_those_behind_it() -> None:
     bench = Bench(ProposerLimits())
-    bench.proposer.forwarded(forwarded("n2", 1, size=5 << 20))
+    bench.proposer.forwarded(forwarded("n2", 1, size=LARGEST))
     bench.proposer.forwarded(forwarded("n3", 1))
     names = []
     while bench.proposer.pending:
@@ -299,20 +303,53 @@ def test_the_largest_command_of_a_follower_does_not_block_those_behind_it() -> N
     assert names == ["n21", "n31"]
 
 
-@pytest.mark.parametrize("own", [0, 1 << 20, 5 << 20])
-@pytest.mark.parametrize("others", [1 << 20, 3 << 20, 5 << 20])
+LARGEST = limits.COMMAND_BYTES - len(encode_command(command("n21"))) - 8  # of the text in a command
+
+
+def test_the_declared_sizes_fit_into_each_other() -> None:
+    """What one layer sends at most is what the next one takes at least."""
+    assert limits.BATCH_BYTES < limits.REQUEST_BYTES == transport.REQUEST_BYTES < limits.COMMAND_BYTES
+    assert MESSAGE_BYTES <= limits.FOLLOWERS_BYTES, "a usual message of a follower never has to wait"
+    assert limits.ENTRY_BYTES <= Options().entry_bytes_max < ENTRY_BYTES_MAX
+    assert LinkLimits().frame_bytes >= 2 * (limits.ENTRY_BYTES + limits.FRAMING_BYTES), "a frame holds two"
+
+
+@pytest.mark.parametrize("own", [0, 1 << 20, limits.FOLLOWERS_BYTES, LARGEST])
+@pytest.mark.parametrize("others", [1 << 20, limits.FOLLOWERS_BYTES - 1_000, LARGEST])
 def test_an_entry_never_outgrows_what_consensus_takes(own: int, others: int) -> None:
     bench = Bench(ProposerLimits())
     bench.submit("a", size=own)
-    for node in ("n2", "n3", "n4"):
-        bench.proposer.forwarded(forwarded(node, 1, size=others))
+    for node, size in (("n2" * 50, others), ("n3" * 50, LARGEST), ("n4" * 50, others)):
+        bench.proposer.forwarded(forwarded(node, 1, size=size))
+    assert bench.proposer.dropped == 0
     seen = 0
     while bench.proposer.pending:
         batches = bench.proposer.take_for_entry()
         seen += len(batches)
         assert batches
-        assert sum(len(bytes(batch)) for batch in batches) <= 8 << 20
+        assert len(codec.encode_entry(Entry(2**62, 2**62, batches))) <= limits.ENTRY_BYTES
     assert seen == 4
+
+
+def test_a_command_that_fits_into_no_entry_is_refused_and_blocks_nobody() -> None:
+    bench = Bench(ProposerLimits())
+    bench.submit("large", size=limits.COMMAND_BYTES)
+    bench.submit("a")
+    assert bench.answers["large"] == [], "never from inside the call"
+    bench.step(0.0)
+    (outcome,) = bench.answers["large"]
+    assert isinstance(outcome, NotApplied)
+    assert outcome.rejected.reason == "COMMAND_TOO_LARGE"
+    assert entry_words(bench.proposer) == [["n1/7/1", "a"]]
+    bench.submit("large", size=limits.COMMAND_BYTES)
+    bench.proposer.fail_all("the node stops")
+    assert bench.kinds("large") == [NotApplied, NotApplied]
+
+
+def test_a_batch_that_fits_into_no_entry_is_dropped() -> None:
+    bench = Bench(ProposerLimits())
+    bench.proposer.forwarded(forwarded("n2", 1, size=limits.COMMAND_BYTES + limits.FRAMING_BYTES))
+    assert bench.proposer.dropped == 1
 
 
 def test_many_commands_are_cut_into_messages_of_bounded_size() -> None:

@@ -1,6 +1,7 @@
 """`check` notices each kind of damage; loading refuses contradictions; timers per entry are bounded."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -173,7 +174,7 @@ def test_loading_in_steps_changes_the_state_only_at_its_end(monkeypatch: pytest.
     steps = machine.load_in_steps(driver.store.pairs)
     assert next(steps) == SLICE
     assert machine.state is before
-    assert list(steps) == [1_100]
+    assert max(b - a for a, b in pairwise([SLICE, *steps])) <= SLICE
     assert len(machine.state.jobs) == 1_100
     check(machine)
 
