@@ -201,11 +201,13 @@ class AsyncClient:
                 task.cancel()
         refused = [refusal for chunk in chunks for refusal in chunk.refused]
         if refused:
-            raise _first_of(refused, sum(len(chunk.ids) for chunk in chunks))
+            raise _first_of(refused, sum(chunk.total for chunk in chunks))
         return [job_id for chunk in chunks for job_id in chunk.ids]
 
     async def _send(self, chunk: Chunk) -> None:
         """Enqueue one batch; refusals are left in it."""
+        if not chunk.ids:
+            return
         try:
             response: wire.EnqueueResponse = await self._caller.call(_JOBS["Enqueue"], chunk.request)
         except (Unavailable, OutcomeUnknown) as error:
@@ -213,14 +215,14 @@ class AsyncClient:
             raise
         except OrchestrixError as error:  # every job of the batch was refused; this is the first one's reason
             error.job_ids = tuple(chunk.ids)
-            chunk.refused = [error]
+            chunk.refused.append(error)
             return
         self._caller.wrote(response.applied_index)
         for existing in response.existing:
             chunk.ids[existing.position] = format_job_id(existing.job_id)
-        chunk.refused = [
+        chunk.refused += (
             error_for(r.code, r.reason, r.message, (chunk.ids[r.position],)) for r in response.rejected
-        ]
+        )
 
     # ---- look ------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from orchestrix_raft.wire.jobs import (
 )
 from orchestrix_raft.wire.payloads import json_text
 
+_NO_OBJECT: Final = "args must be a mapping of names to values, not {}"
 FIELDS_BYTES: Final = 96  # id, numbers and tags of one job in a message, rounded up
 _STATES: Final = {state.word: f"JOB_STATE_{state.name}" for state in JobState}
 _EMPTY: Final = b"{}"
@@ -55,6 +56,7 @@ class Chunk:
         self.ids: list[str] = []
         self.size = 0
         self.refused: list[Any] = []
+        self.total = 0  # jobs, with those that were refused here and have no place in the request
 
 
 def new_job(job_type: str, args: Mapping[str, Any] | None, options: Options) -> tuple[NewJob, int]:
@@ -94,7 +96,7 @@ def new_job(job_type: str, args: Mapping[str, Any] | None, options: Options) -> 
 def encode_args(args: Mapping[str, Any]) -> bytes:
     """Arguments as JSON text; dates, UUIDs, dataclasses and the like are written as msgspec does."""
     if not isinstance(args, Mapping):
-        raise InvalidArgument(f"args must be a mapping of names to values, not {type(args).__name__}")
+        raise InvalidArgument(_NO_OBJECT.format(type(args).__name__), "ARGS_NOT_AN_OBJECT")
     try:
         text = json_text(args if isinstance(args, dict) else dict(args))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -107,19 +109,29 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
 
 
 def chunks(jobs: Iterable[tuple[str, Mapping[str, Any] | None]], options: Options) -> Iterator[Chunk]:
-    """Batches within the limits of one request, in order."""
+    """Batches within the limits of one request, in order; jobs whose arguments cannot be sent are refused in
+    them."""
     chunk = Chunk()
     made: list[NewJob] = []
     for job_type, args in jobs:
-        job, size = new_job(job_type, args, options)
+        try:
+            job, size = new_job(job_type, args, options)
+        except InvalidArgument as error:
+            if not error.reason.startswith("ARGS_"):  # wrong of all of them
+                raise
+            error.job_ids = (format_job_id(IDS.next()),)
+            chunk.refused.append(error)
+            chunk.total += 1
+            continue
         if made and (len(made) == limits.BATCH_JOBS or chunk.size + size > limits.BATCH_BYTES):
             chunk.request.jobs.extend(made)
             yield chunk
             chunk, made = Chunk(), []
         made.append(job)
         chunk.ids.append(format_job_id(job.job_id))
+        chunk.total += 1
         chunk.size += size
-    if made:
+    if made or chunk.refused:
         chunk.request.jobs.extend(made)
         yield chunk
 

@@ -30,7 +30,6 @@ from orchestrix_raft.coordinator.messages import (
     ReadRequest,
 )
 from orchestrix_raft.coordinator.origin import Origin
-from orchestrix_raft.coordinator.port import Outcome
 from orchestrix_raft.coordinator.proposer import OnDone, Proposer
 from orchestrix_raft.coordinator.reads import Reads
 from orchestrix_raft.coordinator.schedules import ScheduleRunner

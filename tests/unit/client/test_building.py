@@ -86,6 +86,18 @@ def test_batches_keep_to_jobs_and_bytes() -> None:
     assert all(chunk.request.ByteSize() <= 4 << 20 for chunk in large)
 
 
+def test_arguments_that_cannot_be_sent_do_not_keep_the_other_jobs_back() -> None:
+    wrong = ({"x": float("nan")}, {"x": "x" * (2 << 20)}, [1])
+    jobs: list[tuple[str, Any]] = [("t", {"n": 1}), *(("t", args) for args in wrong), ("t", {"n": 2})]
+    (chunk,) = building.chunks(jobs, PLAIN)
+    assert [job.args for job in chunk.request.jobs] == [b'{"n":1}', b'{"n":2}']
+    assert (len(chunk.ids), chunk.total) == (2, 5)
+    reasons = ["ARGS_NOT_JSON", "ARGS_TOO_LARGE", "ARGS_NOT_AN_OBJECT"]
+    assert [refusal.reason for refusal in chunk.refused] == reasons
+    with pytest.raises(InvalidArgument, match="priority"):
+        list(building.chunks(jobs, PLAIN._replace(priority=1 << 40)))
+
+
 def test_the_estimated_size_is_never_below_the_real_one() -> None:
     for changes in (
         {},
