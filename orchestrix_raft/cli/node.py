@@ -19,6 +19,7 @@ from orchestrix_raft.coordinator.option_table import OPTIONS, Kind, Option, read
 from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_config, resolve
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.coordinator.process import Process, StartError
+from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.tls import TlsError
 from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.telemetry import logs
@@ -57,7 +58,7 @@ def node(**flags: Any) -> None:
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_run(options))
-    except (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault) as error:
+    except (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault, Superseded) as error:
         raise Failure(str(error)) from error
 
 

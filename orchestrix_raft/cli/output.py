@@ -133,9 +133,24 @@ def _plain_table(columns: Sequence[str], cells: list[list[str]]) -> None:
 
 
 def _rich_table(columns: Sequence[str], cells: list[list[str]]) -> None:
+    console = Console()
+    fitting = _fitting(columns, cells, console.width)
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
+    for column in columns[:fitting]:
         shown.add_column(column.upper(), overflow="fold")
     for row in cells:
-        shown.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row))
-    Console().print(shown)
+        shown.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row[:fitting]))
+    console.print(shown)
+    if fitting < len(columns):
+        left_out = ", ".join(columns[fitting:])
+        console.print(Text(f"(not shown, for want of width: {left_out}; --json has all)", "dim"))
+
+
+def _fitting(columns: Sequence[str], cells: list[list[str]], width: int) -> int:
+    """How many columns fit whole, from the left, at least two: an id that is broken cannot be copied."""
+    used = 0
+    for number, column in enumerate(columns):
+        used += max(len(column), *(len(row[number]) for row in cells)) + 2
+        if used - 2 > width and number >= 2:
+            return number
+    return len(columns)

@@ -120,10 +120,22 @@ def _print_page(answer: ClusterStatus, silent: list[Silent], *, clear: bool) -> 
 def _print_tables(answer: ClusterStatus) -> None:
     output.heading("\nnodes")
     output.table(
-        ("node", "role", "health", "applied", "lag", "owned jobs", "sessions", "last heartbeat", "version"),
+        (
+            "node",
+            "address",
+            "role",
+            "health",
+            "applied",
+            "lag",
+            "owned jobs",
+            "sessions",
+            "last heartbeat",
+            "version",
+        ),
         [
             (
                 n.node_id,
+                n.address,
                 n.role,
                 n.health,
                 n.applied_index,

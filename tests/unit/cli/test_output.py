@@ -41,6 +41,20 @@ def test_a_pipe_gets_plain_uncut_columns(capsys: pytest.CaptureFixture[str]) -> 
     assert lines[2].split() == ["y", "-"]
 
 
+def test_on_a_narrow_terminal_columns_are_left_out_rather_than_ids_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    job_id = "01a20814-04ff-70d8-9317-51388c8212d5"
+    with redirect_stdout(_Terminal()) as terminal:
+        output.table(("id", "type", "created", "worker"), [(job_id, "t", "x" * 20, "w")], "none")
+    shown = terminal.getvalue()
+    assert job_id in shown
+    assert "x" * 20 not in shown
+    assert "not shown, for want of width: created, worker" in shown
+
+
 def test_control_characters_reach_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     output.line("a\x1b]0;title\x07b\tc")
     output.trouble("one\r\ntwo\x9b31m")
