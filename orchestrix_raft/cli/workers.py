@@ -43,10 +43,15 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", metavar="N", min=1, help="Instead of the object's own.")
     ] = None,
+    log_level: Annotated[
+        str, typer.Option("--log-level", metavar="|".join(logs.LEVELS), help="Of the least important line.")
+    ] = "info",
     servers: options.Servers = None,
 ) -> None:
     """Run the Worker object NAME of MODULE until SIGTERM or Ctrl-C, then drain."""
     chosen = options.named_servers(context, servers)
+    if log_level not in logs.LEVELS:
+        raise typer.BadParameter(f"there are {', '.join(logs.LEVELS)}", param_hint="--log-level")
     found = load(target)
     try:
         found.override(
@@ -57,7 +62,7 @@ def worker(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    logs.configure()
+    logs.configure(level=log_level)
     found.run()
 
 

@@ -15,6 +15,7 @@ import msgspec
 from orchestrix_raft.coordinator import hello
 from orchestrix_raft.coordinator.frames import FrameError, FrameReader, frame
 from orchestrix_raft.coordinator.hello import HELLO_BYTES, Hello, Refusal
+from orchestrix_raft.coordinator.rivals import Rivals
 from orchestrix_raft.coordinator.tls import NO_HOSTS, Hosts, hosts_of
 from orchestrix_raft.undecodable import UNDECODABLE
 
@@ -64,6 +65,7 @@ class Connection(asyncio.BufferedProtocol, Generic[M]):
         self.quiet = False  # nothing was written since the last sweep
         self.opened_at = self.heard_at = 0.0  # on the link's clock; the link keeps them
         self.heard = True  # something arrived since the last sweep
+        self.rivals = Rivals()
         self.settled = asyncio.Event()  # the link has decided about it
         self.kept: Connection[M] | None = None  # then: the connection that serves the other node, if any
         self.closed = asyncio.Event()
@@ -98,9 +100,9 @@ class Connection(asyncio.BufferedProtocol, Generic[M]):
             self.said = mine
             self.write(frame(hello.encode(mine)))
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, reason: str, final: bool) -> None:
         """Give the reason and close."""
-        self.write(frame(hello.encode(Refusal(reason[: hello.REASON_CHARS]))))
+        self.write(frame(hello.encode(Refusal(reason[: hello.REASON_CHARS], final))))
         self.close()
 
     def close(self) -> None:

@@ -378,7 +378,8 @@ class Core:
 
     def _do_duties(self, now: float) -> None:
         """What the leader should propose now."""
-        commands = self._duties.due(self.machine.state, self.consensus.applied_index, now)
+        resting = self.history.checkpointing
+        commands = self._duties.due(self.machine.state, self.consensus.applied_index, now, resting)
         if commands:
             accepted = self._unnumbered(commands, now)
             if accepted is not None:

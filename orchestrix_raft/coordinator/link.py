@@ -4,7 +4,8 @@ Promises: messages of one connection arrive in order or not at all; nothing is d
 was accepted, under TLS from whoever's certificate speaks for the host it names; a stranger at the port
 costs bounded memory, one log line a minute, and nothing else; a node that stopped reading or went silent is
 let go.  Both ends may dial; of two connections between the
-same processes the one dialled by the larger node id stays.  Everything runs on one event loop; used by
+same processes the one dialled by the larger node id stays; of two processes of one node the first, see
+`rivals`.  Everything runs on one event loop; used by
 the node's shell.
 """
 
@@ -23,7 +24,7 @@ import msgspec
 from orchestrix_raft.coordinator.addresses import Address
 from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints, Connection, M
 from orchestrix_raft.coordinator.frames import HEADER_BYTES, seal
-from orchestrix_raft.coordinator.hello import Accept, Hello, Refusal, Reject
+from orchestrix_raft.coordinator.hello import Accept, Hello, Refusal, Reject, copied_from, two_processes
 from orchestrix_raft.coordinator.tls import PeerTls, why_not_certified
 
 _BACKLOG: Final = 128  # connections the system holds until they are accepted
@@ -65,6 +66,9 @@ class Hooks(Protocol[M]):
         ...
 
     def on_messages(self, node_id: str, messages: list[M]) -> None: ...
+    def on_refused_for_good(self, reason: str) -> None:
+        """A node that was dialled will never let this process in: it has to end."""
+        ...
 
 
 class PeerLink(Generic[M]):
@@ -329,6 +333,8 @@ class PeerLink(Generic[M]):
                 self._complaints.log(connection.remote_host, f"{who} refuses this node: {greeting.reason}")
             else:
                 self._note_problem(connection.target, f"refuses this node: {greeting.reason}")
+                if greeting.final:  # of whoever dials this node it would prove nothing
+                    self._hooks.on_refused_for_good(greeting.reason)
             self._let_go(connection)
             return
         known = connection.hello
@@ -370,13 +376,20 @@ class PeerLink(Generic[M]):
             if fault:  # it may be anybody: it is told why, and nothing of this node
                 self._refuse(connection, fault)
                 return
+        before = self._peers.get(greeting.node_id)
+        if before is not None and before.hello is not None and before.hello.nonce != greeting.nonce:
+            final = before.rivals.came(greeting.nonce, self._clock(), self._limits.silent_s)
+            self._refuse(connection, two_processes(before.hello, greeting), final)
+            return
         connection.hello = greeting
         verdict = self._hooks.on_hello(greeting)
         if connection.over:
             return
         connection.say(self._hello())  # before any message: the other side must know what this one has become
         if isinstance(verdict, Reject):
-            self._refuse(connection, verdict.reason)
+            if connection.target is not None and copied_from(self._hello(), greeting):
+                self._hooks.on_refused_for_good(verdict.reason)
+            self._refuse(connection, verdict.reason, verdict.final)
             return
         self._pending.pop(connection, None)
         before = self._peers.get(greeting.node_id)
@@ -397,21 +410,21 @@ class PeerLink(Generic[M]):
             self._hooks.on_disconnected(greeting.node_id)
 
     def _stays(self, old: Connection[M], new: Connection[M]) -> bool:
-        """Both ends see the same two connections and must keep the same one.  A new process always
-        replaces the old one; a side dials again only because it has lost what it had."""
-        if old.hello is None or new.hello is None or old.hello.nonce != new.hello.nonce:
+        """Both ends see the same two connections, of the same processes, and must keep the same one; a side
+        dials again only because it has lost what it had."""
+        if new.hello is None:
             return False
         mine, theirs = self._hello().node_id, new.hello.node_id
         if (old.target is None) == (new.target is None):
             return False
         return (mine > theirs) == (old.target is not None)
 
-    def _refuse(self, connection: Connection[M], reason: str) -> None:
+    def _refuse(self, connection: Connection[M], reason: str, final: bool = False) -> None:
         if connection.target is not None:
             self._note_problem(connection.target, reason)
         else:
             self._complaints.log(connection.remote_host, f"refused {connection.remote}: {reason}")
-        connection.refuse(reason)
+        connection.refuse(reason, final)
         self._let_go(connection, gently=True)
 
     def _settle(self, connection: Connection[M], kept: Connection[M] | None) -> None:
@@ -454,8 +467,12 @@ class PeerLink(Generic[M]):
         """Let go of what is silent or closing for too long, tell the others that this node lives."""
         now = self._clock()
         stood_still = now - self._swept_at > self._limits.silent_s / 2  # then silence proves nothing
-        self._swept_at = now
+        before, self._swept_at = self._swept_at, now
         for connection in list(self._connections):
+            if stood_still:
+                connection.rivals.stood_still()
+            elif connection.heard:
+                connection.rivals.spoke(after=before)
             if connection.heard or stood_still:
                 connection.heard = False
                 connection.heard_at = now

@@ -29,6 +29,7 @@ from orchestrix_raft.coordinator.port import (
     ScheduleView,
 )
 from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view
+from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
@@ -174,9 +175,10 @@ class Node:
         """Stop for good; the process ends with a clear line."""
         self._closed = True
         if not self.failure.done():
-            # Where in the program a disk refused tells nobody anything; of all else it is what is needed.
-            of_disk = isinstance(error, StorageError) or isinstance(error.__cause__, StorageError)
-            log.critical("the node stops: %s", error, exc_info=None if of_disk else error)
+            # Where in the program a disk refused, or a copy was found out, tells nobody anything; of all
+            # else it is what is needed.
+            outside = any(isinstance(one, StorageError | Superseded) for one in (error, error.__cause__))
+            log.critical("the node stops: %s", error, exc_info=None if outside else error)
             self.core.stop(f"the node stops: {error}")
             self.failure.set_result(error)
 

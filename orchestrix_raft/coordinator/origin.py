@@ -30,10 +30,10 @@ class Origin:
 
     def __init__(self, identity: Identity, proposer: Proposer, state: State) -> None:
         """`state`: as of the checkpoint.  Superseded: the directory is an old copy already."""
-        self.identity = identity
+        begun = starts.begun(identity.starts, starts.start_of(identity.boot_id))
+        self.identity = identity._replace(starts=begun)
+        """Its starts are what the directory should know; whoever owns that stores them."""
         self._proposer = proposer
-        self.starts = starts.begun(identity.starts, starts.start_of(identity.boot_id))
-        """As the directory should know them; whoever owns it stores them."""
         self.announce_at = 0.0
         self._leaving = False
         known = state.nodes.get(identity.node_id)
@@ -64,9 +64,10 @@ class Origin:
             self._proposer.announced(event.incarnation, now)
 
     def _note_start(self, index: int, boot_id: bytes) -> None:
-        if starts.start_of(boot_id) in self.starts.nonces:
-            self.starts = starts.committed(self.starts, index, boot_id)
-        elif starts.superseded(self.starts, index, boot_id):
+        known = self.identity.starts
+        if starts.start_of(boot_id) in known.nonces:
+            self.identity = self.identity._replace(starts=starts.committed(known, index, boot_id))
+        elif starts.superseded(known, index, boot_id):
             raise starts.Superseded(OLD_COPY.format(self.identity.node_id))
 
     def health_set(self, event: NodeHealthSet) -> None:

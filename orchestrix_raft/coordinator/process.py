@@ -10,6 +10,7 @@ import random
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,15 +25,17 @@ from orchestrix_raft.consensus.port import Apply, Consensus, Restore
 from orchestrix_raft.coordinator import forming
 from orchestrix_raft.coordinator.addresses import parse_address
 from orchestrix_raft.coordinator.core import Core
-from orchestrix_raft.coordinator.hello import NONCE_BYTES, PROTOCOL, Accept, Hello, Reject, judge
+from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject, judge
 from orchestrix_raft.coordinator.hello import Member as Founder
 from orchestrix_raft.coordinator.link import PeerLink
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import NodeOptions
+from orchestrix_raft.coordinator.origin import OLD_COPY
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.coordinator.settings import Clocks, Identity
 from orchestrix_raft.coordinator.slot_watch import SlotWatch
+from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, begun, first_boot_id, superseded
 from orchestrix_raft.coordinator.tls import PeerTls, check_own, peer_tls
 from orchestrix_raft.domain import limits
 from orchestrix_raft.storage.layout import DataDirectory
@@ -43,6 +46,7 @@ from orchestrix_raft.version import VERSION
 log = logging.getLogger(__name__)
 
 DISK_LOOK_S = 1.0  # between two looks whether the data directory is still there
+SWITCH_S = 0.0005  # how long the thread that writes checkpoints may keep the loop waiting, not 5 ms
 GOODBYE_S = 20.0  # for handing over sessions and leadership before the process ends anyway
 
 
@@ -58,7 +62,8 @@ class Api(Protocol):
 
 
 class Process:
-    """One node process.  `run` returns when it is over; StartError, StorageError or LinkError otherwise."""
+    """One node process.  `run` returns when it is over; StartError, StorageError, LinkError or, if another
+    process has this node's place, Superseded otherwise."""
 
     def __init__(
         self, options: NodeOptions, make_api: Callable[[NodePort], Api], registry: Registry | None = None
@@ -69,14 +74,14 @@ class Process:
         self._disk = DataDirectory.open(Path(options.data_dir))
         self._set_node_id()
         self._address = str(options.advertised)
-        self._nonce = secrets.token_bytes(NONCE_BYTES)
+        self._nonce = secrets.token_bytes(START_BYTES)
         self._forming: forming.Forming | None = None
         self._formed: asyncio.Future[forming.Formed]
         self._waiting_for = ""
         self._node: Node | None = None
         self._link: PeerLink[PeerMessage]
         self._disk_look: asyncio.TimerHandle | None = None
-        self._disk_fault: asyncio.Future[StorageError]  # why nothing more can be kept
+        self._fault: asyncio.Future[StorageError | Superseded]  # why this node cannot go on
         self._targets: frozenset[str] = frozenset()
         self._foreign: set[str] = set()  # listed peers that belong to another cluster
         self._misled: asyncio.Future[
@@ -100,12 +105,14 @@ class Process:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._misled = loop.create_future()
-        self._disk_fault = loop.create_future()
+        self._fault = loop.create_future()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         try:
             self._check_listen()
             self._look_at_disk()
+            if self._fault.done():
+                raise self._fault.result()
             await self._start_link()
             try:
                 formed = await self._found_or_restart(stop)
@@ -134,10 +141,10 @@ class Process:
         else:
             self._disk_look = asyncio.get_running_loop().call_later(DISK_LOOK_S, self._look_at_disk)
 
-    def _fail(self, error: StorageError) -> None:
+    def _fail(self, error: StorageError | Superseded) -> None:
         """End as soon as can be, in whatever phase."""
-        if not self._disk_fault.done():
-            self._disk_fault.set_result(error)
+        if not self._fault.done():
+            self._fault.set_result(error)
         if self._node is not None:
             self._node.fail(error)
 
@@ -153,6 +160,7 @@ class Process:
     async def _start_link(self) -> None:
         options = self._options
         offset = options.peer_port_offset
+        self._disk.set_starts(begun(self._disk.identity.starts, self._nonce))  # before anybody hears of it
         self._link = PeerLink(
             msgspec.msgpack.Decoder(list[PeerMessage]),
             self._hello,
@@ -200,10 +208,10 @@ class Process:
         self._forming = forming.Forming(me, self._options.peers, forming.promised_by(identity))
         self._link.set_targets(set(self._options.peers) - {self._address})
         self._form()
-        await _first_of(stop, self._formed, self._disk_fault)
+        await _first_of(stop, self._formed, self._fault)
         self._forming = None
-        if self._disk_fault.done():
-            raise self._disk_fault.result()
+        if self._fault.done():
+            raise self._fault.result()
         return self._formed.result() if self._formed.done() else None
 
     def _form(self) -> None:
@@ -251,13 +259,14 @@ class Process:
             node.peer_connected(node_id, hello.disk_id)
         gc.collect()
         gc.freeze()
+        sys.setswitchinterval(SWITCH_S)
         node.start()
         try:
-            await _first_of(stop, node.failure, self._misled, self._disk_fault)
+            await _first_of(stop, node.failure, self._misled, self._fault)
             if node.failure.done():
                 raise node.failure.result()
-            if self._disk_fault.done():
-                raise self._disk_fault.result()
+            if self._fault.done():
+                raise self._fault.result()
             if self._misled.done():
                 raise StartError(self._misled.result())
             log.info("stopping: handing over leadership and sessions")
@@ -301,7 +310,7 @@ class Process:
             )
 
         core = Core(
-            Identity(identity.node_id, self._address, VERSION, secrets.token_bytes(16)),
+            Identity(identity.node_id, self._address, VERSION, first_boot_id(self._nonce), identity.starts),
             Clocks(time.monotonic, lambda: time.time_ns() // 1_000_000),
             options.core_limits(),
             store,
@@ -341,7 +350,9 @@ class Process:
         return (self._address, *others)
 
     def _retarget(self) -> None:
-        """Dial the members where they are now, and remember it for the next start."""
+        """A node was announced, perhaps this one: dial the members where they are now, and remember for the
+        next start what was learnt."""
+        self._keep_starts()
         addresses = self._known_addresses()
         targets = frozenset(addresses.values()) - {self._address}
         if targets != self._targets:
@@ -351,6 +362,13 @@ class Process:
                 self._disk.set_addresses(addresses)
             except StorageError as error:  # a hint: without it the next start asks earlier ones
                 log.warning("the addresses of the members could not be remembered: %s", error)
+
+    def _keep_starts(self) -> None:
+        if self._node is not None:
+            try:
+                self._disk.set_starts(self._node.core.identity.starts)
+            except StorageError as error:  # what was stored at the start is enough, only longer
+                log.warning("the committed start of this node could not be remembered: %s", error)
 
     def _send(self, node_id: str, messages: list[PeerMessage]) -> None:
         self._link.send(node_id, messages)
@@ -365,7 +383,7 @@ class Process:
             identity.node_id,
             identity.disk_id,
             self._address,
-            self._nonce,
+            first_boot_id(self._nonce),
             VERSION,
             identity.cluster_id,
             promised,
@@ -373,6 +391,8 @@ class Process:
             tuple(Founder(m.node_id, m.disk_id, m.address) for m in identity.bootstrap)
             if identity.cluster_id
             else (),
+            identity.starts.nonces,
+            identity.starts.index,
         )
 
     def on_hello(self, hello: Hello) -> Accept | Reject:
@@ -383,7 +403,21 @@ class Process:
             asyncio.get_running_loop().call_soon(self._form)
         elif isinstance(verdict, Reject):
             self._note_foreign(hello, verdict.reason)
+        return verdict if isinstance(verdict, Reject) else self._if_newest(hello, verdict)
+
+    def _if_newest(self, hello: Hello, verdict: Accept) -> Accept | Reject:
+        """Unless the log knows a start of that node from another directory than the one it runs from now."""
+        nodes = self._node.core.machine.state.nodes if self._node is not None else {}
+        known = nodes.get(hello.node_id)
+        if known is not None and superseded(hello.known_starts, known.incarnation, known.boot_id):
+            return Reject(OLD_COPY.format(hello.node_id), final=True)
         return verdict
+
+    def on_refused_for_good(self, reason: str) -> None:
+        """See link.Hooks."""
+        self._fail(
+            Superseded(f"this process, which runs from {self._options.data_dir}, is not let in: {reason}")
+        )
 
     def _note_foreign(self, hello: Hello, reason: str) -> None:
         """One listed node with another cluster's data is that node's trouble; if most of them have it, the

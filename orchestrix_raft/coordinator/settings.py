@@ -12,11 +12,11 @@ from orchestrix_raft.storage.disk import Starts
 
 
 class Keeping(NamedTuple):
-    """What is kept, and how gently the rest goes: 50,000 records a second at most."""
+    """What is kept, and how gently the rest goes: 25,000 records a second at most."""
 
     keep: Keep = Keep()
     at_once: int = limits.FORGET_AT_ONCE  # records of a kind in one command
-    pause_s: float = 0.01  # between two such commands, so that other work has its turn
+    pause_s: float = 0.02  # between two such commands, so that other work has its turn
 
 
 class CoreLimits(NamedTuple):

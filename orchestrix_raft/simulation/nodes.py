@@ -83,6 +83,7 @@ class SimNode:
         self.snapshots = 0  # installed by processes that have ended
         self.farewells = 0  # asked for, and still without an answer when the process ended
         self.lost = False  # the machine is gone for good
+        self.superseded = ""  # why no process starts here any more: the disk is an old copy
         self._leaving: Core | None = None
         self._pauses: list[tuple[float, float]] = []
         self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
@@ -102,7 +103,7 @@ class SimNode:
 
     def start(self) -> None:
         """Power on."""
-        if self.core is not None or self.lost:
+        if self.core is not None or self.lost or self.superseded:
             return
         self.starts += 1
         rng = random.Random(self.world.rng.getrandbits(64))
@@ -130,16 +131,15 @@ class SimNode:
         nonce = rng.randbytes(starts.START_BYTES)
         known = starts.begun(self.disk.identity.starts, nonce)
         self.disk.set_starts(known)
-        self.core = Core(
-            Identity(self.name, f"{self.name}:7400", "sim", starts.first_boot_id(nonce), known),
-            Clocks(self.clock.monotonic, self.clock.wall_ms),
-            self.limits,
-            store,
-            self.disk.open_local_store(),
-            make,
-            rng,
-            lambda: (self.name, *self.peers),
-        )
+        identity = Identity(self.name, f"{self.name}:7400", "sim", starts.first_boot_id(nonce), known)
+        clocks, local = Clocks(self.clock.monotonic, self.clock.wall_ms), self.disk.open_local_store()
+        servers = (self.name, *self.peers)
+        try:
+            self.core = Core(identity, clocks, self.limits, store, local, make, rng, lambda: servers)
+        except starts.Superseded as error:
+            self.disk.kill()
+            self._end_for_good(error)
+            return
         self.core.carry = self._carry
         self.world.tell(f"{self.name} starts ({self.starts}), applied {self.core.consensus.applied_index}")
         for peer in self.peers:
@@ -247,6 +247,14 @@ class SimNode:
         except DiskGone:
             self.crash(power=True)
             self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
+        except starts.Superseded as error:
+            self._end_for_good(error)
+
+    def _end_for_good(self, why: starts.Superseded) -> None:
+        """The process has learnt that its disk is an old copy."""
+        self.world.tell(f"{self.name} ends: {why}")
+        self.superseded = str(why)
+        self.crash(power=False)
 
     def _step(self, core: Core) -> None:
         if self.core is not core:

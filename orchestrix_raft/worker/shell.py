@@ -14,7 +14,8 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from orchestrix_raft.domain.report import Outcome
+from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.domain.report import Failed, Outcome
 from orchestrix_raft.domain.session import (
     Assignments,
     CoordinatorMessage,
@@ -265,6 +266,8 @@ class Shell:
 
     def _ended(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
+            if isinstance(outcome, Failed) and not outcome.cancelled:
+                _tell_failure(outcome)
             self._core.ended(outcome)
         if self._core.unacknowledged:
             self._acknowledged.clear()
@@ -337,3 +340,11 @@ class Shell:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _tell_failure(outcome: Failed) -> None:
+    """For whoever watches the worker; the whole of it is kept with the attempt."""
+    words, _, where = outcome.error.partition("\n")
+    _log.warning("an attempt of job %s failed: %s", format_job_id(outcome.job_id), words)
+    if where:
+        _log.debug("%s", where.strip())

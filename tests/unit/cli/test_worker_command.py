@@ -26,7 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     monkeypatch.delenv("ORCHESTRIX_SERVERS", raising=False)
     ran: list[Any] = []
     monkeypatch.setattr(orchestrix_raft.Worker, "run", lambda self: ran.append(self))
-    monkeypatch.setattr("orchestrix_raft.telemetry.logs.configure", lambda: None)
+    monkeypatch.setattr("orchestrix_raft.telemetry.logs.configure", lambda level: None)
     return ran
 
 

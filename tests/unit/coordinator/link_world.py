@@ -60,6 +60,7 @@ class Node:
         )
         self.events: list[tuple[str, str]] = []
         self.notes: list[tuple[str, bytes]] = []
+        self.ended: list[str] = []  # why it should have
         self.on_greeting: Callable[[Hello], None] = lambda hello: None
         self._changed = asyncio.Event()
         self.link = PeerLink(
@@ -106,6 +107,10 @@ class Node:
 
     def on_messages(self, node_id: str, messages: list[Note]) -> None:
         self.notes += [(node_id, note.text) for note in messages]
+        self._changed.set()
+
+    def on_refused_for_good(self, reason: str) -> None:
+        self.ended.append(reason)
         self._changed.set()
 
     def tell(self, what: str, node_id: str) -> None:

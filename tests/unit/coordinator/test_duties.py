@@ -14,7 +14,7 @@ KEEPING = Keeping(Keep(finished_ms=2_000), at_once=2, pause_s=0.5)
 
 @pytest.fixture
 def cores() -> Cores:
-    return Cores(3, CoreLimits(keeping=KEEPING))
+    return Cores(3, CoreLimits(keeping=KEEPING, checkpoint_s=3_600.0))
 
 
 def finished(cores: Cores, count: int) -> None:
@@ -68,3 +68,14 @@ def test_nothing_is_proposed_again_before_it_was_applied() -> None:
     before = len(cores.cluster.log)
     cores.run(5.0)
     assert len(cores.cluster.log) == before + 1
+
+
+def test_retention_rests_while_the_leader_writes_a_checkpoint() -> None:
+    cores = Cores(3, CoreLimits(keeping=KEEPING, checkpoint_s=1.0))
+    finished(cores, 5)
+    cores.run((2_000 + SLACK_MS) / 1_000 + 2.0)
+    assert cores["n1"].disk_work
+    assert kept(cores) == [5, 5, 5]
+    cores.checkpoint("n1")
+    cores.run(0.25)
+    assert kept(cores) == [3, 3, 3]

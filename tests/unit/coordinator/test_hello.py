@@ -13,10 +13,12 @@ from orchestrix_raft.coordinator.hello import (
     Member,
     Refusal,
     Reject,
+    copied_from,
     decode,
     encode,
     judge,
 )
+from orchestrix_raft.coordinator.starts import START_BYTES, STARTS_MAX, first_boot_id
 
 N1 = Hello(PROTOCOL, "n1", "d1", "h1:7400", nonce=b"1" * 16, version="1.0")
 N2 = Hello(PROTOCOL, "n2", "d2", "h2:7400", nonce=b"2" * 16, version="1.1")
@@ -66,6 +68,21 @@ def test_a_second_process_with_the_same_id_is_refused() -> None:
     assert "the data directory of one is a copy" in reason(N1, but(N2, node_id="n1", disk_id="d1"))
 
 
+def test_a_process_whose_directory_knows_the_start_of_this_one_is_a_copy_and_has_to_end() -> None:
+    """It knows, because that start stood in what was copied; the original never heard of the copy."""
+    mine, theirs = b"m" * 12, b"t" * 12
+    original = but(N1, nonce=first_boot_id(mine), starts=(mine,))
+    copy = but(N1, nonce=first_boot_id(theirs), starts=(mine, theirs), address="elsewhere:7400")
+    for_the_copy, for_the_original = judge(original, copy), judge(copy, original)
+    assert isinstance(for_the_copy, Reject)
+    assert isinstance(for_the_original, Reject)
+    assert (for_the_copy.final, for_the_original.final) == (True, False)
+    assert copied_from(copy, original)
+    assert not copied_from(original, copy)
+    assert not copied_from(copy, copy)
+    assert not copied_from(but(copy, node_id="n2"), original)
+
+
 def test_a_copied_data_directory_is_refused_under_any_id() -> None:
     assert "copies of one data directory" in reason(formed(N1), formed(but(N2, disk_id="d1")))
 
@@ -91,10 +108,17 @@ def test_a_founder_that_crashed_before_it_learnt_the_end_may_come_back() -> None
 
 def test_the_longest_hello_fits_its_limit_and_survives_the_wire() -> None:
     member = Member("é" * 100, "d" * 100, "h" * 300)
-    hello = but(N1, members=(member,) * MEMBERS_MAX, peers=("p" * 300,) * MEMBERS_MAX)
+    hello = but(
+        N1,
+        members=(member,) * MEMBERS_MAX,
+        peers=("p" * 300,) * MEMBERS_MAX,
+        starts=(b"s" * START_BYTES,) * STARTS_MAX,
+        start_index=2**62 - 1,
+    )
     assert len(encode(hello)) < HELLO_BYTES
     assert decode(encode(hello)) == hello
-    assert decode(encode(Refusal("no"))) == Refusal("no")
+    for final in (False, True):
+        assert decode(encode(Refusal("no", final))) == Refusal("no", final)
 
 
 def test_a_hello_of_a_later_version_is_still_readable() -> None:
@@ -114,6 +138,9 @@ def test_a_hello_of_a_later_version_is_still_readable() -> None:
         {"type": "other"},
         {"disk_id": 5},
         {"address": "a" * 301},
+        {"starts": [b"short"]},
+        {"starts": [b"s" * START_BYTES] * (STARTS_MAX + 1)},
+        {"start_index": -1},
     ],
 )
 def test_what_is_out_of_bounds_is_no_hello(change: dict[str, object]) -> None:

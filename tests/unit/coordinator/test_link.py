@@ -101,20 +101,6 @@ async def test_of_two_settled_connections_the_rule_picks_one(start: Start, conne
         assert node.events == [("connected", "n1")]
 
 
-async def test_a_new_process_of_a_node_replaces_the_old_one_at_once(start: Start, connect: Connect) -> None:
-    """Even against the rule above: the old connection is dead although nobody was told."""
-    node = await start("n5")
-    async with dialled_by(node, "n1") as old:
-        new = await connect(node)
-        await new.say(said(stranger("n1", nonce=b"8" * 16)))
-        await old.hear(1)
-        assert await old.ended() == b""
-        assert node.events == [("connected", "n1"), ("connected", "n1")]
-        await new.hear(1)
-        assert node.link.send("n1", [Note(b"hello")])
-        assert await new.hear(1)
-
-
 async def test_a_side_that_dials_again_has_lost_what_it_had(start: Start, connect: Connect) -> None:
     node = await start("n1")
     old, new = await connect(node), await connect(node)

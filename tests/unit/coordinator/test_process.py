@@ -1,13 +1,23 @@
 """The process around a node: a disk that refuses ends it in every phase, or is said where it does no harm."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import NoReturn, cast
 
+import msgspec
 import pytest
 
+from orchestrix_raft.coordinator.hello import Accept, Reject
+from orchestrix_raft.coordinator.link import LinkError, PeerLink
+from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import resolve
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.coordinator.process import Api, Process
+from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
+from orchestrix_raft.storage.disk import Starts
+from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.port import DiskFull, StorageError
 from orchestrix_raft.testing.cluster import HOST, PEER_PORT_OFFSET, free_ports
 
@@ -20,16 +30,19 @@ def refuse(*args: object) -> NoReturn:
     raise DiskFull("identity: no room on this disk")
 
 
+def make(data_dir: Path, *others: str) -> Process:
+    """A node that has not begun: a cluster of one, unless it waits for others."""
+    (port,) = free_ports(1)
+    listen = f"{HOST}:{port}"
+    flags = {"listen": listen, "data_dir": str(data_dir), "peer_port_offset": str(PEER_PORT_OFFSET)}
+    if others:
+        flags["peers"] = ",".join((listen, *others))
+    return Process(resolve(flags, {}, {}), no_api)
+
+
 @pytest.fixture
 def process(tmp_path: Path) -> Process:
-    """A cluster of one that has not begun."""
-    (port,) = free_ports(1)
-    flags = {
-        "listen": f"{HOST}:{port}",
-        "data_dir": str(tmp_path / "data"),
-        "peer_port_offset": str(PEER_PORT_OFFSET),
-    }
-    return Process(resolve(flags, {}, {}), no_api)
+    return make(tmp_path / "data")
 
 
 @pytest.mark.parametrize("step", ["set_bootstrap", "set_cluster_id"])
@@ -80,3 +93,100 @@ async def test_addresses_that_cannot_be_remembered_are_a_warning(
         await process._link.close()
         process._close_disk()
     assert "could not be remembered: identity: no room" in caplog.text
+
+
+# ---- starts
+
+
+@pytest.fixture
+async def linked(process: Process) -> AsyncIterator[Process]:
+    """Its peer link listens."""
+    loop = asyncio.get_running_loop()
+    process._fault = loop.create_future()
+    process._misled = loop.create_future()
+    await process._start_link()
+    yield process
+    await process._link.close()
+    process._close_disk()
+
+
+async def test_a_start_is_on_disk_before_the_link_listens(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def listen(self: object, address: object) -> NoReturn:
+        raise LinkError("as far as this test goes")
+
+    monkeypatch.setattr(PeerLink, "start", listen)
+    with pytest.raises(LinkError):
+        await process.run()
+    again = DataDirectory.open(process._disk.path)
+    assert again.identity.starts.nonces == (process._nonce,)
+    again.close()
+
+
+async def test_every_process_of_a_directory_has_a_start_of_its_own(tmp_path: Path) -> None:
+    nonces = []
+    for _ in range(3):
+        process = make(tmp_path / "data")
+        await process._start_link()
+        hello = process._hello()
+        assert start_of(hello.nonce) == hello.starts[-1] == process._nonce
+        nonces.append(process._nonce)
+        assert hello.starts == tuple(nonces)
+        await process._link.close()
+        process._close_disk()
+
+
+def with_core(process: Process, starts: Starts, nodes: dict[str, object]) -> None:
+    """As if it served, knowing these nodes from the log."""
+    state = SimpleNamespace(nodes=nodes)
+    core = SimpleNamespace(
+        identity=SimpleNamespace(starts=starts),
+        machine=SimpleNamespace(state=state),
+        consensus=SimpleNamespace(members=(), leader_id="n1"),
+        addresses={},
+    )
+    process._node = cast(Node, SimpleNamespace(core=core))
+
+
+async def test_the_committed_start_is_remembered_and_said(linked: Process) -> None:
+    learnt = Starts(7, (linked._nonce,))
+    with_core(linked, learnt, {})
+    linked._retarget()
+    assert linked._disk.identity.starts == learnt
+    assert linked._hello().known_starts == learnt
+
+
+async def test_a_committed_start_that_cannot_be_remembered_is_a_warning(
+    linked: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_core(linked, Starts(7, (linked._nonce,)), {})
+    monkeypatch.setattr(linked._disk, "set_starts", refuse)
+    linked._retarget()
+    assert "could not be remembered: identity: no room" in caplog.text
+
+
+async def test_a_node_from_an_older_directory_than_the_log_knows_is_refused_for_good(linked: Process) -> None:
+    newest, older = b"n" * START_BYTES, b"o" * START_BYTES
+    known = SimpleNamespace(incarnation=9, boot_id=first_boot_id(newest))
+    with_core(linked, Starts(), {"n2": known})
+    linked._disk.set_cluster_id("c" * 32)
+    theirs = msgspec.structs.replace(
+        linked._hello(), node_id="n2", disk_id="d2", address="h2:7400", nonce=first_boot_id(older)
+    )
+    old = linked.on_hello(msgspec.structs.replace(theirs, starts=(older,), start_index=4))
+    assert isinstance(old, Reject)
+    assert old.final
+    assert old.reason.startswith("node n2 has started from another data directory")
+    new = linked.on_hello(msgspec.structs.replace(theirs, starts=(newest, older), start_index=4))
+    assert new == Accept(member=True)
+
+
+async def test_a_process_that_is_refused_for_good_ends_while_it_waits_for_others(tmp_path: Path) -> None:
+    process = make(tmp_path / "data", f"{HOST}:1")
+    asyncio.get_running_loop().call_later(0.05, process.on_refused_for_good, "two processes run as node n1")
+    with pytest.raises(Superseded) as ended:
+        await process.run()
+    assert str(ended.value) == (
+        f"this process, which runs from {tmp_path / 'data'}, is not let in: two processes run as node n1"
+    )

@@ -5,6 +5,7 @@ from typing import Any
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.run import NOTHING, Run
 from orchestrix_raft.simulation.world import World
+from orchestrix_raft.storage.disk import Starts
 
 
 class End:
@@ -123,3 +124,18 @@ def test_a_process_that_died_while_it_stood_still_hears_nothing_of_it() -> None:
 def test_totals_add_up() -> None:
     once = NOTHING._replace(seeds=1, jobs=5)
     assert once.plus(once) == NOTHING._replace(seeds=2, jobs=10)
+
+
+def test_a_process_on_an_old_copy_of_its_disk_ends_for_good() -> None:
+    run = Run(1, "calm")
+    node = run.nodes[-1]
+    run.world.run_until(5.0)
+    assert node.core is not None
+    node.crash()
+    node.disk.set_starts(Starts(1, (b"another dir.",)))
+    node.start()
+    run.world.run_until(10.0)
+    assert "has started from another data directory" in node.superseded
+    node.start()
+    assert not node.up
+    assert run.nodes[0].up, "nobody else is concerned"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft import InvalidArgument, JobContext, PermissionDenied, Worker
+from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.report import Released
 from orchestrix_raft.domain.session import (
     CoordinatorMessage,
@@ -162,3 +163,22 @@ def test_the_decorator_gives_the_function_back() -> None:
         return None
 
     assert Worker().job("t")(function) is function
+
+
+async def test_a_failure_is_one_line_in_the_log_of_the_worker(
+    pool: Pool, node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = echo_worker(pool.addresses[0])
+    started = asyncio.Event()
+
+    @worker.job("broken")
+    async def broken(ctx: JobContext, a: int) -> None:
+        started.set()
+        raise ValueError(f"no {a}\nat all")
+
+    async with at_work(worker):
+        await enqueue(node, 1, "broken")
+        await started.wait()
+        await node.opened[0].until(ReportMessage)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [f"an attempt of job {format_job_id(job_id(1))} failed: ValueError: no 1"]

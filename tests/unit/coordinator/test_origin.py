@@ -1,0 +1,112 @@
+"""Which starts of its node a process counts as its own, and which end it."""
+
+import pytest
+
+from orchestrix_raft.coordinator.history import LayeredHistory
+from orchestrix_raft.coordinator.origin import Origin
+from orchestrix_raft.coordinator.proposer import Proposer, ProposerLimits
+from orchestrix_raft.coordinator.settings import Identity
+from orchestrix_raft.coordinator.starts import (
+    STARTS_MAX,
+    Superseded,
+    begun,
+    committed,
+    first_boot_id,
+    next_boot_id,
+    superseded,
+)
+from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.node import Node as Known
+from orchestrix_raft.machine.apply import Machine
+from orchestrix_raft.machine.events import NodeJoined
+from orchestrix_raft.machine.state import State
+from orchestrix_raft.storage.disk import Starts
+from orchestrix_raft.storage.memory import MemoryDisk
+
+MINE, EARLIER, FOREIGN = b"m" * 12, b"e" * 12, b"f" * 12
+
+
+def state(*, last_start: tuple[int, bytes] | None = None) -> State:
+    """As of a checkpoint, perhaps with a start of the node."""
+    store = LayeredHistory(MemoryDisk("d").open_state_store())
+    found = Machine(store, store).state
+    if last_start is not None:
+        index, nonce = last_start
+        boot_id = first_boot_id(nonce)
+        found.nodes["n1"] = Known("n1", "n1:7400", "1", index, boot_id, Health.ALIVE, 0, 0)
+    return found
+
+
+def origin(known: Starts, checkpoint: State | None = None) -> Origin:
+    identity = Identity("n1", "n1:7400", "1", first_boot_id(MINE), known)
+    return Origin(identity, Proposer("n1", ProposerLimits()), checkpoint or state())
+
+
+def joined(index: int, boot_id: bytes, node_id: str = "n1") -> NodeJoined:
+    return NodeJoined(node_id, boot_id, "n1:7400", "1", index)
+
+
+def test_a_process_knows_its_own_start_from_the_beginning() -> None:
+    assert origin(Starts(4, (EARLIER,))).identity.starts == Starts(4, (EARLIER, MINE))
+
+
+def test_its_committed_start_is_what_the_directory_should_remember() -> None:
+    one = origin(Starts())
+    one.joined(joined(7, first_boot_id(MINE)), 0.0)
+    assert one.identity.starts == Starts(7, (MINE,))
+    assert one.incarnation == 7
+
+
+def test_a_later_start_from_another_directory_ends_it() -> None:
+    one = origin(Starts(4, (EARLIER,)))
+    with pytest.raises(Superseded, match=r"^node n1 has started from another data directory[^\n]*$"):
+        one.joined(joined(9, first_boot_id(FOREIGN)), 0.0)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [Starts(0, (EARLIER,)), Starts(12, (EARLIER,))],
+    ids=["none of its own is committed", "one of its own is committed later"],
+)
+def test_a_start_from_another_directory_proves_nothing_before_one_of_its_own(known: Starts) -> None:
+    one = origin(known)
+    one.joined(joined(9, first_boot_id(FOREIGN)), 0.0)
+    assert one.unannounced
+
+
+def test_starts_of_other_nodes_are_none_of_its_business() -> None:
+    one = origin(Starts(4, (EARLIER,)))
+    one.joined(joined(9, first_boot_id(FOREIGN), "n2"), 0.0)
+    assert one.unannounced
+
+
+def test_the_next_incarnation_of_a_process_is_the_same_start() -> None:
+    known = committed(begun(Starts(), MINE), 5, first_boot_id(MINE))
+    again = next_boot_id(first_boot_id(MINE))
+    assert again != first_boot_id(MINE)
+    assert not superseded(known, 9, again)
+    assert committed(known, 9, again) == Starts(9, (MINE,))
+
+
+def test_starts_that_never_reach_a_leader_are_bounded() -> None:
+    known = Starts(3, (MINE,))
+    for number in range(3 * STARTS_MAX):
+        known = begun(known, b"%12d" % number)
+    assert len(known.nonces) == STARTS_MAX
+    assert known.nonces[-1] == b"%12d" % (3 * STARTS_MAX - 1)
+
+
+def test_a_checkpoint_with_a_later_start_from_another_directory_ends_it_before_it_begins() -> None:
+    with pytest.raises(Superseded):
+        origin(Starts(4, (EARLIER,)), state(last_start=(9, FOREIGN)))
+
+
+def test_a_checkpoint_with_its_directory_s_last_start_lets_it_begin() -> None:
+    one = origin(Starts(4, (EARLIER,)), state(last_start=(6, EARLIER)))
+    assert one.identity.starts == Starts(6, (EARLIER, MINE))
+
+
+def test_a_snapshot_with_a_later_start_from_another_directory_ends_it() -> None:
+    one = origin(Starts(4, (EARLIER,)))
+    with pytest.raises(Superseded):
+        one.restored(state(last_start=(9, FOREIGN)), 0.0)
