@@ -6,7 +6,9 @@ Used by `link` only.
 
 import asyncio
 import logging
+import os
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar, cast
 
@@ -222,3 +224,10 @@ def _is_map(payload: bytes) -> bool:
 
 def _nothing() -> None:
     """There is nobody to stop."""
+
+
+def why(error: OSError) -> str:
+    """The system's words; asyncio and TLS put their own into `strerror`."""
+    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__

@@ -3,18 +3,16 @@
 Promises: messages of one connection arrive in order or not at all; nothing is decoded before a Hello
 was accepted, under TLS from whoever's certificate speaks for the host it names; a stranger at the port
 costs bounded memory, one log line a minute, and nothing else; a node that stopped reading or went silent is
-let go.  Both ends may dial; of two connections between the
-same processes the one dialled by the larger node id stays; of two processes of one node the first, see
-`rivals`.  Everything runs on one event loop; used by
+let go.  Both ends may dial; of two connections between the same processes the one dialled by the larger node
+id stays; of two processes of one node the first, see `rivals`.  Everything runs on one event loop; used by
 the node's shell.
 """
 
 import asyncio
 import logging
-import os
 import random
 import socket
-import ssl
+import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Final, Generic, NamedTuple, Protocol
@@ -22,7 +20,7 @@ from typing import Final, Generic, NamedTuple, Protocol
 import msgspec
 
 from orchestrix_raft.coordinator.addresses import Address
-from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints, Connection, M
+from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints, Connection, M, why
 from orchestrix_raft.coordinator.frames import HEADER_BYTES, seal
 from orchestrix_raft.coordinator.hello import Accept, Hello, Refusal, Reject, copied_from, two_processes
 from orchestrix_raft.coordinator.tls import PeerTls, why_not_certified
@@ -108,6 +106,7 @@ class PeerLink(Generic[M]):
         self._dialling: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: list[socket.socket] = []
+        self._closing = False
         self._sweeper: asyncio.TimerHandle | None = None
         self._announcing: asyncio.Handle | None = None
         self._swept_at = clock()
@@ -127,7 +126,7 @@ class PeerLink(Generic[M]):
                 self._listening.append(sock)
         except OSError as error:
             self._close_listening()
-            raise LinkError(f"the peer link cannot listen at {listen}: {_why(error)}") from error
+            raise LinkError(f"the peer link cannot listen at {listen}: {why(error)}") from error
         for sock in self._listening:
             self._spawn(self._accept(sock))
         self._swept_at = self._clock()
@@ -146,6 +145,7 @@ class PeerLink(Generic[M]):
                 timer.cancel()
         self._peers.clear()
         self._dialling.clear()
+        await self._accept_no_more()
         waiting = list(self._tasks)
         for task in waiting:
             task.cancel()
@@ -158,6 +158,16 @@ class PeerLink(Generic[M]):
         for connection in connections:
             if connection.opened:
                 await connection.closed.wait()
+
+    async def _accept_no_more(self) -> None:
+        """Let those who accept take what they have: a connection that comes as they are cancelled is lost
+        without being closed."""
+        self._closing = True
+        loop = asyncio.get_running_loop()
+        for sock in self._listening:
+            if sys.platform != "win32":  # its loop has no readers
+                loop.remove_reader(sock)
+        await asyncio.sleep(0)
 
     def _close_listening(self) -> None:
         for sock in self._listening:
@@ -269,7 +279,7 @@ class PeerLink(Generic[M]):
         except TimeoutError:
             self._note_problem(address, f"no answer from {where} within {self._limits.connect_s:g} s")
         except OSError as error:
-            self._note_problem(address, f"cannot connect to {where}: {_why(error)}")
+            self._note_problem(address, f"cannot connect to {where}: {why(error)}")
         finally:
             if connection.kept is not connection:
                 self._let_go(connection, gently=connection.settled.is_set())
@@ -284,11 +294,11 @@ class PeerLink(Generic[M]):
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._closing:
             try:
                 sock, where = await loop.sock_accept(listening)
             except OSError as error:
-                _log.error("the peer link cannot accept connections: %s", _why(error))
+                _log.error("the peer link cannot accept connections: %s", why(error))
                 await asyncio.sleep(self._limits.redial_max_s)  # out of file descriptors: let some be closed
                 continue
             connection = self._connection(None)
@@ -311,7 +321,7 @@ class PeerLink(Generic[M]):
                 lambda: connection, sock, ssl=context, ssl_handshake_timeout=timeout_s
             )
         except OSError as error:  # of TLS, nearly always
-            self.offended(connection, f"no connection: {_why(error)}")
+            self.offended(connection, f"no connection: {why(error)}")
 
     def _connection(self, target: str | None) -> Connection[M]:
         connection = Connection(self, target, self._limits.frame_bytes, self._limits.backlog_bytes)
@@ -487,10 +497,3 @@ class PeerLink(Generic[M]):
             elif connection.quiet:
                 connection.write(KEEPALIVE)
             connection.quiet = True
-
-
-def _why(error: OSError) -> str:
-    """The system's words; asyncio and TLS put their own into `strerror`."""
-    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
-        return os.strerror(error.errno)
-    return error.strerror or str(error) or type(error).__name__

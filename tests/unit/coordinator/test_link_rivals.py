@@ -178,6 +178,8 @@ async def test_a_node_that_is_refused_for_good_tells_its_owner(start: Start) -> 
     original.dial(copy)
     await spin(lambda: "copy:7400" in original.link.problems())
     assert not original.ended, "it is the copy that has to end"
+    original.dial()
+    copy.dial()
 
 
 async def test_a_final_refusal_counts_from_a_node_that_was_dialled_and_from_no_other(
@@ -195,3 +197,4 @@ async def test_a_final_refusal_counts_from_a_node_that_was_dialled_and_from_no_o
     node.dial(other)
     await node.until(lambda: bool(node.ended))
     assert node.ended[0] == "an old copy"
+    node.dial()
