@@ -18,6 +18,7 @@ from orchestrix_raft.machine import (
     attempts,
     codec,
     digest,
+    drains,
     jobs,
     keeping,
     loading,
@@ -33,13 +34,17 @@ from orchestrix_raft.machine.commands import (
     CloseSession,
     Command,
     DetachSession,
+    DrainNode,
     DrainSession,
     Entry,
+    ExpireSession,
     Forget,
+    MoveSessions,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
     ResumeSession,
+    UndrainNode,
 )
 from orchestrix_raft.machine.dispatch import dispatch
 from orchestrix_raft.machine.events import Event, TimerSetAside
@@ -65,6 +70,10 @@ DECIDE: Final = MappingProxyType[type, Decide](
         NodeStopped: nodes.decide_stopped,
         NodeHealthChanged: nodes.decide_health,
         Forget: keeping.decide_forget,
+        DrainNode: drains.decide_drain,
+        UndrainNode: drains.decide_undrain,
+        MoveSessions: drains.decide_moves,
+        ExpireSession: drains.decide_expire,
     }
 )
 """Commands that are decided as a whole."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.machine import (
     attempts,
+    drains,
     events,
     jobs,
     keeping,
@@ -82,6 +83,9 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.IdForgotten: keeping.evolve_id_forgotten,
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
+        events.NodeDraining: drains.evolve_draining,
+        events.NodeUndrained: drains.evolve_undrained,
+        events.HandoffAsked: drains.evolve_handoff_asked,
     }
 )
 
