@@ -3,12 +3,14 @@
 from typing import Final
 
 from orchestrix_raft.api.calls import handlers
+from orchestrix_raft.api.draining import NodeDrains
 from orchestrix_raft.api.errors import Handlers, Refusal, invalid
 from orchestrix_raft.api.workers import stuck_slots
 from orchestrix_raft.coordinator.port import ClusterView, NodePort, NodeView
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import cluster as wire
+from orchestrix_raft.wire.drain import drain_message
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.workers import worker_info
 
@@ -20,10 +22,19 @@ class ClusterService:
 
     def __init__(self, node: NodePort) -> None:
         self._node = node
+        self._drains = NodeDrains(node)
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
-        return handlers(CLUSTER, {"Status": self.status, "TransferLeadership": self.transfer_leadership})
+        return handlers(
+            CLUSTER,
+            {
+                "Status": self.status,
+                "TransferLeadership": self.transfer_leadership,
+                "DrainNode": self._drains.drain,
+                "UndrainNode": self._drains.undrain,
+            },
+        )
 
     async def status(self, _request: wire.StatusRequest) -> wire.StatusResponse:
         """Everything this node knows; works without a leader."""
@@ -66,4 +77,5 @@ def _status(view: ClusterView) -> wire.StatusResponse:
 def _node(node: NodeView) -> wire.NodeStatus:
     fields = node._asdict()
     fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
+    fields["drain"] = drain_message(node.drain)
     return wire.NodeStatus(**fields)

@@ -16,6 +16,7 @@ from orchestrix_raft import OrchestrixError
 from orchestrix_raft.cli import (
     cluster,
     dev,
+    draining,
     enqueue,
     jobs,
     node,
@@ -48,6 +49,9 @@ app.command("status")(status.status)
 app.command("enqueue")(enqueue.enqueue)
 for command in (steering.cancel, steering.retry, steering.purge):
     jobs.app.command()(command)
+cluster.app.command()(draining.drain)
+cluster.app.command()(draining.undrain)
+workers.app.command("drain")(draining.drain_worker)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(queues.app, name="queues")

@@ -1,4 +1,4 @@
-"""Commands about the cluster's members: `cluster transfer`."""
+"""Commands about the cluster's members: `cluster transfer`; `draining.py` has those that hand over."""
 
 from typing import Annotated
 

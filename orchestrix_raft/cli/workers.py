@@ -1,4 +1,4 @@
-"""Commands about workers: `workers list`, and `worker`, which runs one."""
+"""Commands about workers: `workers list`, and `worker`, which runs one; `draining.py` has `workers drain`."""
 
 import importlib
 import sys

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from orchestrix_raft.client import building
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
+from orchestrix_raft.client.draining import Draining
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     Attempt,
@@ -52,7 +53,7 @@ _JOBS: Final = services.JOBS.methods
 _CLUSTER: Final = services.CLUSTER.methods
 
 
-class AsyncClient:
+class AsyncClient(Draining):
     """Enqueue jobs and look after them, through any node of the cluster.
 
     `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and

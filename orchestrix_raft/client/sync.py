@@ -198,3 +198,6 @@ class Client:
     purge_where = _face(AsyncClient.purge_where)
     explain = _face(AsyncClient.explain)
     transfer_leadership = _face(AsyncClient.transfer_leadership)
+    drain_node = _face(AsyncClient.drain_node)
+    undrain_node = _face(AsyncClient.undrain_node)
+    drain_worker = _face(AsyncClient.drain_worker)

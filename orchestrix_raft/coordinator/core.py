@@ -15,7 +15,9 @@ from collections.abc import Callable, Generator
 from orchestrix_raft.consensus.port import Accepted, Apply, Consensus, Refused, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
+from orchestrix_raft.coordinator.cleanup import JobOwnershipCleanup
 from orchestrix_raft.coordinator.digests import DigestTrail
+from orchestrix_raft.coordinator.drain import CoordinatorDrain
 from orchestrix_raft.coordinator.duties import Duties
 from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.history import LayeredHistory
@@ -51,6 +53,7 @@ from orchestrix_raft.machine.codec import (
 from orchestrix_raft.machine.commands import Command, Entry
 from orchestrix_raft.machine.history import FINISHED, PAYLOADS
 from orchestrix_raft.machine.port import Applied
+from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import LocalStore, StateStore
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
@@ -104,6 +107,8 @@ class Core:
         self._leader: tuple[int, str | None] = (0, None)
         self._in_flight: deque[int] = deque()
         self._stopped = False
+        self.drain = self.effects.drain = CoordinatorDrain(self, limits.drain)
+        self._cleanup = JobOwnershipCleanup(identity.node_id, self.hub.holds, self.hub.detach)
         self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
         self.addresses: dict[str, str] = {}  # of members whose NodeStarted is not applied yet; by the shell
 
@@ -209,7 +214,7 @@ class Core:
         if leading and not self._leading:
             self._stamper.start(self.machine.state, consensus.voters, now)
             self.beats.lead(now)
-            self._duties.lead()
+            self._duties.lead(now)
             self.schedules.lead()
         elif self._leading and not leading:
             self._in_flight.clear()
@@ -344,6 +349,8 @@ class Core:
         consensus = self.consensus
         self.proposer.expire(now, consensus.leader_id is not None)
         self.hub.tick(now, consensus.leader_contact_s())
+        self._cleanup.step(self.state, now)
+        self.drain.step(now)
         if now >= self.beats.beat_at:
             self._send_beat(now)
         self.job_logs.expire(now, self._clocks.wall_ms())
@@ -415,6 +422,21 @@ class Core:
             return False
         self.outbox.append((leader, ReadRequest(number)))
         return True
+
+    @property
+    def state(self) -> State:
+        """As applied here."""
+        return self.machine.state
+
+    @property
+    def node_id(self) -> str:
+        """Of this node."""
+        return self._origin.identity.node_id
+
+    @property
+    def incarnation(self) -> int:
+        """Of this process; 0: it is not announced."""
+        return self.proposer.incarnation
 
     @property
     def leading(self) -> bool:

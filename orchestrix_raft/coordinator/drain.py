@@ -6,7 +6,7 @@ another node.  A process that is to end drains, says goodbye and is then `over`.
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from orchestrix_raft.consensus.port import Consensus
 from orchestrix_raft.coordinator.hub import SessionHub
@@ -19,8 +19,6 @@ from orchestrix_raft.machine.commands import Command, DrainNode, MoveSessions
 from orchestrix_raft.machine.events import HandoffAsked
 from orchestrix_raft.machine.ownership import JobOwnershipRegistry
 from orchestrix_raft.machine.state import State
-
-CLOSED: Final = ("NODE_DRAINING", "this node hands over its workers: use another one")
 
 
 class DrainLimits(NamedTuple):
@@ -75,6 +73,7 @@ class CoordinatorDrain:
         self._transfer_at = 0.0
         self._closed = False  # streams that were left have been closed
         self._saying_goodbye = False
+        self.said_goodbye = False  # NodeStopped is answered for
         self.over = False
 
     # ---- what is asked of it -------------------------------------------------------------------------
@@ -140,7 +139,7 @@ class CoordinatorDrain:
         core = self._core
         if self._began_at is not None and now - self._began_at >= self._bounds.close_s and not self._closed:
             self._closed = True
-            core.hub.close_streams(*CLOSED)
+            core.hub.close_streams()
         if now < self._look_at:
             return
         self._look_at = now + self._bounds.look_s
@@ -150,7 +149,7 @@ class CoordinatorDrain:
         }
         plan = handoffs(core.state, core.node_id, told, core.connected_peers, self._bounds.at_once)
         for session_id in plan.given_up:
-            core.hub.give_up(session_id, *CLOSED)
+            core.hub.give_up(session_id)
         if plan.moves:
             self._submit_once(MoveSessions(plan.moves), now)
 
@@ -191,7 +190,7 @@ class CoordinatorDrain:
             core.say_goodbye(self._said)
 
     def _said(self) -> None:
-        self.over = True
+        self.said_goodbye = self.over = True
 
 
 def _addresses(core: Surroundings, first: str) -> tuple[str, ...]:

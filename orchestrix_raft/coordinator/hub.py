@@ -22,6 +22,7 @@ from orchestrix_raft.domain.session import (
     Assignment,
     Assignments,
     Drain,
+    DrainAsked,
     Farewell,
     Goodbye,
     HandlerLine,
@@ -52,12 +53,14 @@ from orchestrix_raft.machine.events import (
     JobAssigned,
     SessionAttached,
     SessionDetached,
+    SessionDraining,
     SessionEnded,
     SessionResumed,
     StopRequested,
 )
 from orchestrix_raft.machine.state import State
 
+NOT_HERE = ("NODE_STOPPING", "this node is going down or hands over its workers: use another one")
 UNANSWERED = 2 * limits.CAPACITY  # outcomes of one worker under way: no honest one comes near
 COMPLAIN_S = 60.0  # between two words in the log about refused lines
 
@@ -107,8 +110,9 @@ class SessionHub:
     def open(self, hello: Hello, deliver: Deliver, now: float) -> Stream:
         """A worker says Hello.  It is welcomed when its attachment is committed."""
         stream = Stream(self, hello, deliver, now)
-        if self._stopping:
-            stream.refuse("NODE_STOPPING", "this node is going down: use another one")
+        if self._stopping or self._node_id in self.state.board.closed_nodes:
+            # Before anything else: the stream that the session has here may be of use until it has moved.
+            stream.refuse(*NOT_HERE)
             return stream
         before = self._streams.get(hello.session_id)
         if before is not None:
@@ -191,6 +195,8 @@ class SessionHub:
         self._touched[stream] = None
         if stream.draining:
             self._drain(stream)
+        elif session.draining:
+            stream.send(DrainAsked())
         if stream.leaving:
             self._close(stream)
 
@@ -213,9 +219,9 @@ class SessionHub:
         its attachment is still to be committed, `attached` will see that nobody is here for it."""
         if self._streams.get(stream.session_id) is stream:
             del self._streams[stream.session_id]
-            self._detach_if_mine(stream.session_id)
+            self.detach(stream.session_id)
 
-    def _detach_if_mine(self, session_id: bytes) -> None:
+    def detach(self, session_id: bytes) -> None:
         """A session that stayed attached without a stream would keep its jobs for ever, so this is
         committed however long it takes; one that was resumed since has another epoch."""
         session = self.state.sessions.get(session_id)
@@ -399,7 +405,7 @@ class SessionHub:
             if stream is not None and stream.epoch:
                 self._drop(stream, "SESSION_MOVED", "the session went on at another node")
         elif stream is None:
-            self._detach_if_mine(event.session_id)
+            self.detach(event.session_id)
 
     def detached(self, event: SessionDetached) -> None:
         """The cluster gave this node up for dead, wrongly: its streams live, so attach them again."""
@@ -419,7 +425,7 @@ class SessionHub:
         self.state = state
         for session in state.sessions_of(self._node_id):
             if session.session_id not in self._streams:
-                self._detach_if_mine(session.session_id)
+                self.detach(session.session_id)
         for stream in list(self._streams.values()):
             stream.epoch = 0
             self._attach(stream)
@@ -462,16 +468,40 @@ class SessionHub:
         stream.observing = True
         self._submit(Observe(stream.session_id, *stream.take_observed()), answered)
 
-    def redirect_all(self) -> None:
-        """The node is going down: ask every worker to go on elsewhere."""
+    # ---- handing over --------------------------------------------------------------------------------
+
+    def stop_taking(self) -> None:
+        """The node is going down: no new streams."""
         self._stopping = True
-        others = tuple(server for server in self._servers()[1:])
-        for stream in self._streams.values():
-            stream.send(Redirect(others))
+
+    def redirect(self, session_id: bytes, servers: tuple[str, ...]) -> None:
+        """Ask a worker to go on at one of these, best first; its stream stays of use until it has."""
+        stream = self._streams.get(session_id)
+        if stream is not None and stream.epoch:
+            stream.send(Redirect(servers))
+
+    def drain_asked(self, event: SessionDraining) -> None:
+        """A worker gets nothing new: tell it, unless it said so itself."""
+        stream = self._streams.get(event.session_id)
+        if stream is not None and stream.epoch and not stream.draining:
+            stream.send(DrainAsked())
+
+    def give_up(self, session_id: bytes) -> None:
+        """A worker does not go where it was told: close its stream, leave its session to its deadline."""
+        stream = self._streams.get(session_id)
+        if stream is None:
+            self.detach(session_id)
+        else:
+            self._drop(stream, *NOT_HERE)
+
+    def close_streams(self) -> None:
+        """Close what is left; sessions are detached as far as that can be committed."""
+        for session_id in list(self._streams):
+            self.give_up(session_id)
 
     def close_all(self) -> None:
         """End what is left, and let nothing begin."""
         self._stopping = self._closed = True
         for stream in list(self._streams.values()):
-            stream.refuse("NODE_STOPPING", "this node is going down: use another one")
+            stream.refuse(*NOT_HERE)
         self._streams.clear()

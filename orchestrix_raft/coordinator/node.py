@@ -15,6 +15,7 @@ from orchestrix_raft.coordinator import queries
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.port import (
     ClusterView,
@@ -33,6 +34,7 @@ from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
+from orchestrix_raft.domain.node import Node as NodeRecord
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
@@ -362,6 +364,14 @@ class Node:
         self.schedule()
         return StreamHandle(self, stream)
 
+    def find_node(self, node_id: str) -> NodeRecord | None:
+        """See NodePort."""
+        return self.core.state.nodes.get(node_id)
+
+    def cost_of_leaving(self, node_id: str) -> str:
+        """See NodePort."""
+        return cost_of_leaving(self.core, node_id)
+
     @property
     def wall_ms(self) -> int:
         """See NodePort."""
@@ -374,39 +384,23 @@ class Node:
         core = self.core
         if self._closed or core.stale:
             return  # nothing can be committed: the others will notice
-        core.hub.redirect_all()
-        if not core.connected_peers:
-            core.hub.close_all()
+        cost = cost_of_leaving(core)
+        if cost:
+            log.warning("%s", cost)
+        core.drain.leave(core.now)
         self.schedule()
         try:
             async with asyncio.timeout(timeout_s):
-                if core.leading and len(core.consensus.voters) > 1:
-                    await self._hand_over_leadership()
-                await self._until(lambda: len(core.hub) == 0 or core.stale)
-                if not core.proposer.incarnation:
-                    return  # not announced: the farewell could not be numbered, and nobody knows this process
-                said = asyncio.Event()
-                core.say_goodbye(said.set)
-                self.schedule()
-                await self._until(lambda: said.is_set() or core.stale)
+                await self._until(lambda: core.drain.over)
         except TimeoutError:
             log.warning("going down without having handed everything over; the cluster will notice")
         if (
             self.freshness().stale
         ):  # the others stop as well, or are gone: waiting longer would hand over nothing
             log.warning("going down without contact to a leader; sessions are left to the other nodes")
-
-    async def _hand_over_leadership(self) -> None:
-        """Ask again after every step: a target may be a few entries behind at first."""
-        core = self.core
-
-        def gone() -> bool:
-            if core.leading:
-                core.consensus.transfer(None)
-            return not core.leading or core.stale
-
-        self.schedule()
-        await self._until(gone)
+        me = self.find_node(core.node_id)
+        if me is not None and me.drain is not None:
+            log.info("drained: %s", summary(me.drain))
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition of the core; it is looked at after every step."""

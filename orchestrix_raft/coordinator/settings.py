@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.drain import DrainLimits
 from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.pulse import HubLimits
+from orchestrix_raft.coordinator.rebalance import RebalanceLimits
 from orchestrix_raft.domain import limits
 from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.storage.disk import Starts
@@ -25,6 +27,8 @@ class CoreLimits(NamedTuple):
     proposer: ProposerLimits = ProposerLimits()
     hub: HubLimits = HubLimits()
     beats: BeatLimits = BeatLimits()
+    drain: DrainLimits = DrainLimits()
+    rebalance: RebalanceLimits = RebalanceLimits()
     checkpoint_s: float = 5.0  # at the latest so often ...
     checkpoint_bytes: int = 32 << 20  # ... and when so much waits to be written
     read_wait_s: float = 5.0
