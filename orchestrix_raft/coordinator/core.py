@@ -205,7 +205,8 @@ class Core:
         if not proposer.pending:
             return False
         if self._leading:
-            return self._stamper.ready(self.now) and len(self._in_flight) < self.limits.proposer.in_flight
+            may = self._stamper.ready(self.now) and not self.drain.holding(self.now)
+            return may and len(self._in_flight) < self.limits.proposer.in_flight
         return proposer.can_forward and self.consensus.leader_id in self._connected
 
     def _follow_leadership(self, now: float) -> None:
@@ -235,7 +236,7 @@ class Core:
 
     def _propose(self, now: float) -> None:
         if self._leading:
-            if self._stamper.ready(now):
+            if self._stamper.ready(now) and not self.drain.holding(now):
                 self._propose_entries(now)
         else:
             leader = self.consensus.leader_id
@@ -271,6 +272,8 @@ class Core:
 
     def _unnumbered(self, commands: tuple[Command, ...], now: float) -> Accepted | None:
         """Leader: commands that need no exactly-once, because they name what they saw."""
+        if self.drain.holding(now):
+            return None
         entry = make_entry(
             self._stamper.elapsed_ms(now), self._stamper.wall_ms(now), (unnumbered(*commands),)
         )
@@ -402,7 +405,7 @@ class Core:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
         wake = min(self.consensus.wake_at, now + 0.25)
-        if self._leading and not self._in_flight:  # what is in flight brings the time along
+        if self._leading and not self._in_flight and not self.drain.holding(now):  # what is in flight brings the time along
             wake = min(wake, now + self._stamper.due_in_s(self.machine.state, now))
             wake = min(wake, now + self._duties.due_in_s(now))
             wall_ms = self._stamper.wall_ms(now)

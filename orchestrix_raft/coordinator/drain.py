@@ -8,7 +8,7 @@ another node.  A process that is to end drains, says goodbye and is then `over`.
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from orchestrix_raft.consensus.port import Consensus
+from orchestrix_raft.consensus.port import Consensus, Refused
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.port import Done, Outcome
 from orchestrix_raft.domain import limits
@@ -26,7 +26,9 @@ class DrainLimits(NamedTuple):
 
     close_s: float = 30.0  # streams that are left are closed
     transfer_s: float = 5.0  # for handing over leadership, from the wish to end
-    again_s: float = 1.0  # between two attempts to commit, or to hand over leadership
+    hold_s: float = 1.0  # new entries are held back for as long, while somebody takes over
+    breath_s: float = 0.25  # before the next attempt, if nobody has
+    again_s: float = 1.0  # between two attempts to commit
     look_s: float = 0.05  # between two looks at the sessions that are left
     at_once: int = limits.HANDOFFS_AT_ONCE
 
@@ -70,13 +72,19 @@ class CoordinatorDrain:
         self._told: dict[bytes, tuple[tuple[str, ...], float]] = {}  # session id -> targets, when told last
         self._busy: dict[type[Command], float] = {}  # command under way -> not to be sent again before
         self._look_at = 0.0
-        self._transfer_at = 0.0
+        self._held_until = 0.0
+        self._transfer_asked = False
         self._closed = False  # streams that were left have been closed
         self._saying_goodbye = False
         self.said_goodbye = False  # NodeStopped is answered for
         self.over = False
 
     # ---- what is asked of it -------------------------------------------------------------------------
+
+    @property
+    def ending(self) -> bool:
+        """The farewell is under way or made: what is submitted now would come behind it, and never be done."""
+        return self._saying_goodbye or self.over
 
     def leave(self, now: float) -> None:
         """The process is to end: hand over leadership and sessions, say goodbye."""
@@ -117,21 +125,32 @@ class CoordinatorDrain:
     def _hand_over_leadership(self, now: float) -> bool:
         """Ask the most advanced node that does not drain itself.  False: there is nobody to ask."""
         core = self._core
-        fit = {
-            one.match_index: one.node_id
+        fit = [
+            (one.match_index, one.node_id)
             for one in core.consensus.progress()
             if one.connected
             and one.node_id in core.consensus.voters
             and (node := core.state.nodes.get(one.node_id)) is not None
             and is_fit(node)
-        }
+        ]
         if not fit:
             return False
-        if now >= self._transfer_at:
-            core.consensus.transfer(fit[max(fit)])
-            # Asked at every step while it ends: a target may be a few entries behind at first.
-            self._transfer_at = now if self._leave_at is not None else now + self._bounds.again_s
+        if now >= self._held_until + self._bounds.breath_s:
+            self.hold(now)
+            self._transfer_asked = False
+        if not self._transfer_asked and now < self._held_until:
+            # One that is a few entries behind is refused: with entries held back it will not be for long.
+            # One that was asked has its election: a second one would take votes from it.
+            self._transfer_asked = not isinstance(core.consensus.transfer(max(fit)[1]), Refused)
         return True
+
+    def hold(self, now: float) -> None:
+        """Somebody is about to take over: an entry more here, and nobody could vote for him."""
+        self._held_until = now + self._bounds.hold_s
+
+    def holding(self, now: float) -> bool:
+        """Whether new entries are held back; for no longer than an election takes."""
+        return now < self._held_until and self._core.leading
 
     # ---- sessions ------------------------------------------------------------------------------------
 

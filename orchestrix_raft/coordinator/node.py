@@ -220,7 +220,7 @@ class Node:
         """See NodePort."""
         data = encode_command(command)
         refusal = self.core.proposer.refusal(len(data))
-        if self._closed:
+        if self._closed or self.core.drain.ending:
             refusal = Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
         if refusal is not None:
             return NotApplied(refusal)
@@ -352,6 +352,7 @@ class Node:
         self.schedule()
         if isinstance(target, Refused):
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", target.reason)
+        self.core.drain.hold(self.core.now)
         return target
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> "StreamHandle":
