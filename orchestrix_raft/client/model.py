@@ -223,8 +223,8 @@ class WorkerStatus(_Value, frozen=True):
     stuck: int  # slots held by handlers whose attempt is over
     node_id: str  # "": detached
     draining: bool
-    moving_to: str  # the node that it was told to go on at
     attached_at: datetime | None
+    moving_to: str = ""  # the node that it was told to go on at
 
 
 class ClusterStatus(_Value, frozen=True):

@@ -1,0 +1,89 @@
+"""Draining of nodes and workers through the API, by the client, against a node in memory."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrix_raft import AsyncClient, Client, InvalidArgument, OrchestrixError
+from orchestrix_raft.coordinator.port import Done
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.node import Health, Node
+from orchestrix_raft.machine.commands import DrainNode, DrainSession, UndrainNode
+from tests.unit.api.fake_node import WALL_MS, FakeNode, serving
+
+SESSION = "0f" * 16
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    node = FakeNode()
+    node.known["n2"] = Node("n2", "b:1", "v", 77, bytes(16), Health.ALIVE, 0, 0)
+    node.members, node.names = ["b:1"], {"b:1": "n2"}
+    return node
+
+
+@pytest.fixture
+async def client(node: FakeNode) -> AsyncIterator[AsyncClient]:
+    async with serving(node) as address, AsyncClient(address, deadline=5.0) as client:
+        yield client
+
+
+async def test_a_node_is_drained_as_the_process_that_runs_now(client: AsyncClient, node: FakeNode) -> None:
+    progress = await client.drain_node("n2")
+    assert node.submitted == [DrainNode("n2", 77, False)]
+    assert node.fresh_calls == [(0, True)], "of an older process it would be refused"
+    assert (progress.workers, progress.jobs, progress.leaving) == (3, 20, False)
+    assert progress.since == datetime.fromtimestamp(WALL_MS / 1_000, UTC)
+    (shown,) = (await client.status()).nodes
+    assert shown.drain == progress
+    await client.undrain_node("n2")
+    assert node.submitted[1:] == [UndrainNode("n2", 77)]
+    (shown,) = (await client.status()).nodes
+    assert shown.drain is None
+
+
+async def test_a_drain_that_costs_too_much_needs_force(client: AsyncClient, node: FakeNode) -> None:
+    node.cost = "without node n2 there is no majority"
+    with pytest.raises(OrchestrixError, match="no majority") as refused:
+        await client.drain_node("n2")
+    assert refused.value.reason == "DRAIN_COSTS_TOO_MUCH"
+    assert node.submitted == []
+    await client.drain_node("n2", force=True)
+    assert len(node.submitted) == 1
+
+
+@pytest.mark.parametrize(("node_id", "reason"), [("n9", "NODE_UNKNOWN"), ("", "NODE_ID_INVALID")])
+async def test_an_unknown_node_is_refused(client: AsyncClient, node_id: str, reason: str) -> None:
+    for call in (client.drain_node, client.undrain_node):
+        with pytest.raises(OrchestrixError) as refused:
+            await call(node_id)
+        assert refused.value.reason == reason
+
+
+async def test_what_the_state_machine_refuses_is_told(client: AsyncClient, node: FakeNode) -> None:
+    leaving = Rejected(Code.FAILED_PRECONDITION, "NODE_LEAVING", "its next start undoes the drain")
+    node.answer = lambda command: Done(1, leaving)
+    with pytest.raises(OrchestrixError, match="its next start"):
+        await client.undrain_node("n2")
+
+
+async def test_without_a_leader_nothing_is_drained(client: AsyncClient, node: FakeNode) -> None:
+    node.refuse_fresh = Rejected(Code.FAILED_PRECONDITION, "FOR_THE_TEST", "not fresh")
+    with pytest.raises(OrchestrixError, match="not fresh"):
+        await client.drain_node("n2")
+    assert node.submitted == []
+
+
+async def test_a_worker_is_drained_by_its_id(client: AsyncClient, node: FakeNode) -> None:
+    await client.drain_worker(SESSION)
+    assert node.submitted == [DrainSession(bytes.fromhex(SESSION))]
+    for wrong in ("xyz", "0f"):
+        with pytest.raises(InvalidArgument) as refused:
+            await client.drain_worker(wrong)
+        assert refused.value.reason == "SESSION_ID_INVALID"
+
+
+async def test_the_synchronous_client_has_the_same_methods() -> None:
+    for name in ("drain_node", "undrain_node", "drain_worker"):
+        assert getattr(Client, name).__doc__ == getattr(AsyncClient, name).__doc__
