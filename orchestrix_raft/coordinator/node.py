@@ -160,7 +160,7 @@ class Node:
     def _write(self, work: CheckpointWork) -> None:
         """On the disk thread."""
         try:
-            self.core.checkpoints.write(work)
+            self.core.replica.checkpoints.write(work)
         except Exception as error:
             # Whatever it is: a checkpoint that never ends would keep memory and log for ever.
             self._loop.call_soon_threadsafe(self.fail, error)
@@ -257,11 +257,11 @@ class Node:
 
     def freshness(self) -> Freshness:
         """See NodePort."""
-        return Freshness(self.core.consensus.applied_index, self.core.stale or self.core.loading)
+        return Freshness(self.core.consensus.applied_index, self.core.stale or self.core.replica.loading)
 
     def job(self, job_id: bytes) -> JobView | None:
         """See NodePort."""
-        job = self.core.job(job_id)
+        job = self.core.replica.job(job_id)
         return None if job is None else queries.view(self.core, job)
 
     def attempts(self, job_id: bytes) -> list[Attempt]:
@@ -270,16 +270,16 @@ class Node:
 
     def explain(self, job_id: bytes) -> list[Reason]:
         """See NodePort."""
-        job = self.core.job(job_id)
-        return [] if job is None else explain(self.core.machine.state, job)
+        job = self.core.replica.job(job_id)
+        return [] if job is None else explain(self.core.state, job)
 
     def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
         """See NodePort."""
-        job = self.core.job(job_id)
+        job = self.core.replica.job(job_id)
         if job is None:
             return None
         if job.owner and job.owner != self.core.identity.node_id:
-            owner = self.core.machine.state.nodes.get(job.owner)
+            owner = self.core.state.nodes.get(job.owner)
             if owner is not None:
                 return LogPage([], owner.address)
         return LogPage([(n, *line) for n, line in self._local.lines(job_id, after, limit)], "")
@@ -298,7 +298,7 @@ class Node:
 
     async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
         """See NodePort."""
-        job = self.core.job(job_id)
+        job = self.core.replica.job(job_id)
         if job is not None and job.state not in TERMINAL and len(self.core.watches) < WAITERS:
             ended = asyncio.Event()
             self.core.watches.add(job_id, ended.set)
@@ -330,7 +330,7 @@ class Node:
 
     def sessions(self) -> list[Session]:
         """See NodePort."""
-        return list(self.core.machine.state.sessions.values())
+        return list(self.core.state.sessions.values())
 
     def queues(self) -> list[QueueDetails]:
         """See NodePort."""
@@ -445,7 +445,7 @@ class StreamHandle:
 
     async def room(self) -> None:
         """See SessionHandle."""
-        room = self._node.core.hub.room
+        room = self._node.core.hub.reports.room
         while not room.open_to(self._stream):
             opened = asyncio.Event()
             room.wait(self._stream, opened.set)

@@ -365,7 +365,7 @@ class Process:
         if node is None:
             return {}
         core = node.core
-        known = {node_id: n.address for node_id, n in core.machine.state.nodes.items()}
+        known = {node_id: n.address for node_id, n in core.state.nodes.items()}
         return {
             node_id: address
             for node_id in sorted(core.consensus.members)
@@ -440,7 +440,7 @@ class Process:
 
     def _if_newest(self, hello: Hello, verdict: Accept) -> Accept | Reject:
         """Unless the log knows a start of that node from another directory than the one it runs from now."""
-        nodes = self._node.core.machine.state.nodes if self._node is not None else {}
+        nodes = self._node.core.state.nodes if self._node is not None else {}
         known = nodes.get(hello.node_id)
         if known is not None and superseded(hello.known_starts, known.incarnation, known.boot_id):
             return Reject(OLD_COPY.format(hello.node_id), final=True)

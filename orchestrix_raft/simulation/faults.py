@@ -138,7 +138,7 @@ class Faults:
         for node in self.nodes:
             core = node.core
             if core is not None and core.leading:
-                state = core.machine.state
+                state = core.state
                 due_ms = state.book.first_due_ms(state.schedules)
                 if due_ms is not None:
                     wait_s = max(0.0, (due_ms - core.wall_ms) / 1000) + self.world.rng.uniform(-0.01, 0.02)

@@ -72,12 +72,12 @@ class Bench:
         self.hub = SessionHub(
             "n1",
             HubLimits(),
+            self.driver.machine.state,
             lambda command, done: self.waiting.append((command, done)),
             self.lines.extend,
             lambda job: b"large",
             lambda: ("n1:1", "n2:1"),
         )
-        self.hub.state = self.driver.machine.state
         self.step()
 
     # ---- workers

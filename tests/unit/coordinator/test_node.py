@@ -251,7 +251,7 @@ async def test_a_graceful_end_is_committed(world: Make) -> None:
     node = here.lead()
     await node.submit(enqueue("a"))
     await node.goodbye(5.0)
-    assert here.core.machine.state.nodes["n1"].health is Health.STOPPED
+    assert here.core.state.nodes["n1"].health is Health.STOPPED
 
 
 async def test_a_node_that_the_cluster_does_not_know_yet_ends_at_once(
@@ -346,7 +346,7 @@ async def test_a_checkpoint_that_fails_in_any_way_stops_the_node(
     def write(work: object) -> None:
         raise error
 
-    monkeypatch.setattr(here.core.checkpoints, "write", write)
+    monkeypatch.setattr(here.core.replica.checkpoints, "write", write)
     node = here.lead()
     await node.submit(enqueue("a"))
     assert await failed(node) is error

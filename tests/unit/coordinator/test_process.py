@@ -153,10 +153,9 @@ def with_core(
     process: Process, starts: Starts, nodes: dict[str, object], members: tuple[str, ...] = ()
 ) -> None:
     """As if it served, knowing these nodes from the log."""
-    state = SimpleNamespace(nodes=nodes)
     core = SimpleNamespace(
         identity=SimpleNamespace(starts=starts),
-        machine=SimpleNamespace(state=state),
+        state=SimpleNamespace(nodes=nodes),
         consensus=SimpleNamespace(members=members, leader_id="n1"),
         addresses={},
     )
