@@ -232,7 +232,7 @@ async def test_a_worker_that_reports_much_is_let_on_when_it_is_committed(world: 
 async def test_waiters_beyond_the_bound_are_told_at_once_how_it_stands(
     world: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrix_raft.coordinator.node.WAITERS", 2)
+    monkeypatch.setattr("orchestrix_raft.coordinator.reading.WAITERS", 2)
     here = world()
     node = here.lead()
     await node.submit(enqueue("a"))
