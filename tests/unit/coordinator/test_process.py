@@ -9,12 +9,14 @@ from typing import NoReturn, cast
 import msgspec
 import pytest
 
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.first_start import StartError
 from orchestrix_raft.coordinator.hello import Accept, Reject
 from orchestrix_raft.coordinator.link import LinkError, PeerLink
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import resolve
 from orchestrix_raft.coordinator.port import NodePort
-from orchestrix_raft.coordinator.process import Api, Process, StartError
+from orchestrix_raft.coordinator.process import Api, Process
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
 from orchestrix_raft.storage.disk import Member, Starts
 from orchestrix_raft.storage.layout import DataDirectory
@@ -97,10 +99,10 @@ async def test_addresses_that_cannot_be_remembered_are_a_warning(
 ) -> None:
     await process._start_link()
     try:
-        monkeypatch.setattr(process, "_known_addresses", lambda: {"n2": f"{HOST}:1"})
+        monkeypatch.setattr(process._where, "known", lambda: {"n2": f"{HOST}:1"})
         monkeypatch.setattr(process._disk, "set_addresses", refuse)
-        process._retarget()
-        assert process._targets == {f"{HOST}:1"}
+        process._where.retarget()
+        assert process._where.targets == {f"{HOST}:1"}
     finally:
         await process._link.close()
         process._close_disk()
@@ -160,12 +162,13 @@ def with_core(
         addresses={},
     )
     process._node = cast(Node, SimpleNamespace(core=core))
+    process._where.core = cast(Core, core)
 
 
 async def test_the_committed_start_is_remembered_and_said(linked: Process) -> None:
     learnt = Starts(7, (linked._nonce,))
     with_core(linked, learnt, {})
-    linked._retarget()
+    linked._where.retarget()
     assert linked._disk.identity.starts == learnt
     assert linked._hello().known_starts == learnt
 
@@ -175,7 +178,7 @@ async def test_a_committed_start_that_cannot_be_remembered_is_a_warning(
 ) -> None:
     with_core(linked, Starts(7, (linked._nonce,)), {})
     monkeypatch.setattr(linked._disk, "set_starts", refuse)
-    linked._retarget()
+    linked._where.retarget()
     assert "could not be remembered: identity: no room" in caplog.text
 
 
@@ -253,7 +256,7 @@ def test_a_node_that_moves_out_of_the_reach_of_the_others_is_refused(tmp_path: P
 async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) -> None:
     own = linked._disk.identity.node_id
     with_core(linked, Starts(), {own: SimpleNamespace(address=linked._address)}, members=(own,))
-    linked._retarget()
+    linked._where.retarget()
     assert linked._disk.identity.addresses == {own: linked._address}
 
 
