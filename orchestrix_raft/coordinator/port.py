@@ -209,3 +209,7 @@ class NodePort(Protocol):
     def wall_ms(self) -> int:
         """The replicated wall clock, for defaults that need a time."""
         ...
+
+
+Door = Callable[[], NodePort]
+"""Who answers now: before there is a cluster somebody else than afterwards, so it is asked for every call."""

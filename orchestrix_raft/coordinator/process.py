@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 
@@ -21,7 +21,7 @@ from orchestrix_raft.coordinator import forming
 from orchestrix_raft.coordinator.addresses import parse_address
 from orchestrix_raft.coordinator.assembly import make_core
 from orchestrix_raft.coordinator.connection import why
-from orchestrix_raft.coordinator.entrance import Entrance, Waiting
+from orchestrix_raft.coordinator.entrance import Waiting
 from orchestrix_raft.coordinator.first_start import FirstStart, StartError, formed_before
 from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject, judge
 from orchestrix_raft.coordinator.hello import Member as Founder
@@ -30,7 +30,7 @@ from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import NodeOptions
 from orchestrix_raft.coordinator.origin import OLD_COPY
-from orchestrix_raft.coordinator.port import NodePort
+from orchestrix_raft.coordinator.port import Door, NodePort
 from orchestrix_raft.coordinator.slot_watch import SlotWatch
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, begun, first_boot_id, superseded
 from orchestrix_raft.coordinator.tls import PeerTls, check_own, peer_tls
@@ -59,7 +59,7 @@ class Process:
     process has this node's place, Superseded otherwise."""
 
     def __init__(
-        self, options: NodeOptions, make_api: Callable[[NodePort], Api], registry: Registry | None = None
+        self, options: NodeOptions, make_api: Callable[[Door], Api], registry: Registry | None = None
     ) -> None:
         self._options = options
         self._slot_watch = SlotWatch(registry or Registry())
@@ -71,8 +71,8 @@ class Process:
         self._where.check_move()
         self._nonce = secrets.token_bytes(START_BYTES)
         self._first_start: FirstStart | None = None
-        self._entrance = Entrance(
-            Waiting(self._disk.identity.node_id, self._waiting_for, lambda: time.time_ns() // 1_000_000)
+        self._answers: NodePort = Waiting(
+            self._disk.identity.node_id, self._waiting_for, lambda: time.time_ns() // 1_000_000
         )
         self.served = False
         """There was a cluster and this node took part in it."""
@@ -122,7 +122,7 @@ class Process:
 
     async def _answer(self, stop: asyncio.Event) -> None:
         """The API answers from the beginning: before there is a cluster, it says what the node waits for."""
-        api = self._make_api(cast(NodePort, self._entrance))
+        api = self._make_api(lambda: self._answers)
         await api.start(str(self._options.listen_address))
         try:
             formed = await self._found_or_restart(stop)
@@ -211,7 +211,7 @@ class Process:
         return first.formed.result() if first.formed.done() else None
 
     async def _serve(self, formed: forming.Formed, stop: asyncio.Event) -> None:
-        node = self._node = self._entrance.node = self._make_node(formed)
+        node = self._node = self._answers = self._make_node(formed)
         self.served = True
         log.info(
             "node %s of cluster %s serves at %s",

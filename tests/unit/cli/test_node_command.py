@@ -19,6 +19,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
     class _Process:
         def __init__(self, options: NodeOptions, make_api: Any, registry: Any) -> None:
             made.append(options)
+            self.served = False
 
         async def run(self) -> None:
             if made[0].node_id == "unlucky":

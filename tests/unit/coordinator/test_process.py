@@ -15,7 +15,7 @@ from orchestrix_raft.coordinator.hello import Accept, Reject
 from orchestrix_raft.coordinator.link import LinkError, PeerLink
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import resolve
-from orchestrix_raft.coordinator.port import NodePort
+from orchestrix_raft.coordinator.port import Door
 from orchestrix_raft.coordinator.process import Api, Process
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
 from orchestrix_raft.storage.disk import Member, Starts
@@ -25,10 +25,10 @@ from orchestrix_raft.testing.cluster import HOST, PEER_PORT_OFFSET, free_ports
 
 
 class NoApi:
-    """Serves nobody; `port` is what it would ask."""
+    """Serves nobody; `door` is where it would ask."""
 
-    def __init__(self, port: NodePort) -> None:
-        self.port = port
+    def __init__(self, door: Door) -> None:
+        self.door = door
 
     async def start(self, listen: str) -> int:
         return 0
@@ -36,8 +36,8 @@ class NoApi:
     async def stop(self, grace_s: float) -> None: ...
 
 
-def no_api(port: NodePort) -> Api:
-    return NoApi(port)
+def no_api(door: Door) -> Api:
+    return NoApi(door)
 
 
 def refuse(*args: object) -> NoReturn:
@@ -266,17 +266,17 @@ async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) ->
 async def test_status_says_for_what_a_node_without_a_cluster_waits(tmp_path: Path) -> None:
     apis: list[NoApi] = []
 
-    def make_api(port: NodePort) -> Api:
-        apis.append(NoApi(port))
+    def make_api(door: Door) -> Api:
+        apis.append(NoApi(door))
         return apis[-1]
 
     process = make(tmp_path / "data", f"{HOST}:1")
     process._make_api = make_api
     running = asyncio.ensure_future(process.run())
     async with asyncio.timeout(10):
-        while not (apis and "not reached" in apis[0].port.status().problems[0]):
+        while not (apis and "not reached" in apis[0].door().status().problems[0]):
             await asyncio.sleep(0)
-    view = apis[0].port.status()
+    view = apis[0].door().status()
     assert view.problems == [f"this node has no cluster yet: waits for {HOST}:1: not reached yet"]
     assert view.answered_by == process._disk.identity.node_id
     assert view.stale
