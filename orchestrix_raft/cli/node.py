@@ -15,7 +15,7 @@ from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.consensus.port import SafetyFault
 from orchestrix_raft.coordinator.first_start import StartError
-from orchestrix_raft.coordinator.link import LinkError
+from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS, Kind, Option, read_value
 from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_config, resolve
 from orchestrix_raft.coordinator.port import Door

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft.cli import node
-from orchestrix_raft.coordinator.link import LinkError
+from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS
 from orchestrix_raft.coordinator.options import NodeOptions
 

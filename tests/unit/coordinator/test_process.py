@@ -12,7 +12,8 @@ import pytest
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.first_start import StartError
 from orchestrix_raft.coordinator.hello import Accept, Reject
-from orchestrix_raft.coordinator.link import LinkError, PeerLink
+from orchestrix_raft.coordinator.link import PeerLink
+from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import resolve
 from orchestrix_raft.coordinator.port import Door
