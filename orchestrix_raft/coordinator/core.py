@@ -75,6 +75,7 @@ class Core:
             limits.hub,
             self.state,
             self.submit,
+            self.proposer.refusal,
             self._keep_lines,
             self.replica.args_of,
             servers,

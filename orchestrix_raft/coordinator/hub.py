@@ -19,6 +19,7 @@ from orchestrix_raft.coordinator.pushes import Pushes
 from orchestrix_raft.coordinator.reporting import Reports
 from orchestrix_raft.coordinator.stream_table import StreamTable, Submit
 from orchestrix_raft.coordinator.streams import Deliver, Stream
+from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.domain.session import (
     Drain,
@@ -43,7 +44,8 @@ from orchestrix_raft.machine.state import State
 
 
 class SessionHub:
-    """All streams of this node.  `submit` commits a command; `keep_lines` keeps what handlers log."""
+    """All streams of this node.  `submit` commits a command; `refusal`: why this node can take no further one
+    from outside now, if so; `keep_lines` keeps what handlers log."""
 
     def __init__(
         self,
@@ -51,12 +53,14 @@ class SessionHub:
         bounds: HubLimits,
         state: State,
         submit: Submit,
+        refusal: Callable[[], Rejected | None],
         keep_lines: Callable[[list[HandlerLine]], None],
         payload: Callable[[Job], bytes],
         servers: Callable[[], tuple[str, ...]],
     ) -> None:
         self._node_id = node_id
         self._servers = servers
+        self._refusal = refusal
         self.table = StreamTable(node_id, state, submit)
         self._pushes = Pushes(self.table, payload)
         self._attachments = Attachments(self.table, self._pushes, bounds, servers)
@@ -84,6 +88,10 @@ class SessionHub:
         stream = Stream(self, hello, deliver, now)
         if self._stopping:
             stream.refuse("NODE_STOPPING", "this node is going down: use another one")
+            return stream
+        overloaded = self._refusal()
+        if overloaded is not None:
+            stream.refuse(overloaded.reason, overloaded.message)
             return stream
         before = self.table.get(hello.session_id)
         if before is not None:
@@ -114,7 +122,7 @@ class SessionHub:
             case Drain():
                 self._attachments.drain(stream)
             case Goodbye():
-                self._attachments.goodbye(stream)
+                self.reports.behind_kept(stream, lambda: self._attachments.goodbye(stream))
             case Hello():
                 self.table.drop(
                     stream, "INVALID_ARGUMENT", "Hello must be the first message, and the only one"

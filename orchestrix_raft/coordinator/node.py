@@ -338,9 +338,9 @@ class StreamHandle:
     async def room(self) -> None:
         """See SessionHandle."""
         room = self._node.core.hub.reports.room
-        while not room.open_to(self._stream):
+        while not room.may_read(self._stream):
             opened = asyncio.Event()
-            room.wait(self._stream, opened.set)
+            room.wait_to_read(self._stream, opened.set)
             await opened.wait()
 
     def closed(self) -> None:

@@ -4,6 +4,7 @@ A worker keeps its reports until they are acknowledged, and they may be repeated
 however long it takes, and what may wait is bounded by `room`.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from orchestrix_raft.coordinator.port import Done, Outcome
@@ -31,12 +32,40 @@ class Reports:
         if not stream.epoch:
             return  # about to be attached again: the worker repeats its reports behind that Welcome
         stream.unanswered += len(message.outcomes)
-        if stream.unanswered > UNANSWERED or not self.room.open_to(stream):
+        if stream.unanswered > UNANSWERED or not self.room.may_read(stream):
             self._table.drop(stream, "TOO_MANY_REPORTS", "far more reports than slots: wait for acks")
             return
         size = size_of(message.outcomes)
-        self.room.take(stream, size)
-        self._commit(stream, message, size)
+        if stream.kept or not self.room.open_to(stream):
+            self.room.keep(stream, message, size)
+            self._wait(stream)
+        else:
+            self.room.take(stream, size)
+            self._commit(stream, message, size)
+
+    def _wait(self, stream: Stream) -> None:
+        self.room.wait(stream, lambda: self._go_on(stream))
+
+    def _go_on(self, stream: Stream) -> None:
+        """There may be room for what was kept."""
+        while stream.kept and self.room.open_to(stream):
+            message, size = self.room.take_kept(stream)
+            if stream.epoch and not stream.over:  # else the worker repeats it behind its next Welcome
+                self.room.take(stream, size)
+                self._commit(stream, message, size)
+        if stream.kept:
+            self._wait(stream)
+        else:
+            then, stream.after_kept = stream.after_kept, None
+            if then is not None and not stream.over:
+                then()
+
+    def behind_kept(self, stream: Stream, then: Callable[[], None]) -> None:
+        """Call `then` once every report that was read is on its way to a commit."""
+        if stream.kept:
+            stream.after_kept = then
+        else:
+            then()
 
     def _commit(self, stream: Stream, message: ReportMessage, size: int) -> None:
         for outcome in message.outcomes:
