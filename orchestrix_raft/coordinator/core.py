@@ -29,7 +29,7 @@ from orchestrix_raft.coordinator.messages import (
 )
 from orchestrix_raft.coordinator.origin import Origin
 from orchestrix_raft.coordinator.proposer import OnDone, Proposer
-from orchestrix_raft.coordinator.reads import Reads
+from orchestrix_raft.coordinator.reads import WaitingReads
 from orchestrix_raft.coordinator.replica import Replica
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.coordinator.streams import Stream
@@ -86,7 +86,7 @@ class Core:
         self.consensus = make_consensus(self._apply, self._restore)
         self.consensus.before_flush = self._leave_early
         self.carry: Callable[[], None] = _nothing  # set by the shell: takes `outbox` away in mid-step
-        self.reads = Reads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
+        self.reads = WaitingReads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
         self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
         self.leadership = Leadership(
             limits, clocks, self.replica, self.consensus, self.proposer, self.beats, self.faults.extend
