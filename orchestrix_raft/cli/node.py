@@ -66,12 +66,14 @@ async def _run(options: NodeOptions) -> None:
     """The node's life, with an eye on the loop that everything in it shares."""
     registry = Registry()
     lag = LoopLag(registry)
+    process = Process(options, lambda port: _api(port, options), registry)
     lag.start()
     try:
-        await Process(options, lambda port: _api(port, options), registry).run()
+        await process.run()
     finally:
         lag.stop()
-        log.info("the node ends", extra=registry.values())
+        if process.served:  # else it has a line that says why it could not start, and nothing to sum up
+            log.info("the node ends", extra=registry.values())
 
 
 def _options(flags: Mapping[str, object], env: Mapping[str, str]) -> NodeOptions:

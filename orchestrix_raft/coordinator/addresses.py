@@ -7,6 +7,7 @@ the peer link.
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from orchestrix_raft.domain import limits
@@ -67,6 +68,17 @@ def parse_address(text: str) -> Address:
     if len(text) > limits.ADDRESS_CHARS:
         raise AddressError(f"{shown}... is too long: at most {limits.ADDRESS_CHARS} characters")
     return Address(host, int(port))
+
+
+def why_out_of_reach(mine: str, others: Iterable[str]) -> str:
+    """Why nodes at `others` cannot reach this one at `mine`, as far as the addresses tell; else empty."""
+    far = [other for other in others if not parse_address(other).loopback]
+    if not far or not parse_address(mine).loopback:
+        return ""
+    return (
+        f"at {mine} only this machine reaches it, and not the node at {far[0]}: give --listen another "
+        "address or leave it out"
+    )
 
 
 def is_local(host: str) -> bool:

@@ -383,6 +383,8 @@ class Node:
                 if core.leading and len(core.consensus.voters) > 1:
                     await self._hand_over_leadership()
                 await self._until(lambda: len(core.hub) == 0 or core.stale)
+                if not core.proposer.incarnation:
+                    return  # not announced: the farewell could not be numbered, and nobody knows this process
                 said = asyncio.Event()
                 core.say_goodbye(said.set)
                 self.schedule()

@@ -78,7 +78,8 @@ OPTIONS: Final = (
         "listen",
         Kind.ADDRESS,
         None,
-        "where the API is served; 127.0.0.1:7400, or this node's entry in --peers",
+        "where the API is served; as in the data directory, else this node's entry in --peers, else "
+        "127.0.0.1:7400",
     ),
     Option("advertise", Kind.ADDRESS, None, "the address others use; needed when --listen is a wildcard"),
     Option(

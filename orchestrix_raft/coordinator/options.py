@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from orchestrix_raft.coordinator.addresses import PORT_MAX, Address, is_local
+from orchestrix_raft.coordinator.addresses import PORT_MAX, Address, is_local, parse_address
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.option_table import BY_NAME, OFF, OPTIONS, RULES, OptionError, read_value
@@ -25,6 +25,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.durations import format_duration
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.duties.retention import Keep
+from orchestrix_raft.storage.layout import read_identity
 
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 7400)
 
@@ -120,7 +121,8 @@ def resolve(
     toml: Mapping[str, object],
     local: Callable[[str], bool] = is_local,
 ) -> NodeOptions:
-    """Flags win over the environment, that over the file, that over the defaults.
+    """Flags win over the environment, that over the file, that over what the data directory remembers, that
+    over the defaults.
 
     flags, toml: by option name, None for what was not given.  local: whether a host is an address of this
     machine.  OptionError for anything that cannot be meant.
@@ -132,7 +134,7 @@ def resolve(
         raise OptionError(f"unknown key {unknown[0]!r}" + (f": did you mean {near[0]!r}?" if near else ""))
     _check_rules(values)
     tls = _tls(values)
-    listen, advertised = _place(values, local)
+    listen, advertised = _place(values, _remembered_address(values["data_dir"]), local)
     _check_ports(listen, advertised, values)
     _check_reach(listen, values["dashboard"], tls, values["insecure"])
     known = {option.field: values[option.name] for option in OPTIONS}
@@ -194,8 +196,19 @@ def _tls(values: Mapping[str, Any]) -> TlsFiles | None:
     return TlsFiles(files["tls_cert"], files["tls_key"], files["tls_ca"])
 
 
-def _place(values: Mapping[str, Any], local: Callable[[str], bool]) -> tuple[Address, Address]:
-    """(where to listen, what others call this node)."""
+def _remembered_address(data_dir: Path) -> Address | None:
+    """Where the node of that directory was in its cluster."""
+    identity = read_identity(data_dir)
+    if identity is None or not identity.cluster_id:
+        return None
+    address = identity.known_addresses.get(identity.node_id)
+    return parse_address(address) if address else None
+
+
+def _place(
+    values: Mapping[str, Any], before: Address | None, local: Callable[[str], bool]
+) -> tuple[Address, Address]:
+    """(where to listen, what others call this node).  before: what they called it last."""
     listen, advertise, peers = values["listen"], values["advertise"], values["peers"]
     if advertise is not None and advertise.wildcard:
         raise OptionError(f"--advertise {advertise} is a wildcard: others need an address they can reach")
@@ -203,6 +216,14 @@ def _place(values: Mapping[str, Any], local: Callable[[str], bool]) -> tuple[Add
         raise OptionError(
             "--join and --peers exclude each other: --peers founds a cluster, --join enters one"
         )
+    if before is not None and advertise is None and (listen is None or listen.wildcard):
+        if listen is not None or local(before.host):
+            return listen or before, before
+        if not peers:
+            raise OptionError(
+                f"the node of --data-dir {values['data_dir']} was at {before}, which is no address of this "
+                "machine: say with --listen where it is now"
+            )
     if peers:
         me = _find_in(peers, listen, advertise, local)
         return listen or me, me

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -23,8 +23,10 @@ from orchestrix_raft.consensus.engine import Engine
 from orchestrix_raft.consensus.options import Options as ConsensusOptions
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore
 from orchestrix_raft.coordinator import forming
-from orchestrix_raft.coordinator.addresses import parse_address
+from orchestrix_raft.coordinator.addresses import parse_address, why_out_of_reach
+from orchestrix_raft.coordinator.connection import why
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.entrance import Entrance, Waiting
 from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject, judge
 from orchestrix_raft.coordinator.hello import Member as Founder
 from orchestrix_raft.coordinator.link import PeerLink
@@ -74,10 +76,18 @@ class Process:
         self._disk = DataDirectory.open(Path(options.data_dir))
         self._set_node_id()
         self._address = str(options.advertised)
+        self._check_move()
         self._nonce = secrets.token_bytes(START_BYTES)
         self._forming: forming.Forming | None = None
         self._formed: asyncio.Future[forming.Formed]
-        self._waiting_for = ""
+        self._waiting_for = "starting"
+        self._entrance = Entrance(
+            Waiting(
+                self._disk.identity.node_id, lambda: self._waiting_for, lambda: time.time_ns() // 1_000_000
+            )
+        )
+        self.served = False
+        """There was a cluster and this node took part in it."""
         self._node: Node | None = None
         self._link: PeerLink[PeerMessage]
         self._disk_look: asyncio.TimerHandle | None = None
@@ -98,6 +108,23 @@ class Process:
                 "leave out --node-id or use another --data-dir"
             )
 
+    def _check_move(self) -> None:
+        """A node may change its address; somebody who mistyped or forgot one should hear of it."""
+        identity = self._disk.identity
+        others = identity.known_addresses
+        before = others.pop(identity.node_id, "")
+        if not identity.cluster_id or before in ("", self._address):
+            return
+        fault = why_out_of_reach(self._address, others.values())
+        if fault:
+            raise StartError(f"node {identity.node_id} was at {before}; {fault}")
+        log.warning(
+            "node %s moves from %s to %s: it tells the other nodes; clients and workers have to be told",
+            identity.node_id,
+            before,
+            self._address,
+        )
+
     # ---- the story -----------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -115,13 +142,24 @@ class Process:
                 raise self._fault.result()
             await self._start_link()
             try:
-                formed = await self._found_or_restart(stop)
-                if formed is not None:
-                    await self._serve(formed, stop)
+                await self._answer(stop)
             finally:
                 await self._link.close()
         finally:
             self._close_disk()
+
+    async def _answer(self, stop: asyncio.Event) -> None:
+        """The API answers from the beginning: before there is a cluster, it says what the node waits for."""
+        api = self._make_api(cast(NodePort, self._entrance))
+        await api.start(str(self._options.listen_address))
+        try:
+            formed = await self._found_or_restart(stop)
+            if formed is not None:
+                await self._serve(formed, stop)
+        finally:
+            await api.stop(1.0)
+            if self._node is not None:
+                self._node.close()
 
     def _close_disk(self) -> None:
         """What is wrong with it by now is found at the next opening; it must not hide why the node ends."""
@@ -149,13 +187,13 @@ class Process:
             self._node.fail(error)
 
     def _check_listen(self) -> None:
-        """The API is served only when there is a cluster; that its port is taken must be said before."""
+        """Why the API's port cannot be had, in the system's words: grpc has none."""
         listen = self._options.listen_address
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
         try:
             socket.create_server((listen.host, listen.port), family=family).close()
         except OSError as error:
-            raise StartError(f"cannot listen on {listen}: {error.strerror or error}") from error
+            raise StartError(f"cannot listen on {listen}: {why(error)}") from error
 
     async def _start_link(self) -> None:
         options = self._options
@@ -245,9 +283,8 @@ class Process:
                     return
 
     async def _serve(self, formed: forming.Formed, stop: asyncio.Event) -> None:
-        node = self._node = self._make_node(formed)
-        api = self._make_api(node)
-        await api.start(str(self._options.listen_address))
+        node = self._node = self._entrance.node = self._make_node(formed)
+        self.served = True
         log.info(
             "node %s of cluster %s serves at %s",
             self._disk.identity.node_id,
@@ -261,19 +298,16 @@ class Process:
         gc.freeze()
         sys.setswitchinterval(SWITCH_S)
         node.start()
-        try:
-            await _first_of(stop, node.failure, self._misled, self._fault)
-            if node.failure.done():
-                raise node.failure.result()
-            if self._fault.done():
-                raise self._fault.result()
-            if self._misled.done():
-                raise StartError(self._misled.result())
-            log.info("stopping: handing over leadership and sessions")
-            await node.goodbye(GOODBYE_S)
-        finally:
-            await api.stop(1.0)
-            node.close()
+        await _first_of(stop, node.failure, self._misled, self._fault)
+        if node.failure.done():
+            raise node.failure.result()
+        if self._fault.done():
+            raise self._fault.result()
+        if self._misled.done():
+            raise StartError(self._misled.result())
+        alone = len(node.core.consensus.members) < 2
+        log.info("stopping" if alone else "stopping: handing over leadership and sessions")
+        await node.goodbye(GOODBYE_S)
 
     def _make_node(self, formed: forming.Formed) -> Node:
         disk, options = self._disk, self._options
@@ -340,9 +374,7 @@ class Process:
 
     def _known_address(self, node_id: str) -> str:
         """Where the cluster knows the node of that id, by what this node knows of the cluster; else empty."""
-        identity = self._disk.identity
-        remembered = {m.node_id: m.address for m in identity.bootstrap} | identity.addresses
-        return (self._known_addresses() or remembered).get(node_id, "")
+        return (self._known_addresses() or self._disk.identity.known_addresses).get(node_id, "")
 
     def _servers(self) -> tuple[str, ...]:
         """API addresses of all members, this node's first."""
@@ -358,10 +390,11 @@ class Process:
         if targets != self._targets:
             self._targets = targets
             self._link.set_targets(targets)
-            try:
+        try:
+            if addresses:
                 self._disk.set_addresses(addresses)
-            except StorageError as error:  # a hint: without it the next start asks earlier ones
-                log.warning("the addresses of the members could not be remembered: %s", error)
+        except StorageError as error:  # a hint: without it the next start asks earlier ones
+            log.warning("the addresses of the members could not be remembered: %s", error)
 
     def _keep_starts(self) -> None:
         if self._node is not None:

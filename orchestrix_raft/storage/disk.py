@@ -39,6 +39,11 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     addresses: dict[str, str] = {}  # last known address by node id, a hint for the first contact
     starts: Starts = Starts()  # by which an old copy of this disk is told from it
 
+    @property
+    def known_addresses(self) -> dict[str, str]:
+        """Where each member was found last, else where it was when the cluster was founded."""
+        return {member.node_id: member.address for member in self.bootstrap} | self.addresses
+
 
 class Disk(ABC):
     """The identity record, each change of it durable when the call returns, and the stores.

@@ -122,6 +122,15 @@ class DataDirectory(Disk):
             _write_identity(self._path, identity)
 
 
+def read_identity(path: Path) -> Identity | None:
+    """Of the data directory at `path`, which another process may be using; None if there is none or it cannot
+    be read: whoever opens it learns why."""
+    try:
+        return _read_identity(path)
+    except (OSError, Damaged):
+        return None
+
+
 def _refuse_strange(path: Path) -> None:
     """StorageError for a directory that holds somebody else's files; asked before the first of ours."""
     if (path / _FORMAT).exists():

@@ -153,10 +153,12 @@ def node(*arguments: str, timeout_s: float = 30.0) -> Ended:
 
 
 def assert_node_refuses(ended: Ended, code: int, says: str) -> None:
-    """The last line says it; lines of the log may stand before it."""
+    """One line says it, once; a node that has served before it ends has lines of its log before that."""
     assert ended.code == code, ended
-    assert re.search(says, ended.trouble.strip().splitlines()[-1]), ended
+    lines = ended.trouble.strip().splitlines()
+    assert re.search(says, lines[-1]), ended
     assert "Traceback" not in ended.trouble, ended
+    assert len(lines) == 1 or " serves at " in ended.trouble, ended
 
 
 @pytest.mark.parametrize("offset", [0, PEER_PORT_OFFSET], ids=["API", "peer link"])
@@ -165,6 +167,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path, offset: int) -> None:
     with socket.create_server((HOST, port + offset)):
         ended = node("--listen", f"{HOST}:{port}", "--data-dir", str(tmp_path / "data"))
         assert_node_refuses(ended, REFUSED, f"{port + offset}.*(in use|using the port)")
+        assert ended.trouble.count(str(port + offset)) == 1, ended
 
 
 def test_a_taken_port_is_said_before_the_cluster_is_formed(tmp_path: Path) -> None:

@@ -254,6 +254,19 @@ async def test_a_graceful_end_is_committed(world: Make) -> None:
     assert here.core.machine.state.nodes["n1"].health is Health.STOPPED
 
 
+async def test_a_node_that_the_cluster_does_not_know_yet_ends_at_once(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its farewell could not be numbered: it would wait for its time-out."""
+    here = world()
+    monkeypatch.setattr(here.core, "_announce", lambda now: None)
+    node = here.lead()
+    async with asyncio.timeout(2):
+        await node._until(lambda: here.core.leading)
+        await node.goodbye(30.0)
+    assert not here.core.proposer.incarnation
+
+
 # ---- faults
 
 

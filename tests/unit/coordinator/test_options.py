@@ -15,6 +15,7 @@ from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_c
 from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.coordinator.settings import CoreLimits
+from orchestrix_raft.storage.layout import DataDirectory
 
 THREE = "10.0.0.1:7400,10.0.0.2:7400,10.0.0.3:7400"
 LOOPBACK = "127.0.0.1:7400,127.0.0.1:7401,127.0.0.1:7402"
@@ -352,3 +353,54 @@ def test_is_local_asks_the_system() -> None:
 
 def test_above_keeps_the_host() -> None:
     assert Address("h", 7400).above(1000) == Address("h", 8400)
+
+
+# ---- what the data directory remembers -------------------------------------------------------------------
+
+
+def founded(data_dir: Path, address: str) -> Path:
+    """The directory of a node that was there."""
+    disk = DataDirectory.open(data_dir)
+    disk.set_node_id("n1")
+    disk.set_cluster_id("c" * 32)
+    disk.set_addresses({"n1": address, "n2": "10.0.0.2:7400"})
+    disk.close()
+    return data_dir
+
+
+def test_a_node_is_where_its_data_directory_says(tmp_path: Path) -> None:
+    options = given(data_dir=str(founded(tmp_path, "127.0.0.1:7402")))
+    assert options.listen_address == options.advertised == Address("127.0.0.1", 7402)
+
+
+def test_of_several_local_peers_it_is_the_one_that_its_data_directory_says(tmp_path: Path) -> None:
+    options = given(data_dir=str(founded(tmp_path, "127.0.0.1:7402")), peers=LOOPBACK)
+    assert options.advertised == Address("127.0.0.1", 7402)
+
+
+def test_what_is_said_goes_over_what_is_remembered(tmp_path: Path) -> None:
+    options = given(data_dir=str(founded(tmp_path, "127.0.0.1:7402")), listen="127.0.0.1:7409")
+    assert options.listen_address == options.advertised == Address("127.0.0.1", 7409)
+
+
+def test_behind_a_wildcard_a_node_is_called_as_before(tmp_path: Path) -> None:
+    data_dir = str(founded(tmp_path, "10.0.0.1:7400"))
+    options = given(data_dir=data_dir, listen="0.0.0.0:7400", insecure=True)
+    assert options.listen_address == Address("0.0.0.0", 7400)
+    assert options.advertised == Address("10.0.0.1", 7400)
+
+
+def test_a_directory_that_came_from_another_machine_needs_an_address(tmp_path: Path) -> None:
+    data_dir = str(founded(tmp_path, "10.0.0.1:7400"))
+    assert fault(data_dir=data_dir) == (
+        f"the node of --data-dir {data_dir} was at 10.0.0.1:7400, which is no address of this machine: "
+        "say with --listen where it is now"
+    )
+    found = given(data_dir=data_dir, peers=THREE, local=here("10.0.0.3"), insecure=True)
+    assert found.advertised == Address("10.0.0.3", 7400)
+
+
+def test_a_directory_that_cannot_be_read_remembers_nothing(tmp_path: Path) -> None:
+    founded(tmp_path, "127.0.0.1:7402")
+    (tmp_path / "identity").write_text("{")
+    assert given(data_dir=str(tmp_path)).advertised == Address("127.0.0.1", 7400)

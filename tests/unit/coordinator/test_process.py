@@ -14,16 +14,28 @@ from orchestrix_raft.coordinator.link import LinkError, PeerLink
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import resolve
 from orchestrix_raft.coordinator.port import NodePort
-from orchestrix_raft.coordinator.process import Api, Process
+from orchestrix_raft.coordinator.process import Api, Process, StartError
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
-from orchestrix_raft.storage.disk import Starts
+from orchestrix_raft.storage.disk import Member, Starts
 from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.port import DiskFull, StorageError
 from orchestrix_raft.testing.cluster import HOST, PEER_PORT_OFFSET, free_ports
 
 
+class NoApi:
+    """Serves nobody; `port` is what it would ask."""
+
+    def __init__(self, port: NodePort) -> None:
+        self.port = port
+
+    async def start(self, listen: str) -> int:
+        return 0
+
+    async def stop(self, grace_s: float) -> None: ...
+
+
 def no_api(port: NodePort) -> Api:
-    raise AssertionError("these nodes never get so far")
+    return NoApi(port)
 
 
 def refuse(*args: object) -> NoReturn:
@@ -137,13 +149,15 @@ async def test_every_process_of_a_directory_has_a_start_of_its_own(tmp_path: Pat
         process._close_disk()
 
 
-def with_core(process: Process, starts: Starts, nodes: dict[str, object]) -> None:
+def with_core(
+    process: Process, starts: Starts, nodes: dict[str, object], members: tuple[str, ...] = ()
+) -> None:
     """As if it served, knowing these nodes from the log."""
     state = SimpleNamespace(nodes=nodes)
     core = SimpleNamespace(
         identity=SimpleNamespace(starts=starts),
         machine=SimpleNamespace(state=state),
-        consensus=SimpleNamespace(members=(), leader_id="n1"),
+        consensus=SimpleNamespace(members=members, leader_id="n1"),
         addresses={},
     )
     process._node = cast(Node, SimpleNamespace(core=core))
@@ -190,3 +204,81 @@ async def test_a_process_that_is_refused_for_good_ends_while_it_waits_for_others
     assert str(ended.value) == (
         f"this process, which runs from {tmp_path / 'data'}, is not let in: two processes run as node n1"
     )
+
+
+# ---- moving
+
+
+def founded(data_dir: Path, own: str, *others: str) -> None:
+    """As a node of a cluster leaves it."""
+    disk = DataDirectory.open(data_dir)
+    disk.set_node_id("n1")
+    disk.set_bootstrap([Member("n1", disk.identity.disk_id, own)])
+    disk.set_cluster_id("c" * 32)
+    disk.set_addresses({"n1": own} | {f"n{number}": other for number, other in enumerate(others, 2)})
+    disk.close()
+
+
+def started(data_dir: Path, **flags: str) -> Process:
+    return Process(resolve({"data_dir": str(data_dir), **flags}, {}, {}), no_api)
+
+
+def test_a_node_comes_back_where_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    founded(tmp_path, "127.0.0.1:7999")
+    process = started(tmp_path)
+    assert process._address == "127.0.0.1:7999"
+    process._close_disk()
+    assert not caplog.messages
+
+
+def test_a_node_that_moves_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    founded(tmp_path, "127.0.0.1:7999", "127.0.0.1:8001")
+    process = started(tmp_path, listen="127.0.0.1:7998")
+    process._close_disk()
+    assert caplog.messages == [
+        "node n1 moves from 127.0.0.1:7999 to 127.0.0.1:7998: it tells the other nodes; "
+        "clients and workers have to be told"
+    ]
+
+
+def test_a_node_that_moves_out_of_the_reach_of_the_others_is_refused(tmp_path: Path) -> None:
+    founded(tmp_path, "10.0.0.1:7400", "10.0.0.2:7400")
+    with pytest.raises(StartError) as refused:
+        started(tmp_path, listen="127.0.0.1:7400")
+    assert str(refused.value) == (
+        "node n1 was at 10.0.0.1:7400; at 127.0.0.1:7400 only this machine reaches it, and not the node at "
+        "10.0.0.2:7400: give --listen another address or leave it out"
+    )
+
+
+async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) -> None:
+    own = linked._disk.identity.node_id
+    with_core(linked, Starts(), {own: SimpleNamespace(address=linked._address)}, members=(own,))
+    linked._retarget()
+    assert linked._disk.identity.addresses == {own: linked._address}
+
+
+# ---- before there is a cluster
+
+
+async def test_status_says_for_what_a_node_without_a_cluster_waits(tmp_path: Path) -> None:
+    apis: list[NoApi] = []
+
+    def make_api(port: NodePort) -> Api:
+        apis.append(NoApi(port))
+        return apis[-1]
+
+    process = make(tmp_path / "data", f"{HOST}:1")
+    process._make_api = make_api
+    running = asyncio.ensure_future(process.run())
+    async with asyncio.timeout(10):
+        while not (apis and "not reached" in apis[0].port.status().problems[0]):
+            await asyncio.sleep(0)
+    view = apis[0].port.status()
+    assert view.problems == [f"this node has no cluster yet: waits for {HOST}:1: not reached yet"]
+    assert view.answered_by == process._disk.identity.node_id
+    assert view.stale
+    process.on_refused_for_good("enough")
+    with pytest.raises(Superseded):
+        await running
+    assert not process.served
