@@ -111,7 +111,7 @@ class Network:
         _run(*self.on(number, command))
 
     def silence(self, source: int, target: int) -> None:
-        """What host `source` sends to host `target` is lost from now on, and nothing in the other direction."""
+        """What host `source` sends to host `target` is lost from now on; nothing else is."""
         self.run(
             source,
             *("ip", "neighbour", "replace", self.addresses[target], "lladdr", NOBODY),
