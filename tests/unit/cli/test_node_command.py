@@ -21,7 +21,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
 
         def __init__(self, options: NodeOptions, make_api: Any, registry: Any) -> None:
             made.append(options)
-            self.served = False
 
         async def run(self) -> None:
             if made[0].node_id == "unlucky":
