@@ -50,9 +50,11 @@ class Reports:
         """There may be room for what was kept."""
         while stream.kept and self.room.open_to(stream):
             message, size = self.room.take_kept(stream)
-            if stream.epoch and not stream.over:  # else the worker repeats it behind its next Welcome
+            if stream.epoch and not stream.over:
                 self.room.take(stream, size)
                 self._commit(stream, message, size)
+            else:  # the worker repeats it behind its next Welcome
+                stream.unanswered -= len(message.outcomes)
         if stream.kept:
             self._wait(stream)
         else:

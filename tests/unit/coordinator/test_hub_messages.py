@@ -433,6 +433,19 @@ def test_reports_that_were_kept_for_a_worker_who_left_are_forgotten(bench: Bench
     assert (len(worker.stream.kept), worker.stream.kept_bytes) == (0, 0)
 
 
+def test_reports_that_were_kept_count_no_more_once_the_worker_repeats_them(bench: Bench) -> None:
+    worker = bench.worker()
+    large = ReportMessage((Completed(key("nothing"), 1, b"x" * (1 << 20), 0, 1),))
+    for _ in range(9):
+        worker.stream.receive(large)
+    first, bench.waiting = bench.waiting, []
+    bench.elsewhere(DetachSession(key("w"), bench.session()[1]), node="n1")
+    again, bench.waiting = bench.waiting, first
+    assert [type(command) for command, _ in again] == [ResumeSession]
+    bench.commit(8)
+    assert (len(worker.stream.kept), worker.stream.unanswered) == (0, 0)
+
+
 def test_the_room_of_a_worker_that_is_gone_is_free_once_its_reports_are_answered(bench: Bench) -> None:
     worker = bench.worker()
     large = ReportMessage((Completed(key("nothing"), 1, b"x" * (1 << 20), 0, 1),))
