@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrix_raft.client.model import (
         Attempt,
         ClusterStatus,
+        Enqueued,
         Job,
         LogLine,
         Reason,
@@ -54,6 +55,7 @@ _HOME = {
     "ClusterStatus": _MODEL,
     "DeadlineExceeded": _ERRORS,
     "Discard": _CONTEXT,
+    "Enqueued": _MODEL,
     "InvalidArgument": _ERRORS,
     "Job": _MODEL,
     "JobCancelled": _CONTEXT,
@@ -83,6 +85,7 @@ __all__ = [
     "ClusterStatus",
     "DeadlineExceeded",
     "Discard",
+    "Enqueued",
     "InvalidArgument",
     "Job",
     "JobCancelled",

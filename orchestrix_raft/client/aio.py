@@ -5,15 +5,16 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
 from orchestrix_raft.client import building
-from orchestrix_raft.client.building import Chunk, Options
+from orchestrix_raft.client.building import Chunk, EnqueueOptions, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     Attempt,
     ClusterStatus,
+    Enqueued,
     Job,
     LogLine,
     Reason,
@@ -30,6 +31,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire import jobs as wire
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.arguments import refused, seconds, text, whole
 from orchestrix_raft.wire.cluster import StatusRequest, TransferLeadershipRequest
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import (
@@ -46,6 +48,7 @@ from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, parse_serv
 DEADLINE_S: Final = 30.0
 WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
 WAITING: Final = ("scheduled", "pending")
+LINES_MAX: Final = (1 << 32) - 1  # what a message can count
 REQUESTS: Final = 4  # of one enqueue_many under way
 
 _JOBS: Final = services.JOBS.methods
@@ -68,8 +71,8 @@ class AsyncClient:
         deadline: float = DEADLINE_S,
         tls: TlsFiles | None = None,
     ) -> None:
-        addresses = parse_servers(servers if isinstance(servers, str) else tuple(servers))
-        self._caller = Caller(addresses, tls, deadline)
+        seconds("deadline", deadline, zero=False)
+        self._caller = Caller(parse_servers(servers), tls, deadline)
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
@@ -145,7 +148,21 @@ class AsyncClient:
             expires,
         )
         job, size = building.new_job(type, args, options)
-        return format_job_id(await self._lane.enqueue(job, size))
+        answer, _ = await self._lane.enqueue(job, size)
+        return format_job_id(answer)
+
+    async def submit(
+        self, type: str, args: Mapping[str, Any] | None = None, **options: Unpack[EnqueueOptions]
+    ) -> Enqueued:
+        """Enqueue one job as `enqueue` does, with the same options, and say whether it is a new one.
+
+        `created` is False when the id or the unique key belonged to a job before.  An answer may be lost and
+        the same id sent again: then a `job_id` given here may be called known although this call made it.
+        """
+        job, size = building.new_job(type, args, Options(**options))
+        answer, known = await self._lane.enqueue(job, size)
+        ours = answer == job.job_id and options.get("job_id") is None  # nobody else has the id made here
+        return Enqueued(format_job_id(answer), ours or not known)
 
     async def enqueue_many(
         self,
@@ -179,7 +196,7 @@ class AsyncClient:
             None,
             None,
             correlation_id,
-            tuple(labels or ()),
+            labels,
             retry_for,
             key,
             expires=expires,
@@ -232,12 +249,14 @@ class AsyncClient:
         response: wire.GetJobResponse = await self._caller.call(_JOBS["GetJob"], request)
         return job_of(response.job)
 
-    async def wait(self, job_id: str, timeout: float | None = None) -> Job:
+    async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """The job once it is completed, cancelled or dead, whichever it is; `Job.raise_for_state` raises for
         the latter two.  `DeadlineExceeded` after `timeout` seconds; None waits for ever."""
         raw = building.id_bytes(job_id)
         now = asyncio.get_running_loop().time
-        until = None if timeout is None else now() + timeout
+        with refused():
+            patience_s = None if timeout is None else seconds("timeout", timeout)
+        until = None if patience_s is None else now() + patience_s
         while True:
             left = WAIT_SLICE_S if until is None else max(0.0, min(WAIT_SLICE_S, until - now()))
             request = wire.WaitJobRequest(job_id=raw, timeout_ms=int(left * 1_000), read=self._read())
@@ -249,7 +268,7 @@ class AsyncClient:
             if job.finished:
                 return job
             if until is not None and now() >= until:
-                raise DeadlineExceeded(f"job {job_id} is {job.state} after {timeout:g} s", "WAIT_TIMEOUT")
+                raise DeadlineExceeded(f"job {job_id} is {job.state} after {patience_s:g} s", "WAIT_TIMEOUT")
 
     async def list_jobs(
         self,
@@ -260,10 +279,10 @@ class AsyncClient:
     ) -> list[Job]:
         """Up to `limit` jobs, newest first: unfinished ones by creation, then finished ones by their end.
         `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`)."""
-        found: list[Job] = []
-        async for job in self._jobs(building.states(state), queue or "", type or "", limit):
-            found.append(job)
-        return found
+        with refused():
+            whole("limit", limit, 1)
+        names = building.filter_name("queue", queue), building.filter_name("type", type)
+        return [job async for job in self._jobs(building.states(state), *names, limit)]
 
     async def _jobs(self, states: list[str], queue: str, job_type: str, limit: int) -> AsyncIterator[Job]:
         cursor = b""
@@ -298,6 +317,9 @@ class AsyncClient:
 
     async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
         """Lines that the job's handlers logged, those after number `after`, wherever they are kept."""
+        with refused():
+            whole("after", after, 0, LINES_MAX)
+            whole("limit", limit, 1, limits.PAGE)
         request = wire.GetLogsRequest(job_id=building.id_bytes(job_id), after=after, limit=limit)
         method = _JOBS["GetLogs"]
         response: wire.GetLogsResponse = await self._caller.call(method, request)
@@ -321,6 +343,8 @@ class AsyncClient:
         `already_cancelled`, `already_dead`.
         """
         job_ids = [building.id_bytes(job_id)]
+        with refused():
+            text("reason", reason, empty=True)
         request = wire.CancelJobsRequest(request_id=os.urandom(16), job_ids=job_ids, reason=reason)
         return await self._steer(_JOBS["CancelJobs"], request, job_id)
 
@@ -365,6 +389,8 @@ class AsyncClient:
         `older_than`: enqueued at least this many seconds ago.
         """
         where = building.job_filter(state, queue, type, older_than)
+        with refused():
+            text("reason", reason, empty=True)
         return await self._steer_where(_JOBS["CancelWhere"], where, reason)
 
     async def retry_where(
@@ -419,6 +445,8 @@ class AsyncClient:
 
         The leader is found through any node; `Unavailable` when none is known within the deadline.
         """
+        with refused():
+            text("node_id", node_id, empty=True)
         method, request = _CLUSTER["TransferLeadership"], TransferLeadershipRequest(node_id=node_id)
         leader, address = await self._leader()
         try:

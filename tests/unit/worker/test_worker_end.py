@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -136,26 +135,6 @@ async def test_run_ends_on_a_signal(pool: Pool, node: FakeNode) -> None:
         await task
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"queues": []}, {"queues": "a"}, {"concurrency": 0}, {"concurrency": 10_001}, {"servers": "x"}],
-)
-def test_a_worker_that_cannot_be_is_refused_at_once(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
-        Worker(**options)
-
-
-def test_a_type_has_one_handler() -> None:
-    worker = Worker()
-
-    @worker.job("t")
-    def first(ctx: JobContext) -> None:
-        """The one."""
-
-    with pytest.raises(ValueError, match="already"):
-        worker.job("t")(first)
 
 
 def test_the_decorator_gives_the_function_back() -> None:
