@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from orchestrix_raft.client.model import (
         Attempt,
         ClusterStatus,
-        Enqueued,
         Job,
         LogLine,
         Reason,
@@ -55,7 +54,6 @@ _HOME = {
     "ClusterStatus": _MODEL,
     "DeadlineExceeded": _ERRORS,
     "Discard": _CONTEXT,
-    "Enqueued": _MODEL,
     "InvalidArgument": _ERRORS,
     "Job": _MODEL,
     "JobCancelled": _CONTEXT,
@@ -85,7 +83,6 @@ __all__ = [
     "ClusterStatus",
     "DeadlineExceeded",
     "Discard",
-    "Enqueued",
     "InvalidArgument",
     "Job",
     "JobCancelled",

@@ -5,13 +5,14 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Self
 
 from orchestrix_raft.client import building
-from orchestrix_raft.client.building import Chunk, EnqueueOptions, Options
+from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
+    WAITING,
     Attempt,
     ClusterStatus,
     Enqueued,
@@ -43,11 +44,11 @@ from orchestrix_raft.wire.errors import (
     error_for,
 )
 from orchestrix_raft.wire.servers import Backoff
-from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, parse_servers
+from orchestrix_raft.wire.targets import addresses_of, files_of
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles
 
 DEADLINE_S: Final = 30.0
 WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
-WAITING: Final = ("scheduled", "pending")
 LINES_MAX: Final = (1 << 32) - 1  # what a message can count
 REQUESTS: Final = 4  # of one enqueue_many under way
 
@@ -72,7 +73,7 @@ class AsyncClient:
         tls: TlsFiles | None = None,
     ) -> None:
         seconds("deadline", deadline, zero=False)
-        self._caller = Caller(parse_servers(servers), tls, deadline)
+        self._caller = Caller(addresses_of(servers), files_of(tls), deadline)
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
@@ -147,22 +148,20 @@ class AsyncClient:
             on_conflict,
             expires,
         )
-        job, size = building.new_job(type, args, options)
-        answer, _ = await self._lane.enqueue(job, size)
-        return format_job_id(answer)
+        return (await self._enqueue(type, args, options)).id
 
-    async def submit(
-        self, type: str, args: Mapping[str, Any] | None = None, **options: Unpack[EnqueueOptions]
+    async def enqueue_told(
+        self, /, type: str, args: Mapping[str, Any] | None = None, **options: Any
     ) -> Enqueued:
-        """Enqueue one job as `enqueue` does, with the same options, and say whether it is a new one.
+        """Like `enqueue`, with the same options; tells besides the id whether the job is a new one."""
+        return await self._enqueue(type, args, Options(**options))
 
-        `created` is False when the id or the unique key belonged to a job before.  An answer may be lost and
-        the same id sent again: then a `job_id` given here may be called known although this call made it.
-        """
-        job, size = building.new_job(type, args, Options(**options))
-        answer, known = await self._lane.enqueue(job, size)
-        ours = answer == job.job_id and options.get("job_id") is None  # nobody else has the id made here
-        return Enqueued(format_job_id(answer), ours or not known)
+    async def _enqueue(self, job_type: str, args: Mapping[str, Any] | None, options: Options) -> Enqueued:
+        job, size = building.new_job(job_type, args, options)
+        placed = await self._lane.enqueue(job, size)
+        # An id made here that "was there already" came with an earlier sending of this same call.
+        created = placed.created or (options.job_id is None and placed.job_id == job.job_id)
+        return Enqueued(id=format_job_id(placed.job_id), created=created)
 
     async def enqueue_many(
         self,
@@ -277,7 +276,7 @@ class AsyncClient:
         type: str | None = None,
         limit: int = 100,
     ) -> list[Job]:
-        """Up to `limit` jobs, newest first: unfinished ones by creation, then finished ones by their end.
+        """Up to `limit` jobs: unfinished ones, newest first; then ended ones, latest end first.
         `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`)."""
         with refused():
             whole("limit", limit, 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, TypedDict, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from orchestrix_raft.client.ids import IDS
 from orchestrix_raft.client.model import RetryPolicy
@@ -49,27 +49,6 @@ class Options(NamedTuple):
     unique_for: float | timedelta | None = None
     on_conflict: str | None = None
     expires: float | timedelta | None = None
-
-
-class EnqueueOptions(TypedDict, total=False):
-    """The same by keyword: what `submit` takes besides type and arguments, as `enqueue` does."""
-
-    queue: str
-    priority: int
-    delay: float | timedelta | None
-    run_at: datetime | None
-    timeout: float | timedelta | None
-    retry: RetryPolicy | None
-    unique_key: str | None
-    job_id: str | None
-    correlation_id: str | None
-    labels: Iterable[str] | None
-    retry_for: float | timedelta | None
-    key: str | None
-    unique_scope: str | None
-    unique_for: float | timedelta | None
-    on_conflict: str | None
-    expires: float | timedelta | None
 
 
 class Chunk:

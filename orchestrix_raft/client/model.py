@@ -19,12 +19,13 @@ from orchestrix_raft.wire.errors import JobFailed
 from orchestrix_raft.wire.jobs import AttemptMessage, JobMessage, LogLineMessage, ReasonMessage
 from orchestrix_raft.wire.workers import WorkerInfo
 
+_MAX_RETRIES: Final = "RetryPolicy.max_retries"
+_MULTIPLIER_MAX: Final = limits.MULTIPLIER_PERMILLE_MAX // 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES: Final = {int(state): state.word for state in JobState}
 _ATTEMPT_STATES: Final = {int(state): state.word for state in AttemptState}
-_MAX_RETRIES: Final = "RetryPolicy.max_retries"
-_MULTIPLIER_MAX: Final = limits.MULTIPLIER_PERMILLE_MAX // 1_000
 TERMINAL: Final = frozenset({"completed", "cancelled", "dead"})
+WAITING: Final = ("scheduled", "pending")
 RETRY_PRESETS: Final = {
     "default": RetryPolicyMessage.PRESET_DEFAULT,
     "fast": RetryPolicyMessage.PRESET_FAST,
@@ -85,6 +86,13 @@ def _scaled(name: str, value: float | None, factor: int, least: int, most: int) 
     return None if value is None else round(number(f"RetryPolicy.{name}", value, least, most) * factor)
 
 
+class Enqueued(_Value, frozen=True):
+    """What became of a job that was to be enqueued."""
+
+    id: str  # of the job there is now
+    created: bool  # False: it was there already, under this id or as the one with the unique key
+
+
 class Job(_Value, frozen=True):
     """A job as the cluster had it when asked."""
 
@@ -133,13 +141,6 @@ class Job(_Value, frozen=True):
         if self.state in ("dead", "cancelled"):
             first_line = (self.error or self.reason or "no reason given").partition("\n")[0]
             raise JobFailed(f"job {self.id} is {self.state}: {first_line}", self.state.upper())
-
-
-class Enqueued(_Value, frozen=True, kw_only=False):
-    """What became of a job that was handed over."""
-
-    job_id: str  # of the new job, or of the one that was there
-    created: bool  # False: a job with its id, or with its unique key, was there before
 
 
 class Attempt(_Value, frozen=True):

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar, overload
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.wire import arguments
-from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, new_event_loop, parse_servers
+from orchestrix_raft.wire.targets import addresses_of, files_of
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, new_event_loop
 from orchestrix_raft.worker.handlers import Handler, NoRetry, make_handler
 from orchestrix_raft.worker.session import Settings
 from orchestrix_raft.worker.shell import Shell
@@ -44,14 +45,14 @@ class Worker:
             most = limits.QUEUES_OF_A_WORKER
             raise ValueError(f"queues has {len(served)} names: it must have at least one, and at most {most}")
         arguments.whole("concurrency", concurrency, 1, limits.CAPACITY)
-        self._servers = parse_servers(servers)
+        self._servers = addresses_of(servers)
         self._settings = Settings(
             f"{socket.gethostname()}:{os.getpid()}" if name is None else arguments.text("name", name),
             served,
             concurrency,
             () if labels is None else tuple(sorted(set(arguments.names("labels", labels)))),
         )
-        self._tls = check_tls(tls)
+        self._tls = check_tls(files_of(tls))
         self._handlers: dict[str, Handler] = {}
         self._shell: Shell | None = None
         self._stop: asyncio.Event | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from orchestrix_raft import AsyncClient, Client, InvalidArgument, RetryPolicy, TlsFiles
-from orchestrix_raft.client.building import EnqueueOptions
+from orchestrix_raft.client.building import Options
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedule_model import ScheduleOptions
 from orchestrix_raft.client.schedules import AsyncSchedules
@@ -142,7 +142,7 @@ RATE: Final[tuple[Any, ...]] = (
 
 CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "enqueue": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
-    "submit": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
+    "enqueue_told": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
     "enqueue_many": (
         {"jobs": [("t", None)]},
         {
@@ -256,7 +256,7 @@ def test_the_table_has_every_argument_of_every_call() -> None:
     }
     del public["schedules.update"]  # as cron, every and at; it looks at the schedule first
     assert set(public) == set(CALLS)
-    extra = {"submit": set(EnqueueOptions.__annotations__)}
+    extra: dict[str, set[str]] = {"enqueue_told": set(Options._fields)}
     for call in ("schedules.cron", "schedules.every", "schedules.at"):
         extra[call] = set(ScheduleOptions.__annotations__)
     for call, function in public.items():

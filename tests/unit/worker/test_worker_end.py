@@ -23,7 +23,10 @@ from tests.unit.api.fake_node import FakeNode, refuse
 from tests.unit.worker.pool import Pool, at_work, echo_worker, enqueue, job_id
 
 
-async def test_a_drain_lets_handlers_finish_and_says_goodbye(pool: Pool, node: FakeNode) -> None:
+async def test_a_drain_lets_handlers_finish_and_says_goodbye(
+    pool: Pool, node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrix_raft.worker")
     worker = echo_worker(pool.addresses[0])
     started, release = asyncio.Event(), asyncio.Event()
 
@@ -44,6 +47,7 @@ async def test_a_drain_lets_handlers_finish_and_says_goodbye(pool: Pool, node: F
     kinds = [type(message) for message in session.received if not isinstance(message, Observation)]
     assert kinds == [Drain, ReportMessage, Goodbye]
     assert node.jobs[job_id(1)].result == b'"done"'
+    assert "draining: 1 handler to end" in caplog.text
 
 
 @pytest.mark.parametrize("stuck", [False, True])
