@@ -17,6 +17,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
     made: list[NodeOptions] = []
 
     class _Process:
+        served = False
+
         def __init__(self, options: NodeOptions, make_api: Any, registry: Any) -> None:
             made.append(options)
 
