@@ -49,11 +49,11 @@ from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles
 
 DEADLINE_S: Final = 30.0
 WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
-LINES_MAX: Final = (1 << 32) - 1  # what a message can count
 REQUESTS: Final = 4  # of one enqueue_many under way
 
 _JOBS: Final = services.JOBS.methods
 _CLUSTER: Final = services.CLUSTER.methods
+_LINES_MAX: Final = (1 << 32) - 1  # what a message can count
 
 
 class AsyncClient:
@@ -317,7 +317,7 @@ class AsyncClient:
     async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
         """Lines that the job's handlers logged, those after number `after`, wherever they are kept."""
         with refused():
-            whole("after", after, 0, LINES_MAX)
+            whole("after", after, 0, _LINES_MAX)
             whole("limit", limit, 1, limits.PAGE)
         request = wire.GetLogsRequest(job_id=building.id_bytes(job_id), after=after, limit=limit)
         method = _JOBS["GetLogs"]
