@@ -348,6 +348,8 @@ def evolve_completed(state: State, event: JobCompleted) -> None:
     job.session_id = b""
     job.stop = None
     job.result = event.result
+    # Those of earlier attempts stay in the history: a reader of the job must not take it for failed.
+    job.error = ""
     finish(state, job, _COMPLETED, "")
 
 

@@ -24,6 +24,7 @@ from orchestrix_raft.domain.session import (
     ReportMessage,
     WorkerMessage,
 )
+from orchestrix_raft.domain.words import counted
 from orchestrix_raft.wire.errors import InvalidArgument, PermissionDenied, error_for
 from orchestrix_raft.wire.servers import Servers
 from orchestrix_raft.wire.status import reason_of
@@ -92,7 +93,7 @@ class Shell:
         self._observations = Observations(self._observe_soon)
         self._runner = Runner(settings.name, handlers, settings.capacity, self._observations, self._ended)
         self._failures = 0  # streams in a row that were not welcomed
-        self._complaints = Complaints()
+        self._complaints = Complaints(self._loop.time())
         self._current: Stream | None = None
         self._streams: dict[Stream, asyncio.Task[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -314,7 +315,9 @@ class Shell:
 
     async def _drain(self) -> None:
         """Finish what runs, give back the rest, say goodbye."""
-        _log.info("draining: %d handlers run", len(self._runner))
+        _log.info(
+            "draining: %s to end", counted(len(self._runner), "handler") if len(self._runner) else "nothing"
+        )
         self._apply(self._core.drain(), self._current)
         await self._handlers_end(DRAIN_S, self._hurry.wait())
         for token in self._runner.tokens:
