@@ -2,27 +2,24 @@
 
 from typing import Final
 
+from orchestrix_raft.api import draining
 from orchestrix_raft.api.calls import handlers
-from orchestrix_raft.api.draining import NodeDrains
 from orchestrix_raft.api.errors import Handlers, Refusal, invalid
+from orchestrix_raft.api.service import Service
 from orchestrix_raft.api.workers import stuck_slots
-from orchestrix_raft.coordinator.port import ClusterView, NodePort, NodeView
+from orchestrix_raft.coordinator.port import ClusterView, NodeView
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import cluster as wire
-from orchestrix_raft.wire.drain import drain_message
+from orchestrix_raft.wire import drain as wire_drain
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.workers import worker_info
 
 _NEVER_HEARD: Final = "unknown"
 
 
-class ClusterService:
+class ClusterService(Service):
     """One per server; holds nothing but the node."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
-        self._drains = NodeDrains(node)
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
@@ -31,8 +28,8 @@ class ClusterService:
             {
                 "Status": self.status,
                 "TransferLeadership": self.transfer_leadership,
-                "DrainNode": self._drains.drain,
-                "UndrainNode": self._drains.undrain,
+                "DrainNode": self.drain_node,
+                "UndrainNode": self.undrain_node,
             },
         )
 
@@ -54,6 +51,14 @@ class ClusterService:
         if isinstance(target, Rejected):
             raise Refusal(target)
         return wire.TransferLeadershipResponse(target=target)
+
+    async def drain_node(self, request: wire_drain.DrainNodeRequest) -> wire_drain.DrainNodeResponse:
+        """Committed; how far it has come is to be seen in Status."""
+        return await draining.drain_node(self._node, request)
+
+    async def undrain_node(self, request: wire_drain.UndrainNodeRequest) -> wire_drain.UndrainNodeResponse:
+        """It takes workers again."""
+        return await draining.undrain_node(self._node, request)
 
 
 def _status(view: ClusterView) -> wire.StatusResponse:
@@ -77,5 +82,5 @@ def _status(view: ClusterView) -> wire.StatusResponse:
 def _node(node: NodeView) -> wire.NodeStatus:
     fields = node._asdict()
     fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
-    fields["drain"] = drain_message(node.drain)
+    fields["drain"] = wire_drain.drain_message(node.drain)
     return wire.NodeStatus(**fields)

@@ -47,7 +47,7 @@ def drain(
         f" {progress.acknowledged_jobs} jobs, {progress.orphaned} orphaned"
     )
     if progress.orphaned:
-        output.warning("orphaned workers lose their jobs unless they come back within 30 s of their detachment")
+        output.warning("orphaned workers lose their jobs unless they come back within 30 s")
     if left:
         output.warning(f"{left} workers are still attached to node {node_id}")
 

@@ -39,9 +39,9 @@ class Draining:
         """A worker process takes nothing new, finishes what it runs within its time, gives the rest back and
         ends.  `worker_id`: as `status` shows it."""
         try:
-            session_id = bytes.fromhex(worker_id)
+            raw = bytes.fromhex(worker_id)
         except ValueError as error:
-            raise InvalidArgument(f"{worker_id!r} is no worker's id", "SESSION_ID_INVALID") from error
-        request = wire.DrainWorkerRequest(session_id=session_id)
+            raise InvalidArgument(f"{worker_id!r} is no worker's id", "WORKER_ID_INVALID") from error
+        request = wire.DrainWorkerRequest(worker_id=raw)
         response: wire.DrainWorkerResponse = await self._caller.call(_WORKERS["DrainWorker"], request)
         self._caller.wrote(response.applied_index)

@@ -6,12 +6,13 @@ another node.  A process that is to end drains, says goodbye and is then `over`.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from orchestrix_raft.consensus.port import Consensus, Refused
 from orchestrix_raft.coordinator.hub import SessionHub
+from orchestrix_raft.coordinator.leadership import Leadership
 from orchestrix_raft.coordinator.port import Done, Outcome
-from orchestrix_raft.domain import limits
+from orchestrix_raft.coordinator.settings import DrainLimits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.node import OVER, Drain, Node
 from orchestrix_raft.duties.handoff import Told, handoffs, is_fit, takers
@@ -19,18 +20,6 @@ from orchestrix_raft.machine.commands import Command, DrainNode, MoveSessions
 from orchestrix_raft.machine.events import HandoffAsked
 from orchestrix_raft.machine.ownership import JobOwnershipRegistry
 from orchestrix_raft.machine.state import State
-
-
-class DrainLimits(NamedTuple):
-    """Seconds, from the commit of the drain if nothing else is said."""
-
-    close_s: float = 30.0  # streams that are left are closed
-    transfer_s: float = 5.0  # for handing over leadership, from the wish to end
-    hold_s: float = 1.0  # new entries are held back for as long, while somebody takes over
-    breath_s: float = 0.25  # before the next attempt, if nobody has
-    again_s: float = 1.0  # between two attempts to commit
-    look_s: float = 0.05  # between two looks at the sessions that are left
-    at_once: int = limits.HANDOFFS_AT_ONCE
 
 
 class Surroundings(Protocol):
@@ -48,6 +37,8 @@ class Surroundings(Protocol):
         """0: not announced."""
         ...
 
+    @property
+    def leadership(self) -> Leadership: ...
     @property
     def leading(self) -> bool: ...
     @property
@@ -83,7 +74,7 @@ class CoordinatorDrain:
 
     @property
     def ending(self) -> bool:
-        """The farewell is under way or made: what is submitted now would come behind it, and never be done."""
+        """The farewell is said or under way: what is submitted now would come behind it and not be done."""
         return self._saying_goodbye or self.over
 
     def leave(self, now: float) -> None:
@@ -136,21 +127,14 @@ class CoordinatorDrain:
         if not fit:
             return False
         if now >= self._held_until + self._bounds.breath_s:
-            self.hold(now)
+            self._held_until = now + self._bounds.hold_s
+            core.leadership.hold(now, self._bounds.hold_s)
             self._transfer_asked = False
         if not self._transfer_asked and now < self._held_until:
             # One that is a few entries behind is refused: with entries held back it will not be for long.
             # One that was asked has its election: a second one would take votes from it.
             self._transfer_asked = not isinstance(core.consensus.transfer(max(fit)[1]), Refused)
         return True
-
-    def hold(self, now: float) -> None:
-        """Somebody is about to take over: an entry more here, and nobody could vote for him."""
-        self._held_until = now + self._bounds.hold_s
-
-    def holding(self, now: float) -> bool:
-        """Whether new entries are held back; for no longer than an election takes."""
-        return now < self._held_until and self._core.leading
 
     # ---- sessions ------------------------------------------------------------------------------------
 
@@ -196,9 +180,9 @@ class CoordinatorDrain:
             self.over = True  # the others stop as well, or are gone: nothing can be handed over
             return
         assert self._leave_at is not None
-        if core.leading and now - self._leave_at < self._bounds.transfer_s and not cost_of_leaving(core):
-            if self._hand_over_leadership(now):
-                return
+        in_time = now - self._leave_at < self._bounds.transfer_s
+        if core.leading and in_time and not cost_of_leaving(core) and self._hand_over_leadership(now):
+            return
         if not core.incarnation:
             # Not announced: the farewell could not be numbered, and nobody knows this process.
             self.over = len(core.hub) == 0
@@ -233,8 +217,8 @@ def cost_of_leaving(core: Surroundings, node_id: str = "") -> str:
     if node_id in voters and 2 * len(left) <= len(voters):
         those = ", ".join(left) or "none"
         return (
-            f"without node {node_id} there is no majority: of {len(voters)} voting nodes these would be left: "
-            f"{those}; nothing new is accepted then"
+            f"without node {node_id} there is no majority: of {len(voters)} voting nodes these would be"
+            f" left: {those}; nothing new is accepted then"
         )
     if not takers(core.state, node_id, reachable):
         return f"no other node than {node_id} takes sessions: undrain one, or start one"
@@ -242,12 +226,15 @@ def cost_of_leaving(core: Surroundings, node_id: str = "") -> str:
 
 
 def _stays(node: Node | None) -> bool:
-    return node is not None and node.health not in OVER and not (node.drain is not None and node.drain.leaving)
+    if node is None or node.health in OVER:
+        return False
+    return node.drain is None or not node.drain.leaving
 
 
 def summary(drain: Drain) -> str:
     """What became of a drain so far, for people."""
     return (
         f"{drain.asked} of {drain.sessions} workers handed over, {drain.acknowledged} acknowledged with"
-        f" {drain.acknowledged_jobs} of {drain.jobs} jobs, {drain.orphaned} orphaned with {drain.orphaned_jobs}"
+        f" {drain.acknowledged_jobs} of {drain.jobs} jobs, {drain.orphaned} orphaned with"
+        f" {drain.orphaned_jobs}"
     )

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from orchestrix_raft.coordinator.beats import BeatLimits
-from orchestrix_raft.coordinator.drain import DrainLimits
 from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.coordinator.rebalance import RebalanceLimits
@@ -19,6 +18,18 @@ class Keeping(NamedTuple):
     keep: Keep = Keep()
     at_once: int = limits.FORGET_AT_ONCE  # records of a kind in one command
     pause_s: float = 0.02  # between two such commands, so that other work has its turn
+
+
+class DrainLimits(NamedTuple):
+    """Seconds, from the commit of the drain if nothing else is said."""
+
+    close_s: float = 30.0  # streams that are left are closed
+    transfer_s: float = 5.0  # for handing over leadership, from the wish to end
+    hold_s: float = 1.0  # new entries are held back for as long, while somebody takes over
+    breath_s: float = 0.25  # before the next attempt, if nobody has
+    again_s: float = 1.0  # between two attempts to commit
+    look_s: float = 0.05  # between two looks at the sessions that are left
+    at_once: int = limits.HANDOFFS_AT_ONCE
 
 
 class CoreLimits(NamedTuple):

@@ -61,7 +61,7 @@ def handoffs(
     given_up: list[bytes] = []
     for session in state.sessions_of(node_id):
         before = told.get(session.session_id, NEVER)
-        waits = 0 < before.tries and before.since_ms < ACKNOWLEDGED_MS
+        waits = before.tries > 0 and before.since_ms < ACKNOWLEDGED_MS
         if waits and before.targets[-1] in loads.node_ids:
             continue
         if before.tries >= TRIES or (not loads.node_ids and leaving):

@@ -20,7 +20,8 @@ FACTOR: Final = 2  # loads that differ by no more than this are left alone
 def loads_of(state: State) -> dict[str, int]:
     """What each healthy owner has to answer for, by node id."""
     registry = JobOwnershipRegistry(state)
-    return {node_id: registry.load(node_id) for node_id in sorted(state.nodes) if is_fit(state.nodes[node_id])}
+    fit = [node_id for node_id, node in sorted(state.nodes.items()) if is_fit(node)]
+    return {node_id: registry.load(node_id) for node_id in fit}
 
 
 def uneven(loads: Mapping[str, int]) -> bool:

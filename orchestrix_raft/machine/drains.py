@@ -21,10 +21,14 @@ INCARNATION_OVER: Final = Rejected(
     Code.FAILED_PRECONDITION, "INCARNATION_OVER", "the node has started anew, or is dead or stopped"
 )
 _LEAVING: Final = Rejected(
-    Code.FAILED_PRECONDITION, "NODE_LEAVING", "the node's process is about to end; its next start undoes the drain"
+    Code.FAILED_PRECONDITION,
+    "NODE_LEAVING",
+    "the node's process is about to end: its next start undoes it",
 )
 _NOT_DETACHED: Final = Rejected(
-    Code.FAILED_PRECONDITION, "SESSION_NOT_ORPHANED", "the session is attached, or its deadline is still to come"
+    Code.FAILED_PRECONDITION,
+    "SESSION_NOT_ORPHANED",
+    "the session is attached, or has time left to come back",
 )
 
 # ---- decide

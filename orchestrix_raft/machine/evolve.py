@@ -88,8 +88,3 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.HandoffAsked: drains.evolve_handoff_asked,
     }
 )
-
-
-def evolve(state: State, event: events.Event) -> None:
-    """Let one event change the state."""
-    EVOLVE[type(event)](state, event)

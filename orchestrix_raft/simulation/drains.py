@@ -92,7 +92,8 @@ class OwnershipWatch:
                 self._begun += 1
                 self._draining[event.node_id] = self._begun
                 if self._gentle and not event.leaving:
-                    self._world.after(EMPTY_S, partial(self._must_be_empty, event.node_id, self._begun, state))
+                    look = partial(self._must_be_empty, event.node_id, self._begun, state)
+                    self._world.after(EMPTY_S, look)
             case NodeUndrained() | NodeJoined():
                 self._draining.pop(event.node_id, None)
             case JobAssigned() | SessionAttached():

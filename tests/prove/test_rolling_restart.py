@@ -1,4 +1,4 @@
-"""Three nodes restarted in turn while 200 jobs of 20 s run on four workers: nothing is counted against them."""
+"""Three nodes restarted in turn while 200 jobs of 20 s run on four workers: they do not notice."""
 
 import pytest
 
@@ -35,10 +35,11 @@ def test_two_hundred_jobs_outlive_the_restart_of_every_node(
         gaps = ", ".join(f"{restart.gap_s:.2f}" for restart in restarts)
         took = ", ".join(f"{restart.took_s:.2f}" for restart in restarts)
         print(
-            f"\n{'SIGKILL' if kill else 'SIGTERM'} to each of three nodes: {JOBS} jobs of {SECONDS:g} s and "
-            f"{len(load.acknowledged)} short ones completed, {len(counted)} with more than attempt 1, a failure "
-            f"or a loss; {still} of the long ones ran on after the last restart; {len(load.refused)} enqueues "
-            f"refused; longest pauses between starts {gaps} s; nodes ended in {took} s"
+            f"\n{'SIGKILL' if kill else 'SIGTERM'} to each of three nodes: {JOBS} jobs of {SECONDS:g} s and"
+            f" {len(load.acknowledged)} short ones completed, {len(counted)} with more than attempt 1, a"
+            f" failure or a loss; {still} of the long ones ran on after the last restart;"
+            f" {len(load.refused)} enqueues refused; longest pauses between starts {gaps} s;"
+            f" nodes ended in {took} s"
         )
     assert not counted
     assert not load.refused

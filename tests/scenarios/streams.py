@@ -279,8 +279,10 @@ def _ownership(state: State, a: int, b: int, c: int) -> Command:
         case 5:
             return ExpireSession(_some_session(state, a), _epoch(state, a, c))
         case _:
-            moves = (Move(_some_session(state, a + n), _epoch(state, a + n, c), NODES[n % 2]) for n in range(4))
-            return MoveSessions(tuple(moves))
+            numbers = range(a, a + 4)
+            return MoveSessions(
+                tuple(Move(_some_session(state, n), _epoch(state, n, c), NODES[n % 2]) for n in numbers)
+            )
 
 
 _COMMANDS: tuple[Callable[[State, int, int, int], Command], ...] = (

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19orchestrix/v1/drain.proto\x12\rorchestrix.v1\"\xbb\x01\n\rDrainProgress\x12\x0f\n\x07leaving\x18\x01 \x01(\x08\x12\x10\n\x08since_ms\x18\x02 \x01(\x04\x12\x10\n\x08sessions\x18\x03 \x01(\x04\x12\x0c\n\x04jobs\x18\x04 \x01(\x04\x12\r\n\x05\x61sked\x18\x05 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x06 \x01(\x04\x12\x19\n\x11\x61\x63knowledged_jobs\x18\x07 \x01(\x04\x12\x10\n\x08orphaned\x18\x08 \x01(\x04\x12\x15\n\rorphaned_jobs\x18\t \x01(\x04\"2\n\x10\x44rainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"W\n\x11\x44rainNodeResponse\x12+\n\x05\x64rain\x18\x01 \x01(\x0b\x32\x1c.orchestrix.v1.DrainProgress\x12\x15\n\rapplied_index\x18\x02 \x01(\x04\"%\n\x12UndrainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\",\n\x13UndrainNodeResponse\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\"(\n\x12\x44rainWorkerRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\",\n\x13\x44rainWorkerResponse\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19orchestrix/v1/drain.proto\x12\rorchestrix.v1\"\xbb\x01\n\rDrainProgress\x12\x0f\n\x07leaving\x18\x01 \x01(\x08\x12\x10\n\x08since_ms\x18\x02 \x01(\x04\x12\x10\n\x08sessions\x18\x03 \x01(\x04\x12\x0c\n\x04jobs\x18\x04 \x01(\x04\x12\r\n\x05\x61sked\x18\x05 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x06 \x01(\x04\x12\x19\n\x11\x61\x63knowledged_jobs\x18\x07 \x01(\x04\x12\x10\n\x08orphaned\x18\x08 \x01(\x04\x12\x15\n\rorphaned_jobs\x18\t \x01(\x04\"2\n\x10\x44rainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"W\n\x11\x44rainNodeResponse\x12+\n\x05\x64rain\x18\x01 \x01(\x0b\x32\x1c.orchestrix.v1.DrainProgress\x12\x15\n\rapplied_index\x18\x02 \x01(\x04\"%\n\x12UndrainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\",\n\x13UndrainNodeResponse\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\"\'\n\x12\x44rainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\x0c\",\n\x13\x44rainWorkerResponse\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,7 +42,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNDRAINNODERESPONSE']._serialized_start=414
   _globals['_UNDRAINNODERESPONSE']._serialized_end=458
   _globals['_DRAINWORKERREQUEST']._serialized_start=460
-  _globals['_DRAINWORKERREQUEST']._serialized_end=500
-  _globals['_DRAINWORKERRESPONSE']._serialized_start=502
-  _globals['_DRAINWORKERRESPONSE']._serialized_end=546
+  _globals['_DRAINWORKERREQUEST']._serialized_end=499
+  _globals['_DRAINWORKERRESPONSE']._serialized_start=501
+  _globals['_DRAINWORKERRESPONSE']._serialized_end=545
 # @@protoc_insertion_point(module_scope)

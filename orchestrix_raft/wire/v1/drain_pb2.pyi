@@ -56,10 +56,10 @@ class UndrainNodeResponse(_message.Message):
     def __init__(self, applied_index: _Optional[int] = ...) -> None: ...
 
 class DrainWorkerRequest(_message.Message):
-    __slots__ = ("session_id",)
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
-    session_id: bytes
-    def __init__(self, session_id: _Optional[bytes] = ...) -> None: ...
+    __slots__ = ("worker_id",)
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    worker_id: bytes
+    def __init__(self, worker_id: _Optional[bytes] = ...) -> None: ...
 
 class DrainWorkerResponse(_message.Message):
     __slots__ = ("applied_index",)

@@ -6,7 +6,7 @@ every command in order; `answer` overrides the outcome of chosen commands.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import grpc.aio
 
@@ -14,6 +14,7 @@ from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.coordinator.port import (
     ClusterView,
     Done,
+    Door,
     Freshness,
     JobView,
     LogPage,
@@ -27,7 +28,8 @@ from orchestrix_raft.coordinator.port import (
 )
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
-from orchestrix_raft.domain.node import Drain, Health, Node
+from orchestrix_raft.domain.node import Drain as NodeDrain
+from orchestrix_raft.domain.node import Health, Node
 from orchestrix_raft.domain.queue import QueueOptions, changed
 from orchestrix_raft.domain.report import Completed, Released
 from orchestrix_raft.domain.report import Outcome as JobOutcome
@@ -194,7 +196,7 @@ class FakeNode:
                 self.options[name] = changed(self.options.get(name, QueueOptions()), change)
                 return Done(self.index, JobsResult(("configured",)))
             case DrainNode(name, _, leaving):
-                self.known[name].drain = Drain(WALL_MS, leaving, 3, 20)
+                self.known[name].drain = NodeDrain(WALL_MS, leaving, 3, 20)
                 return Done(self.index, None)
             case UndrainNode(name):
                 self.known[name].drain = None
@@ -426,10 +428,15 @@ def refuse(reason: str) -> Callable[[FakeSession], bool]:
     return on_open
 
 
-@asynccontextmanager
-async def serving(node: FakeNode) -> AsyncIterator[str]:
+def serving(node: FakeNode) -> AbstractAsyncContextManager[str]:
     """The API of the node on a free port of loopback; its address."""
-    server = ApiServer(node)
+    return serving_door(lambda: node)
+
+
+@asynccontextmanager
+async def serving_door(door: Door) -> AsyncIterator[str]:
+    """The API of whoever answers now; its address."""
+    server = ApiServer(door)
     port = await server.start("127.0.0.1:0")
     try:
         yield f"127.0.0.1:{port}"

@@ -103,7 +103,9 @@ def test_a_worker_is_drained_by_id_or_name(client: RecordingClient, run: Any, na
     assert client.calls[-1] == ("drain_worker", (f"{2:032x}",), {})
 
 
-@pytest.mark.parametrize(("named", "words"), [("0000", "2 workers are meant"), ("nobody", "no worker nobody")])
+@pytest.mark.parametrize(
+    ("named", "words"), [("0000", "2 workers are meant"), ("nobody", "no worker nobody")]
+)
 def test_a_worker_must_be_meant_clearly(client: RecordingClient, run: Any, named: str, words: str) -> None:
     client.answers["status"] = Status(workers=(worker(1), worker(2)))
     said = run("workers", "drain", named)
@@ -116,7 +118,5 @@ def test_the_lists_show_who_drains_and_who_moves(client: RecordingClient, run: A
         workers=(worker(1, draining=True), worker(2, moving_to="n3"), worker(3), worker(4, node_id=""))
     )
     lines = run("workers", "list").out.splitlines()
-    assert [words in line for words, line in zip(("draining", "n2 -> n3", " n2 ", "detached"), lines[1:], strict=True)]
-    assert lines[1].count("draining") == 1
+    assert [line.split()[-2] for line in lines[1:]] == ["draining", "n3", "n2", "detached"]
     assert "n2 -> n3" in lines[2]
-    assert "detached" in lines[4]

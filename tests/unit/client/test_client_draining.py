@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrix_raft import AsyncClient, Client, InvalidArgument, OrchestrixError
+from orchestrix_raft import AsyncClient, Client, OrchestrixError
 from orchestrix_raft.coordinator.port import Done
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.node import Health, Node
+from orchestrix_raft.domain.session import Hello
 from orchestrix_raft.machine.commands import DrainNode, DrainSession, UndrainNode
 from tests.unit.api.fake_node import WALL_MS, FakeNode, serving
-
-SESSION = "0f" * 16
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ async def test_an_unknown_node_is_refused(client: AsyncClient, node_id: str, rea
 
 
 async def test_what_the_state_machine_refuses_is_told(client: AsyncClient, node: FakeNode) -> None:
-    leaving = Rejected(Code.FAILED_PRECONDITION, "NODE_LEAVING", "its next start undoes the drain")
+    leaving = Rejected(Code.FAILED_PRECONDITION, "NODE_LEAVING", "its next start undoes it")
     node.answer = lambda command: Done(1, leaving)
     with pytest.raises(OrchestrixError, match="its next start"):
         await client.undrain_node("n2")
@@ -75,13 +74,20 @@ async def test_without_a_leader_nothing_is_drained(client: AsyncClient, node: Fa
     assert node.submitted == []
 
 
-async def test_a_worker_is_drained_by_its_id(client: AsyncClient, node: FakeNode) -> None:
-    await client.drain_worker(SESSION)
-    assert node.submitted == [DrainSession(bytes.fromhex(SESSION))]
-    for wrong in ("xyz", "0f"):
-        with pytest.raises(InvalidArgument) as refused:
+async def test_a_worker_is_drained_by_the_id_that_is_shown(client: AsyncClient, node: FakeNode) -> None:
+    session_id = bytes(range(16))
+    node.open_session(Hello(session_id, "w", ("default",), 1, (), 0, ()), lambda message: None)
+    (shown,) = (await client.status()).workers
+    await client.drain_worker(shown.id)
+    assert node.submitted == [DrainSession(session_id)]
+    for wrong, reason in (
+        ("xyz", "WORKER_ID_INVALID"),
+        ("0f", "WORKER_ID_INVALID"),
+        (session_id.hex(), "WORKER_UNKNOWN"),
+    ):
+        with pytest.raises(OrchestrixError) as refused:
             await client.drain_worker(wrong)
-        assert refused.value.reason == "SESSION_ID_INVALID"
+        assert refused.value.reason == reason
 
 
 async def test_the_synchronous_client_has_the_same_methods() -> None:

@@ -17,8 +17,9 @@ from orchestrix_raft.machine.commands import (
     MoveSessions,
     UndrainNode,
 )
-from tests.scenarios.driver import Driver, job, key
+from tests.scenarios.driver import job, key
 from tests.unit.coordinator.bench import Cores
+from tests.unit.coordinator.hub_bench import Bench
 
 
 class Worker:
@@ -51,7 +52,7 @@ class Worker:
 
     @property
     def node(self) -> str:
-        return self.cores["n1"].machine.state.sessions[key(self.name)].node_id
+        return self.cores["n1"].state.sessions[key(self.name)].node_id
 
 
 @pytest.fixture
@@ -60,13 +61,13 @@ def cores() -> Cores:
 
 
 def drain(cores: Cores, node: str, leaving: bool = False) -> None:
-    known = cores["n1"].machine.state.nodes[node]
+    known = cores["n1"].state.nodes[node]
     cores.submit("n3", DrainNode(node, known.incarnation, leaving))
     cores.run()
 
 
 def progress(cores: Cores, node: str) -> Drain:
-    found = cores["n3"].machine.state.nodes[node].drain
+    found = cores["n3"].state.nodes[node].drain
     assert found is not None
     return found
 
@@ -84,12 +85,10 @@ def test_workers_are_spread_and_what_they_run_goes_with_them(cores: Cores) -> No
     done = progress(cores, "n1")
     assert (done.sessions, done.jobs, done.asked) == (4, 8, 4)
     assert (done.acknowledged, done.acknowledged_jobs, done.orphaned) == (4, 8, 0)
-    jobs = [cores["n2"].machine.state.jobs[key(name)] for name in "abcdefgh"]
+    jobs = [cores["n2"].state.jobs[key(name)] for name in "abcdefgh"]
     assert {(one.attempt, one.losses, one.failures) for one in jobs} == {(1, 0, 0)}
     assert {one.owner for one in jobs} == {"n2", "n3"}
-    assert summary(done) == (
-        "4 of 4 workers handed over, 4 acknowledged with 8 of 8 jobs, 0 orphaned with 0"
-    )
+    assert summary(done) == ("4 of 4 workers handed over, 4 acknowledged with 8 of 8 jobs, 0 orphaned with 0")
 
 
 def test_a_drained_node_gives_its_leadership_away_serves_clients_and_takes_no_workers(cores: Cores) -> None:
@@ -100,7 +99,7 @@ def test_a_drained_node_gives_its_leadership_away_serves_clients_and_takes_no_wo
     assert told.outcomes
     late = Worker(cores, "late", "n1")
     assert late.refusals == ["NODE_STOPPING"]
-    known = cores["n1"].machine.state.nodes["n1"]
+    known = cores["n1"].state.nodes["n1"]
     cores.submit("n2", UndrainNode("n1", known.incarnation))
     cores.run()
     assert Worker(cores, "again", "n1").node == "n1"
@@ -157,10 +156,10 @@ def test_undone_in_the_middle_workers_that_are_still_there_get_jobs_again(cores:
     drain(cores, "n1")
     cores.submit("n2", Enqueue((job("a"),)))
     cores.run()
-    assert not cores["n1"].machine.state.jobs[key("a")].token
-    cores.submit("n2", UndrainNode("n1", cores["n1"].machine.state.nodes["n1"].incarnation))
+    assert not cores["n1"].state.jobs[key("a")].token
+    cores.submit("n2", UndrainNode("n1", cores["n1"].state.nodes["n1"].incarnation))
     cores.run(20.0)
-    assert cores["n1"].machine.state.jobs[key("a")].token
+    assert cores["n1"].state.jobs[key("a")].token
     assert worker.node == "n1"
     assert len(worker.told()) == 1
 
@@ -174,13 +173,11 @@ def test_a_process_that_ends_hands_over_first_and_then_says_goodbye(cores: Cores
     core.drain.leave(core.now)
     cores.run(1.0)
     assert not core.leading
-    assert not core.drain.over
-    assert not core.drain.ending
+    assert (core.drain.over, core.drain.ending) == (False, False)
     worker.obey()
     cores.run()
-    assert core.drain.over
-    assert core.drain.said_goodbye
-    assert cores["n2"].machine.state.nodes["n1"].health is Health.STOPPED
+    assert (core.drain.over, core.drain.said_goodbye) == (True, True)
+    assert cores["n2"].state.nodes["n1"].health is Health.STOPPED
 
 
 @pytest.mark.parametrize("others_drain", [True, False])
@@ -194,7 +191,7 @@ def test_with_nobody_to_go_to_it_ends_at_once(others_drain: bool) -> None:
     cores.run(0.25)
     assert worker.refusals == ["NODE_STOPPING"]
     assert core.drain.over
-    assert core.machine.state.nodes["n1"].health is Health.STOPPED
+    assert core.state.nodes["n1"].health is Health.STOPPED
 
 
 def test_a_process_out_of_contact_does_not_wait(cores: Cores) -> None:
@@ -275,16 +272,16 @@ def test_a_worker_is_told_to_drain_by_its_node_now_and_after_every_welcome(cores
 
 
 def test_a_session_without_a_stream_is_found_at_the_second_look() -> None:
-    driver = Driver()
-    driver.attach("served")
-    driver.attach("forgotten")
-    detached: list[bytes] = []
-    cleanup = JobOwnershipCleanup("n0", lambda one: one == key("served"), detached.append)
+    bench = Bench()
+    bench.worker("served")
+    bench.worker("forgotten")
+    del bench.hub.table.streams[key("forgotten")]
+    cleanup = JobOwnershipCleanup(bench.hub.table)
     for now in (0.0, LOOK_S - 1.0):
-        cleanup.step(driver.machine.state, now)
-        assert detached == []
-    cleanup.step(driver.machine.state, LOOK_S)
-    assert detached == [key("forgotten")]
-    driver.do(DetachSession(key("forgotten"), 1))
-    cleanup.step(driver.machine.state, 2 * LOOK_S)
-    assert detached == [key("forgotten")]
+        cleanup.step(now)
+        assert bench.waiting == [], "a detachment may be under way"
+    cleanup.step(LOOK_S)
+    assert [command for command, _ in bench.waiting] == [DetachSession(key("forgotten"), 1)]
+    bench.commit()
+    cleanup.step(2 * LOOK_S)
+    assert bench.waiting == []

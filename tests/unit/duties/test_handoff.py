@@ -3,7 +3,14 @@
 import pytest
 
 from orchestrix_raft.domain.node import Health
-from orchestrix_raft.duties.handoff import ACKNOWLEDGED_MS, OVERDUE_MS, Told, handoffs, OrphanJobDetector, takers
+from orchestrix_raft.duties.handoff import (
+    ACKNOWLEDGED_MS,
+    OVERDUE_MS,
+    OrphanJobDetector,
+    Told,
+    handoffs,
+    takers,
+)
 from orchestrix_raft.machine import sessions
 from orchestrix_raft.machine.commands import (
     CloseSession,

@@ -1,12 +1,13 @@
 """Rebalancing: what moves, what does not, and that it comes to rest."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrix_raft.coordinator.rebalance import Rebalancer, RebalanceLimits
+from orchestrix_raft.coordinator.rebalance import RebalanceLimits, Rebalancer
 from orchestrix_raft.duties.rebalance import FACTOR, loads_of, moves_to_even_out, uneven
 from orchestrix_raft.machine.commands import DrainNode, Move, MoveSessions, ResumeSession
 from tests.scenarios.driver import Driver, job, key
@@ -98,8 +99,8 @@ def test_draining_nodes_neither_give_nor_take() -> None:
 def test_while_loads_stand_still_it_comes_to_rest(seed: int, nodes: int, at_once: int) -> None:
     """And nothing that could be moved is left between two owners that differ by more than twice."""
     chance = random.Random(seed)
-    sessions = {f"n{n}": [chance.choice((0, 0, 1, 4, 9)) for _ in range(chance.randint(0, 7))] for n in range(nodes)}
-    driver = cluster(sessions)
+    slots = (0, 0, 1, 4, 9)
+    driver = cluster({f"n{n}": chance.choices(slots, k=chance.randint(0, 7)) for n in range(nodes)})
     squares = sum(load**2 for load in loads_of(driver.machine.state).values())
     while moves := moves_to_even_out(driver.machine.state, (), at_once):
         follow(driver, moves)
@@ -158,4 +159,4 @@ def test_nobody_is_told_twice_within_a_minute(driver: Driver) -> None:
     assert told
     for times in told.values():
         assert len(times) <= 3
-        assert all(later - earlier >= 60 for earlier, later in zip(times, times[1:], strict=False))
+        assert all(later - earlier >= 60 for earlier, later in pairwise(times))
