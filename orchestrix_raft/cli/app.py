@@ -13,20 +13,8 @@ from typing import Annotated
 import typer
 
 from orchestrix_raft import OrchestrixError
-from orchestrix_raft.cli import (
-    cluster,
-    dev,
-    enqueue,
-    jobs,
-    node,
-    options,
-    output,
-    queues,
-    schedules,
-    status,
-    steering,
-    workers,
-)
+from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli.commands import Commands
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.version import VERSION
 
@@ -35,6 +23,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="orchestrix-raft",
+    cls=Commands,
     help="Background jobs on a Raft cluster, without a broker.",
     no_args_is_help=True,
     add_completion=False,
@@ -42,18 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
 )
-app.command("node")(node.node)
-app.command("dev")(dev.dev)
-app.command("status")(status.status)
-app.command("enqueue")(enqueue.enqueue)
-for command in (steering.cancel, steering.retry, steering.purge):
-    jobs.app.command()(command)
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(schedules.app, name="schedules")
-app.add_typer(queues.app, name="queues")
-app.add_typer(workers.app, name="workers")
-app.add_typer(cluster.app, name="cluster")
-app.command("worker")(workers.worker)
 
 
 def _show_version(wanted: bool) -> None:
@@ -66,6 +43,9 @@ def _show_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     servers: options.Servers = None,
+    tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
@@ -92,7 +72,7 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.TyperException as error:
         return _usage(error)
     except (OrchestrixError, Failure) as error:
-        output.trouble(str(error) or type(error).__name__)
+        output.trouble(f"{str(error) or type(error).__name__}{_hint(error)}")
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -114,6 +94,15 @@ def run(arguments: list[str] | None = None) -> int:
         output.trouble(f"cannot write the output: {error.strerror}")
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _hint(error: Exception) -> str:
+    """What to do when no node could be asked: whoever calls from a program knows where its nodes are."""
+    if getattr(error, "reason", "") != "NO_SERVER":
+        return ""
+    if "cannot connect" in str(error):
+        return "; start a node with `orchestrix-raft node`, or name others with --servers"
+    return "; `orchestrix-raft status` says how the nodes are, --servers names others"
 
 
 def _write_no_more() -> None:

@@ -11,8 +11,8 @@ import typer
 from orchestrix_raft import Client, Schedule
 from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.cli.presets import PRESETS, retry_policy
 from orchestrix_raft.cli.preview import preview
-from orchestrix_raft.client.model import RETRY_PRESETS
 from orchestrix_raft.domain.durations import format_duration, parse_duration_ms
 from orchestrix_raft.domain.schedule import Cursor, DstGap, DstOverlap, Misfire, Overlap, parse_choice
 
@@ -45,18 +45,21 @@ def _word_option(name: str, kind: Any, text: str) -> Any:
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id.")]
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
-Args = Annotated[str | None, typer.Option("--args", metavar="JSON", help="A JSON object.")]
+Args = Annotated[
+    str | None, typer.Option("--args", metavar="JSON", help="A JSON object; @FILE or - (stdin) has it.")
+]
 Queue = Annotated[str | None, typer.Option("--queue", metavar="Q", help="[default: default]")]
 Priority = Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")]
 Timeout = Annotated[
-    str | None, typer.Option("--timeout", metavar="D", help="Stop an attempt after this long.")
+    str | None,
+    typer.Option("--timeout", metavar="D", help="Stop an attempt after this long; 0s: let it run."),
 ]
 Retries = Annotated[
     int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure. [default: 3]")
 ]
 Preset = Annotated[
     str | None,
-    typer.Option("--retry", metavar="PRESET", help=f"How often, how late: {', '.join(RETRY_PRESETS)}."),
+    typer.Option("--retry", metavar="PRESET", help=f"How often, how late: {PRESETS}."),
 ]
 RetryFor = Annotated[
     str | None,
@@ -407,7 +410,7 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     for name in _TIMES:
         if arguments.get(name) is not None:
             given[name] = options.read(values.parse_time, arguments[name], f"--{name}")
-    policy = options.retry_policy(arguments.get("preset"), arguments.get("max_retries"))
+    policy = retry_policy(arguments.get("preset"), arguments.get("max_retries"))
     return given if policy is None else given | {"retry": policy}
 
 

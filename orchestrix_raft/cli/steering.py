@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli import options, output, waiting
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.aio import WAITING
 from orchestrix_raft.domain.durations import parse_duration_ms
@@ -73,13 +73,14 @@ def cancel(
         if named:
             _each(named, lambda job_id: client.cancel(job_id, reason), as_json)
             return
-        count = client.cancel_where(
-            state=where.state or WAITING,
-            queue=where.queue,
-            type=where.type,
-            older_than=where.older_than,
-            reason=reason,
-        )
+        with waiting.busy("cancelling jobs", shown=not as_json):
+            count = client.cancel_where(
+                state=where.state or WAITING,
+                queue=where.queue,
+                type=where.type,
+                older_than=where.older_than,
+                reason=reason,
+            )
     _counted(count, "cancelled", as_json)
 
 
@@ -104,9 +105,10 @@ def retry(
         if named:
             _each(named, client.retry, as_json)
             return
-        count = client.retry_where(
-            state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
-        )
+        with waiting.busy("retrying jobs", shown=not as_json):
+            count = client.retry_where(
+                state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
+            )
     _counted(count, "retried", as_json)
 
 
@@ -132,9 +134,10 @@ def purge(
         if named:
             _each(named, client.purge, as_json)
             return
-        count = client.purge_where(
-            state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
-        )
+        with waiting.busy("purging jobs", shown=not as_json):
+            count = client.purge_where(
+                state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
+            )
     _counted(count, "purged", as_json)
 
 
@@ -173,4 +176,4 @@ def _counted(count: int, verb: str, as_json: bool) -> None:
     if as_json:
         output.document({"count": count})
     else:
-        output.line(f"{count} {'job' if count == 1 else 'jobs'} {verb}")
+        output.line(f"{output.counted(count, 'job')} {verb}")

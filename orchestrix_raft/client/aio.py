@@ -14,6 +14,7 @@ from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     Attempt,
     ClusterStatus,
+    Enqueued,
     Job,
     LogLine,
     Reason,
@@ -144,8 +145,20 @@ class AsyncClient:
             on_conflict,
             expires,
         )
-        job, size = building.new_job(type, args, options)
-        return format_job_id(await self._lane.enqueue(job, size))
+        return (await self._enqueue(type, args, options)).id
+
+    async def enqueue_told(
+        self, /, type: str, args: Mapping[str, Any] | None = None, **options: Any
+    ) -> Enqueued:
+        """Like `enqueue`, with the same options; tells besides the id whether the job is a new one."""
+        return await self._enqueue(type, args, Options(**options))
+
+    async def _enqueue(self, job_type: str, args: Mapping[str, Any] | None, options: Options) -> Enqueued:
+        job, size = building.new_job(job_type, args, options)
+        placed = await self._lane.enqueue(job, size)
+        # An id made here that "was there already" came with an earlier sending of this same call.
+        created = placed.created or (options.job_id is None and placed.job_id == job.job_id)
+        return Enqueued(id=format_job_id(placed.job_id), created=created)
 
     async def enqueue_many(
         self,
@@ -258,7 +271,7 @@ class AsyncClient:
         type: str | None = None,
         limit: int = 100,
     ) -> list[Job]:
-        """Up to `limit` jobs, newest first: unfinished ones by creation, then finished ones by their end.
+        """Up to `limit` jobs: unfinished ones, newest first; then ended ones, latest end first.
         `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`)."""
         found: list[Job] = []
         async for job in self._jobs(building.states(state), queue or "", type or "", limit):

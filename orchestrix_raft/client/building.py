@@ -30,16 +30,16 @@ Choice = TypeVar("Choice", UniqueScope, OnConflict)
 class Options(NamedTuple):
     """Everything about a job but its type and arguments."""
 
-    queue: str
-    priority: int
-    delay: float | timedelta | None
-    run_at: datetime | None
-    timeout: float | timedelta | None
-    retry: RetryPolicy | None
-    unique_key: str | None
-    job_id: str | None
-    correlation_id: str | None
-    labels: Iterable[str] | None
+    queue: str = "default"
+    priority: int = 0
+    delay: float | timedelta | None = None
+    run_at: datetime | None = None
+    timeout: float | timedelta | None = None
+    retry: RetryPolicy | None = None
+    unique_key: str | None = None
+    job_id: str | None = None
+    correlation_id: str | None = None
+    labels: Iterable[str] | None = None
     retry_for: float | timedelta | None = None
     key: str | None = None
     unique_scope: str | None = None

@@ -87,6 +87,13 @@ def _scaled(value: float | None, factor: int) -> int | None:
     return None if value is None else round(value * factor)
 
 
+class Enqueued(_Value, frozen=True):
+    """What became of a job that was to be enqueued."""
+
+    id: str  # of the job there is now
+    created: bool  # False: it was there already, under this id or as the one with the unique key
+
+
 class Job(_Value, frozen=True):
     """A job as the cluster had it when asked."""
 

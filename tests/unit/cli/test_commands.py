@@ -9,13 +9,13 @@ import pytest
 
 from orchestrix_raft import Attempt, DeadlineExceeded, JobNotFound, LogLine, RetryPolicy, Unavailable
 from orchestrix_raft.version import VERSION
-from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns, make_job
+from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
 
 CERTS = Path(__file__).parents[1] / "coordinator" / "certs"
 
 
 def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClient, run: Any) -> None:
-    client.answers["enqueue"] = JOB_ID
+    client.answers["enqueue_told"] = ENQUEUED
     done = run(
         *("enqueue", "mail", "--args", '{"to": "a"}', "--queue", "q", "--priority", "5", "--delay", "1500ms"),
         *("--timeout", "2m", "--max-retries", "7", "--unique-key", "k", "--id", JOB_ID),
@@ -23,7 +23,7 @@ def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClien
     assert (done.code, done.out, done.err) == (0, JOB_ID + "\n", "")
     assert client.calls == [
         (
-            "enqueue",
+            "enqueue_told",
             ("mail", {"to": "a"}),
             {
                 "queue": "q",
@@ -39,6 +39,8 @@ def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClien
                 "on_conflict": None,
                 "key": None,
                 "expires": None,
+                "labels": None,
+                "correlation_id": None,
                 "job_id": JOB_ID,
             },
         )
@@ -47,7 +49,7 @@ def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClien
 
 
 def test_enqueue_leaves_defaults_to_the_cluster(client: RecordingClient, run: Any) -> None:
-    client.answers["enqueue"] = JOB_ID
+    client.answers["enqueue_told"] = ENQUEUED
     assert run("enqueue", "mail", "--at", "2026-03-01").code == 0
     options = client.calls[0][2]
     assert options["retry"] is None
@@ -56,13 +58,16 @@ def test_enqueue_leaves_defaults_to_the_cluster(client: RecordingClient, run: An
 
 
 def test_enqueue_wait_prints_the_result(client: RecordingClient, run: Any) -> None:
-    client.answers |= {"enqueue": JOB_ID, "wait": make_job(result={"umlaut": "\u00e4"})}
+    client.answers |= {"enqueue_told": ENQUEUED, "wait": make_job(result={"umlaut": "\u00e4"})}
     done = run("enqueue", "echo", "--wait")
     assert (done.code, done.out) == (0, '{"umlaut": "\u00e4"}\n')
 
 
 def test_enqueue_wait_fails_when_the_job_did(client: RecordingClient, run: Any) -> None:
-    client.answers |= {"enqueue": JOB_ID, "wait": make_job(state="dead", error="ValueError: no\n  at x")}
+    client.answers |= {
+        "enqueue_told": ENQUEUED,
+        "wait": make_job(state="dead", error="ValueError: no\n  at x"),
+    }
     done = run("enqueue", "echo", "--wait")
     assert done.code == 1
     assert done.out == ""
@@ -70,15 +75,15 @@ def test_enqueue_wait_fails_when_the_job_did(client: RecordingClient, run: Any) 
 
 
 def test_enqueue_wait_json_shows_a_failed_job_too(client: RecordingClient, run: Any) -> None:
-    client.answers |= {"enqueue": JOB_ID, "wait": make_job(state="dead", reason="poison")}
+    client.answers |= {"enqueue_told": ENQUEUED, "wait": make_job(state="dead", reason="poison")}
     done = run("enqueue", "echo", "--wait", "--json")
     assert done.code == 1
     assert json.loads(done.out)["reason"] == "poison"
 
 
 def test_enqueue_json_is_one_document(client: RecordingClient, run: Any) -> None:
-    client.answers["enqueue"] = JOB_ID
-    assert json.loads(run("enqueue", "echo", "--json").out) == {"id": JOB_ID}
+    client.answers["enqueue_told"] = ENQUEUED
+    assert json.loads(run("enqueue", "echo", "--json").out) == {"id": JOB_ID, "outcome": "created"}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
     made: list[NodeOptions] = []
 
     class _Process:
+        served = False
+
         def __init__(self, options: NodeOptions, make_api: Any, registry: Any) -> None:
             made.append(options)
 
@@ -62,7 +64,8 @@ def test_every_option_of_the_table_is_a_flag_unless_nothing_stands_behind_it(opt
     [
         (("--node-dead", "5"), "--node-dead: not a duration"),
         (("--listen", "0.0.0.0:7400"), "wildcard"),
-        (("--log-format", "xml"), "unknown log format 'xml': use one of text, json"),
+        (("--log-format", "xml"), "--log-format: 'xml' is none of text, json"),
+        (("--log-level", "loud"), "--log-level: 'loud' is none of debug, info, warning, error"),
         (("--config", "no-such-file.toml"), "cannot read no-such-file.toml"),
         (("--join", "127.0.0.1:7400"), "--join"),
     ],

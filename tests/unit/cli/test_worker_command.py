@@ -73,8 +73,3 @@ def test_what_cannot_run_is_refused_in_one_line(
     assert says in done.err
     assert done.err.count("\n") == 1
     assert not started
-
-
-def test_a_missing_import_of_the_users_module_shows_where(started: list[Any], run: Any) -> None:
-    with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
-        run("worker", "broken_here:worker")
