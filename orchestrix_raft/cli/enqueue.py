@@ -119,25 +119,26 @@ def enqueue(
     }
     with options.connect(context, servers) as client:
         enqueued = _enqueued(client, job_type, arguments, given)
-        if not enqueued.created and (wait or not as_json):
-            output.trouble(f"nothing new was enqueued: job {enqueued.id} is there already")
         if wait:
             finish(await_end(client, enqueued.id, None, shown=not as_json), as_json)
-        elif as_json:
-            outcome = "created" if enqueued.created else "existing"
-            output.document({"id": enqueued.id, "outcome": outcome})
-        else:
-            output.line(enqueued.id)
+            return
+    if as_json:
+        output.document({"id": enqueued.id, "outcome": "created" if enqueued.created else "existing"})
+    else:
+        output.line(enqueued.id)
 
 
 def _enqueued(client: Client, job_type: str, arguments: dict[str, object], given: dict[str, Any]) -> Enqueued:
-    """What became of the job.  Where nobody knows, the error says how to ask again: with the id of the first
-    try a second one is the same job."""
+    """What became of the job; a line on stderr if it was there already.  Where nobody knows, the error says
+    how to ask again: with the id of the first try a second one is the same job."""
     try:
-        return client.enqueue_told(job_type, arguments, **given)
+        enqueued = client.enqueue_told(job_type, arguments, **given)
     except OutcomeUnknown as error:
         again = f"; it is safe to repeat the command with --id {error.job_ids[0]}" if error.job_ids else ""
         raise OutcomeUnknown(f"{error}{again}", error.reason, error.job_ids) from error
+    if not enqueued.created:
+        output.trouble(f"nothing new was enqueued: job {enqueued.id} is there already")
+    return enqueued
 
 
 def _seconds(text: str | None, option: str) -> float | None:

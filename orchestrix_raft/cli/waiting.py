@@ -96,6 +96,7 @@ def _bar(text: str) -> Iterator[Say]:
                 completed=percent,
                 share=f"{percent}%" if known else "",
                 words=output.cell(words),
+                refresh=True,
             )
 
         yield say
