@@ -1,16 +1,19 @@
 """`enqueue`: puts a job into a queue."""
 
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from orchestrix_raft import Client, OutcomeUnknown
+from orchestrix_raft import OutcomeUnknown
 from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.cli.presets import PRESETS, retry_policy
 from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import Enqueued
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.job import OnConflict, UniqueScope
+
+if TYPE_CHECKING:
+    from orchestrix_raft import Client
 
 _SCOPES: Final = ", ".join(scope.word for scope in UniqueScope)
 _CONFLICTS: Final = ", ".join(choice.word for choice in OnConflict)
@@ -128,7 +131,9 @@ def enqueue(
         output.line(enqueued.id)
 
 
-def _enqueued(client: Client, job_type: str, arguments: dict[str, object], given: dict[str, Any]) -> Enqueued:
+def _enqueued(
+    client: "Client", job_type: str, arguments: dict[str, object], given: dict[str, Any]
+) -> Enqueued:
     """What became of the job; a line on stderr if it was there already.  Where nobody knows, the error says
     how to ask again: with the id of the first try a second one is the same job."""
     try:

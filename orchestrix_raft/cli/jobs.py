@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from orchestrix_raft import Attempt, Client, DeadlineExceeded, Job
+from orchestrix_raft import Attempt, DeadlineExceeded, Job
 from orchestrix_raft.cli import options, output, steering
 from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import LogLine
 from orchestrix_raft.domain.durations import parse_duration_ms
+
+if TYPE_CHECKING:
+    from orchestrix_raft import Client
 
 WHY_CHARS: Final = 100  # of the reason and the first line of the error, in a list
 FOLLOW_S: Final = 1.0  # between two looks at the log of a job that goes on
@@ -174,13 +177,13 @@ def show_logs(
         _show_line(one)
 
 
-def _lines_after(client: Client, job_id: str, after: int) -> Iterator[LogLine]:
+def _lines_after(client: "Client", job_id: str, after: int) -> Iterator[LogLine]:
     while page := client.logs(job_id, after=after):
         yield from page
         after = page[-1].number
 
 
-def _follow(client: Client, job_id: str) -> Iterator[LogLine]:
+def _follow(client: "Client", job_id: str) -> Iterator[LogLine]:
     """Every line, old and new, until the job is finished and its last line was told."""
     after = 0
     finished = client.get(job_id).finished

@@ -4,17 +4,20 @@ delete / preview`."""
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from orchestrix_raft import Client, Schedule
+from orchestrix_raft import Schedule
 from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.presets import PRESETS, retry_policy
 from orchestrix_raft.cli.preview import preview
 from orchestrix_raft.domain.durations import format_duration, parse_duration_ms
 from orchestrix_raft.domain.schedule import Cursor, DstGap, DstOverlap, Misfire, Overlap, parse_choice
+
+if TYPE_CHECKING:
+    from orchestrix_raft import Client
 
 app = typer.Typer(
     help="Make schedules, look at them and steer them.", no_args_is_help=True, rich_markup_mode=None
@@ -427,7 +430,7 @@ def _arguments(text: str | None) -> dict[str, object]:
 
 
 def _put(
-    context: typer.Context, servers: str | None, as_json: bool, put: Callable[[Client], Schedule]
+    context: typer.Context, servers: str | None, as_json: bool, put: "Callable[[Client], Schedule]"
 ) -> None:
     with options.connect(context, servers) as client:
         found = put(client)

@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from orchestrix_raft import Client, DeadlineExceeded, Job, Unavailable
+from orchestrix_raft import DeadlineExceeded, Job, Unavailable
 from orchestrix_raft.cli import options, output
+
+if TYPE_CHECKING:
+    from orchestrix_raft import Client
 
 LOOK_S: Final = 1.0  # between two looks at a job that is waited for
 
@@ -29,7 +32,7 @@ def finish(job: Job, as_json: bool) -> None:
     job.raise_for_state()
 
 
-def await_end(client: Client, job_id: str, timeout_s: float | None, *, shown: bool) -> Job:
+def await_end(client: "Client", job_id: str, timeout_s: float | None, *, shown: bool) -> Job:
     """The job once it has ended; DeadlineExceeded after `timeout_s`.
 
     shown: on a terminal, with its progress meanwhile.
@@ -40,7 +43,7 @@ def await_end(client: Client, job_id: str, timeout_s: float | None, *, shown: bo
         return _watched(client, job_id, timeout_s, say)
 
 
-def _watched(client: Client, job_id: str, timeout_s: float | None, say: Say) -> Job:
+def _watched(client: "Client", job_id: str, timeout_s: float | None, say: Say) -> Job:
     """Like `client.wait`, with a look at the job every second."""
     begun = answered = time.monotonic()
     while True:

@@ -12,6 +12,7 @@ from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
+    WAITING,
     Attempt,
     ClusterStatus,
     Enqueued,
@@ -46,7 +47,6 @@ from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, parse_serv
 
 DEADLINE_S: Final = 30.0
 WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
-WAITING: Final = ("scheduled", "pending")
 REQUESTS: Final = 4  # of one enqueue_many under way
 
 _JOBS: Final = services.JOBS.methods

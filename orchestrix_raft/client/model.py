@@ -21,6 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES: Final = {int(state): state.word for state in JobState}
 _ATTEMPT_STATES: Final = {int(state): state.word for state in AttemptState}
 TERMINAL: Final = frozenset({"completed", "cancelled", "dead"})
+WAITING: Final = ("scheduled", "pending")
 RETRY_PRESETS: Final = {
     "default": RetryPolicyMessage.PRESET_DEFAULT,
     "fast": RetryPolicyMessage.PRESET_FAST,

@@ -1,6 +1,8 @@
 """Commands: what they ask of the cluster, what they print, how they end."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft import Attempt, DeadlineExceeded, JobNotFound, LogLine, RetryPolicy, Unavailable
+from orchestrix_raft.cli import commands
 from orchestrix_raft.version import VERSION
 from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
 
@@ -127,6 +130,35 @@ def test_no_command_shows_the_help_as_wrong_usage(run: Any, arguments: tuple[str
     assert "Commands:" in done.err
 
 
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_the_program_lists_the_first_line_of_each_commands_own_help(name: str) -> None:
+    assert commands.load(name).help.partition("\n")[0] == commands.COMMANDS[name].help
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest_one(run: Any) -> None:
+    done = run("enqeue", "t")
+    assert done.code == 2
+    assert "No such command 'enqeue'. Did you mean 'enqueue', " in done.err
+
+
+def test_help_and_wrong_usage_load_no_grpc() -> None:
+    """Most of the time of a short command went into modules that it does not use."""
+    code = (
+        "import sys; from orchestrix_raft.cli import app; code = app.run(sys.argv[1:]); "
+        "print(sorted({'grpc', 'lmdb', 'pysyncobj', 'rich'} & sys.modules.keys()))"
+    )
+    for arguments in (
+        ["--help"],
+        ["jobs", "--help"],
+        ["schedules", "preview", "@daily"],
+        ["jobs", "show", "7"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]", arguments
+
+
 def test_version(run: Any) -> None:
     done = run("--version")
     assert (done.code, done.out) == (0, f"orchestrix-raft {VERSION}\n")
@@ -186,6 +218,34 @@ def test_tls_files_come_from_the_environment(
     monkeypatch.setenv("ORCHESTRIX_TLS_CA", str(CERTS / "ca.pem"))
     run("jobs", "list")
     assert client.tls.ca == str(CERTS / "ca.pem")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_tls_flags_go_before_or_after_the_command_and_win_over_the_environment(
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    monkeypatch.setenv("ORCHESTRIX_TLS_CA", "no-such.pem")
+    monkeypatch.setenv("ORCHESTRIX_TLS_CERT", str(CERTS / "node.pem"))
+    client.answers["list_jobs"] = []
+    words = ["jobs", "list"]
+    words[place:place] = ["--tls-ca", str(CERTS / "ca.pem"), "--tls-key", str(CERTS / "node-key.pem")]
+    assert run(*words).code == 0
+    assert client.tls == tuple(str(CERTS / f"{name}.pem") for name in ("ca", "node", "node-key"))
+
+
+@pytest.mark.parametrize("command", ["status", "worker", "enqueue", "jobs", "schedules", "queues", "cluster"])
+def test_a_tls_flag_that_names_no_file_is_wrong_usage_everywhere(run: Any, command: str) -> None:
+    arguments = {
+        "worker": ("json:tool",),
+        "enqueue": ("t",),
+        "jobs": ("list",),
+        "schedules": ("list",),
+        "queues": ("list",),
+        "cluster": ("transfer",),
+    }
+    done = run(command, *arguments.get(command, ()), "--tls-ca", "no-such.pem")
+    assert (done.code, done.out) == (2, "")
+    assert "--tls-ca: cannot read no-such.pem" in done.err
 
 
 def test_tls_files_that_cannot_work_are_wrong_usage(

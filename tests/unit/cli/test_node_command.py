@@ -84,6 +84,19 @@ def test_what_cannot_be_meant_is_wrong_usage(
     assert not started
 
 
+def test_a_word_that_is_none_is_refused_under_the_name_it_was_given(
+    started: list[NodeOptions], run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('log_level = "loud"\n')
+    told = "'loud' is none of debug, info, warning, error (see orchestrix-raft node --help)\n"
+    assert run("node", "--config", str(config)).err == f"orchestrix-raft: log_level: {told}"
+    monkeypatch.setenv("ORCHESTRIX_LOG_LEVEL", "loud")
+    done = run("node")
+    assert (done.code, done.err) == (2, f"orchestrix-raft: ORCHESTRIX_LOG_LEVEL: {told}")
+    assert not started
+
+
 @pytest.mark.parametrize("name", sorted(node.NOT_YET))
 def test_what_is_not_there_yet_is_refused_instead_of_ignored(
     started: list[NodeOptions], run: Any, monkeypatch: pytest.MonkeyPatch, name: str

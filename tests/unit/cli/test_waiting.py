@@ -29,10 +29,10 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
 
     def call(*arguments: str) -> SimpleNamespace:
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "stderr", _Terminal())
+            terminal = _Terminal()
+            patch.setattr(sys, "stderr", terminal)
             code = app.run(list(arguments))
-            err = sys.stderr.getvalue()  # type: ignore[attr-defined]
-        return SimpleNamespace(code=code, out=capsys.readouterr().out, err=err)
+        return SimpleNamespace(code=code, out=capsys.readouterr().out, err=terminal.getvalue())
 
     return call
 
