@@ -116,7 +116,7 @@ def _usage(error: typer.TyperException) -> int:
         return error.exit_code
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "orchestrix-raft"
-    message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+    message = re.sub(r"^Invalid value(: | for )", "", error.format_message()).rstrip(".")
     unknown = getattr(error, "option_name", None) or ""
     if _LIKE_A_NUMBER(unknown):
         message = f"a negative value is not possible here: {unknown}..."

@@ -20,7 +20,12 @@ def _servers(context: typer.Context, servers: options.Servers = None) -> None:
 def transfer(
     context: typer.Context,
     node_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The node to lead next; left out: the best follower.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="The node to lead next; left out: the best follower.",
+            callback=options.checked(options.not_empty),
+        ),
     ] = None,
     as_json: options.Json = False,
     servers: options.Servers = None,

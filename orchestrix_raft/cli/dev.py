@@ -43,7 +43,10 @@ def dev(
 
     The worker knows jobs of the types `echo`, `sleep` and `checksum`.
     """
-    (address,) = options.read(parse_servers, listen, "--listen")[:1]
+    addresses = options.read(parse_servers, listen, "--listen")
+    if len(addresses) > 1:
+        raise typer.BadParameter("one node listens at one address", param_hint="--listen")
+    (address,) = addresses
     _check_free(address)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)

@@ -11,19 +11,29 @@ from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import Enqueued
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.job import OnConflict, UniqueScope
+from orchestrix_raft.domain.limits import PRIORITY_MAX
 
 if TYPE_CHECKING:
     from orchestrix_raft import Client
 
-_SCOPES: Final = ", ".join(scope.word for scope in UniqueScope)
-_CONFLICTS: Final = ", ".join(choice.word for choice in OnConflict)
+_SCOPES: Final = tuple(scope.word for scope in UniqueScope)
+_CONFLICTS: Final = tuple(choice.word for choice in OnConflict)
 
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
 Args = Annotated[
     str, typer.Option("--args", metavar="JSON", help="A JSON object; @FILE or - (standard input) has it.")
 ]
 Queue = Annotated[str, typer.Option("--queue", metavar="Q")]
-Priority = Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first.")]
+Priority = Annotated[
+    int,
+    typer.Option(
+        "--priority",
+        metavar="N",
+        help=f"Higher goes first; from -{PRIORITY_MAX} to {PRIORITY_MAX}.",
+        min=-PRIORITY_MAX,
+        max=PRIORITY_MAX,
+    ),
+]
 Delay = Annotated[str | None, typer.Option("--delay", metavar="D", help="Not before this long from now.")]
 At = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="Not before: RFC 3339, or a date for midnight UTC.")
@@ -45,14 +55,24 @@ UniqueKey = Annotated[
 ]
 Scope = Annotated[
     str | None,
-    typer.Option("--unique-scope", metavar="S", help=f"One of {_SCOPES}. [default: until_done]"),
+    typer.Option(
+        "--unique-scope",
+        metavar="S",
+        help=f"One of {', '.join(_SCOPES)}. [default: until_done]",
+        callback=options.one_of(_SCOPES),
+    ),
 ]
 UniqueFor = Annotated[
     str | None, typer.Option("--unique-for", metavar="D", help="How long with scope window. [default: 1h]")
 ]
 Conflict = Annotated[
     str | None,
-    typer.Option("--on-conflict", metavar="C", help=f"One of {_CONFLICTS}. [default: return_existing]"),
+    typer.Option(
+        "--on-conflict",
+        metavar="C",
+        help=f"One of {', '.join(_CONFLICTS)}. [default: return_existing]",
+        callback=options.one_of(_CONFLICTS),
+    ),
 ]
 Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 Expires = Annotated[

@@ -34,8 +34,8 @@ def _seconds(duration_ms: int | None) -> float | None:
 def list_jobs(
     context: typer.Context,
     state: options.State = None,
-    queue: Annotated[str | None, typer.Option("--queue", metavar="Q")] = None,
-    job_type: Annotated[str | None, typer.Option("--type", metavar="T")] = None,
+    queue: options.OfQueue = None,
+    job_type: options.OfType = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1)] = 100,
     as_json: options.Json = False,
     servers: options.Servers = None,

@@ -1,7 +1,7 @@
 """Options that several commands share, and how their text becomes values or a refusal."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -31,7 +31,7 @@ Servers = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def _checked(parse: Callable[[str], object]) -> Callable[[str | None], str | None]:
+def checked(parse: Callable[[str], object]) -> Callable[[str | None], str | None]:
     """A callback that lets through what `parse` accepts."""
 
     def check(text: str | None) -> str | None:
@@ -54,11 +54,38 @@ def checked_value(parse: Callable[[], object], text: str) -> str:
     return text
 
 
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", callback=_checked(parse_job_id))]
+def not_empty(text: str) -> str:
+    """`text`; ValueError if there is none: a variable that is not set must not mean all, or any."""
+    if not text:
+        raise ValueError("it is empty: name one, or leave the option out")
+    return text
+
+
+def one_of(words: Iterable[str]) -> Callable[[str | None], str | None]:
+    """A callback that lets these words through."""
+    known = tuple(words)
+
+    def check(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"{text[:40]!r} is none of {', '.join(known)}")
+        return text
+
+    return checked(check)
+
+
+OfQueue = Annotated[
+    str | None,
+    typer.Option("--queue", metavar="Q", help="Only jobs of this queue.", callback=checked(not_empty)),
+]
+OfType = Annotated[
+    str | None,
+    typer.Option("--type", metavar="T", help="Only jobs of this type.", callback=checked(not_empty)),
+]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", callback=checked(parse_job_id))]
 NewJobId = Annotated[
     str | None,
     typer.Option(
-        "--id", metavar="UUID", help="Twice the same id is one job.", callback=_checked(parse_job_id)
+        "--id", metavar="UUID", help="Twice the same id is one job.", callback=checked(parse_job_id)
     ),
 ]
 State = Annotated[
@@ -67,7 +94,7 @@ State = Annotated[
         "--state",
         metavar="S",
         help=f"One of {', '.join(values.STATES)}.",
-        callback=_checked(values.parse_state),
+        callback=checked(values.parse_state),
     ),
 ]
 

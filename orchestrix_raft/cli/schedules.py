@@ -14,6 +14,7 @@ from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.presets import PRESETS, retry_policy
 from orchestrix_raft.cli.preview import preview
 from orchestrix_raft.domain.durations import format_duration, parse_duration_ms
+from orchestrix_raft.domain.limits import PRIORITY_MAX
 from orchestrix_raft.domain.schedule import Cursor, DstGap, DstOverlap, Misfire, Overlap, parse_choice
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ Args = Annotated[
     str | None, typer.Option("--args", metavar="JSON", help="A JSON object; @FILE or - (stdin) has it.")
 ]
 Queue = Annotated[str | None, typer.Option("--queue", metavar="Q", help="[default: default]")]
-Priority = Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")]
+Priority = Annotated[
+    int | None,
+    typer.Option("--priority", metavar="N", help="Higher goes first.", min=-PRIORITY_MAX, max=PRIORITY_MAX),
+]
 Timeout = Annotated[
     str | None,
     typer.Option("--timeout", metavar="D", help="Stop an attempt after this long; 0s: let it run."),

@@ -14,12 +14,12 @@ from orchestrix_raft.domain.ids import parse_job_id
 JobIds = Annotated[
     list[str] | None, typer.Argument(metavar="ID", help="Ids of jobs; or say which with a filter.")
 ]
-Queue = Annotated[str | None, typer.Option("--queue", metavar="Q", help="Filter: jobs of this queue.")]
-Type = Annotated[str | None, typer.Option("--type", metavar="T", help="Filter: jobs of this type.")]
 OlderThan = Annotated[
     str | None,
     typer.Option(
-        "--older-than", metavar="D", help="Filter: ended (unfinished ones: enqueued) this long ago or longer."
+        "--older-than",
+        metavar="D",
+        help="Only jobs that ended (unfinished ones: were enqueued) this long ago.",
     ),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="No filter but the state.")]
@@ -55,8 +55,8 @@ def cancel(
     context: typer.Context,
     job_ids: JobIds = None,
     state: options.State = None,
-    queue: Queue = None,
-    job_type: Type = None,
+    queue: options.OfQueue = None,
+    job_type: options.OfType = None,
     older_than: OlderThan = None,
     every: Everything = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept with the job.")] = "",
@@ -88,8 +88,8 @@ def retry(
     context: typer.Context,
     job_ids: JobIds = None,
     state: options.State = None,
-    queue: Queue = None,
-    job_type: Type = None,
+    queue: options.OfQueue = None,
+    job_type: options.OfType = None,
     older_than: OlderThan = None,
     every: Everything = False,
     as_json: options.Json = False,
@@ -116,8 +116,8 @@ def purge(
     context: typer.Context,
     job_ids: JobIds = None,
     state: options.State = None,
-    queue: Queue = None,
-    job_type: Type = None,
+    queue: options.OfQueue = None,
+    job_type: options.OfType = None,
     older_than: OlderThan = None,
     every: Everything = False,
     as_json: options.Json = False,
