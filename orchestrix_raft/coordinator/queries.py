@@ -242,12 +242,13 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
     if core.job_logs.problem:
         problems.append(core.job_logs.problem)
     if core.machine.state.set_aside:
-        problems.append(
-            f"{core.machine.state.set_aside} timers were set aside because of a bug: see the nodes' logs"
-        )
+        aside = core.machine.state.set_aside
+        timers = "1 timer was" if aside == 1 else f"{aside} timers were"
+        problems.append(f"{timers} set aside because of a bug: see the nodes' logs")
     waiting = core.machine.state.counts[JobState.PENDING]
     if waiting and not core.machine.state.sessions:
-        problems.append(f"{waiting} jobs wait and no worker is connected")
+        jobs = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
+        problems.append(f"{jobs} and no worker is connected")
     return problems
 
 
