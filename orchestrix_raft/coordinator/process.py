@@ -273,7 +273,9 @@ class Process:
                     self._disk.set_cluster_id(formed.cluster_id)
                     self._formed.set_result(formed)
                     self._link.announce()
-                    log.info("cluster %s formed with %d nodes", formed.cluster_id, len(formed.members))
+                    members = len(formed.members)
+                    nodes = "1 node" if members == 1 else f"{members} nodes"
+                    log.info("cluster %s formed with %s", formed.cluster_id, nodes)
                 case forming.Refused(reason=reason):
                     self._formed.set_exception(StartError(reason))
                 case forming.Waiting(why=why):
