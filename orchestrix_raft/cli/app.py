@@ -50,6 +50,8 @@ def root(
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
+    if context.invoked_subcommand == "node" and (tls_ca or tls_cert or tls_key):
+        raise typer.BadParameter("write --tls-... after the command: those before it are for clients")
     options.remember_servers(context, servers)
 
 

@@ -52,9 +52,10 @@ class Commands(TyperGroup):
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """typer looks for near misses among the commands that are made."""
+        """typer looks for near misses of a wrong name among the names of the commands that are made."""
         if args[0] not in COMMANDS:
-            self.commands.update({name: load(name) for name in COMMANDS})
+            names: Any = dict.fromkeys(COMMANDS)
+            self.commands = names
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -67,12 +68,14 @@ def load(name: str) -> Any:
     """The command of that name, with the options that all commands of a client understand."""
     module, _, attribute = COMMANDS[name].place.partition(":")
     found = getattr(importlib.import_module(f"orchestrix_raft.cli.{module}"), attribute)
-    if not isinstance(found, typer.Typer):
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    command: Any
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+        command = typer.main.get_group(alone).commands[name]
+    else:
         alone.command(name)(found)
-        found = alone
-    command = typer.main.get_command(found)
-    command.name = name
+        command = typer.main.get_command(alone)
     _add_tls_options(command)
     return command
 

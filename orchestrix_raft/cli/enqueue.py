@@ -29,7 +29,7 @@ Priority = Annotated[
     typer.Option(
         "--priority",
         metavar="N",
-        help=f"Higher goes first; from -{PRIORITY_MAX} to {PRIORITY_MAX}.",
+        help="Higher goes first.",
         min=-PRIORITY_MAX,
         max=PRIORITY_MAX,
     ),

@@ -19,7 +19,7 @@ OlderThan = Annotated[
     typer.Option(
         "--older-than",
         metavar="D",
-        help="Only jobs that ended (unfinished ones: were enqueued) this long ago.",
+        help="Only jobs that ended (unfinished ones: were enqueued) this long ago or longer.",
     ),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="No filter but the state.")]

@@ -131,8 +131,18 @@ def test_no_command_shows_the_help_as_wrong_usage(run: Any, arguments: tuple[str
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
-def test_the_program_lists_the_first_line_of_each_commands_own_help(name: str) -> None:
+def test_the_program_lists_the_first_line_of_each_commands_own_help(name: str, run: Any) -> None:
     assert commands.load(name).help.partition("\n")[0] == commands.COMMANDS[name].help
+    shown = run(name, "-h").out
+    assert shown.startswith(f"Usage: orchestrix-raft {name} ")
+    assert "completion" not in shown
+    assert "--tls-" not in shown or name == "node"
+
+
+def test_the_files_of_a_node_are_not_those_of_a_client(run: Any) -> None:
+    done = run("--tls-ca", str(CERTS / "ca.pem"), "node")
+    assert done.code == 2
+    assert "write --tls-... after the command: those before it are for clients" in done.err
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest_one(run: Any) -> None:
