@@ -295,6 +295,12 @@ class WindowPassed(_Closed, frozen=True, tag=41):
     key: str  # "": the queue's own
 
 
+class KeysSwept(_Closed, frozen=True, tag=43):
+    """Some more keys of a queue follow its changed limits."""
+
+    queue: str
+
+
 class UniqueWindowEnded(_Closed, frozen=True, tag=42):
     """A unique key that was taken for a time is free."""
 
@@ -370,6 +376,7 @@ Event = (
     | QueueConfigured
     | WindowPassed
     | UniqueWindowEnded
+    | KeysSwept
     | JobForgotten
     | IdForgotten
     | OldestKept

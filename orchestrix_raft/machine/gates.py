@@ -13,7 +13,8 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Final
 
 from orchestrix_raft.domain.job import Job, JobState
-from orchestrix_raft.domain.queue import KeyWindow, Queue
+from orchestrix_raft.domain.queue import KeyWindow, Queue, QueueOptions
+from orchestrix_raft.machine.shards import Shards, shard_of
 
 if TYPE_CHECKING:
     from orchestrix_raft.machine.board import Candidate, Lane, LaneKey
@@ -73,8 +74,8 @@ class Gate:
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
         self.running = 0  # units: assignments whose end was not reported and whose session has not ended
-        self.keys: dict[str, int] = {}  # the same by key, never 0
-        self.windows: dict[str, KeyWindow] = {}
+        self.keys = Shards[int]()  # the same by key, never 0
+        self.windows = Shards[KeyWindow]()
         self.parked: dict[str, dict[LaneKey, tuple[Lane, Line]]] = {}
         self._waiting: dict[LaneKey, Candidate] = {}
         self._heap: list[Candidate] = []
@@ -87,10 +88,17 @@ class Gate:
             return False
         return options.rate is None or queue.window.used < options.rate.count
 
+    def rules(self, key: str) -> QueueOptions:
+        """What holds for a key: the limits of its queue, or what they were until its turn comes."""
+        sweep = self.queue.sweep
+        if sweep is None or shard_of(key) < sweep.done:
+            return self.queue.options
+        return sweep.before
+
     def admits(self, key: str) -> bool:
         """Whether one more job of this key may be, as far as the key is concerned."""
-        options = self.queue.options
-        if 0 < options.key_concurrency <= self.keys.get(key, 0):
+        options = self.rules(key)
+        if 0 < options.key_concurrency <= (self.keys.get(key) or 0):
             return False
         if options.key_rate is None:
             return True
@@ -103,13 +111,13 @@ class Gate:
         """A job was assigned."""
         self.running += 1
         if key:
-            self.keys[key] = self.keys.get(key, 0) + 1
+            self.keys[key] = (self.keys.get(key) or 0) + 1
 
     def free(self, key: str) -> None:
         """What was assigned has ended."""
         self.running -= 1
         if key:
-            left = self.keys[key] - 1
+            left = (self.keys.get(key) or 0) - 1
             if left:
                 self.keys[key] = left
             else:

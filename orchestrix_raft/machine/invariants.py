@@ -8,6 +8,7 @@ from collections import Counter
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, TimerKind
+from orchestrix_raft.domain.queue import KeySweep
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.board import Lane, LaneKey, Pool, is_open, load_of
@@ -197,12 +198,17 @@ def _check_counters(state: State) -> None:
         if job.timer is not None and not (place_is_timers(job.timer.kind) and job.timer.seq == job.seq)
     ]
     used += [session.timer.seq for session in state.sessions.values() if session.timer is not None]
-    for rest in (state.limited, state.key_windows, state.unique_windows):
+    for rest in (state.limited, state.key_windows, state.unique_windows, _sweeps(state)):
         used += [entity.timer.seq for entity in rest.values() if entity.timer is not None]
     used += [schedule.due_seq for schedule in state.schedules.values() if schedule.due_seq]
     used += [seq for seq, _ in state.requests.values()]
     _must(len(used) == len(set(used)), "two things share one place in line")
     _must(not used or 0 < min(used) <= max(used) <= state.counter, "a place in line beyond the counter")
+
+
+def _sweeps(state: State) -> dict[bytes, KeySweep]:
+    found = ((name.encode(), queue.sweep) for name, queue in state.limited.items())
+    return {name: sweep for name, sweep in found if sweep is not None}
 
 
 def _check_timers(state: State) -> None:
@@ -216,7 +222,7 @@ def _check_timers(state: State) -> None:
         if session.timer is not None:
             due[False].add((session.timer.due_ms, session.timer.seq, session.timer.kind, session_id))
     limited = {name.encode(): queue for name, queue in state.limited.items()}
-    for rest in (limited, state.key_windows, state.unique_windows):
+    for rest in (limited, state.key_windows, state.unique_windows, _sweeps(state)):
         for key, entity in rest.items():
             if entity.timer is not None:
                 due[False].add((entity.timer.due_ms, entity.timer.seq, entity.timer.kind, key))

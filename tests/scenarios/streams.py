@@ -77,6 +77,7 @@ def small_limits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limits, "QUEUES_CONFIGURED", 2)
     patch.setattr(limits, "KEY_WINDOWS", 3)
     patch.setattr(limits, "UNIQUE_WINDOWS", 2)
+    patch.setattr(limits, "KEYS_AT_ONCE", 1)
     patch.setattr(limits, "RATE_STAMPS", 2)  # 3 and 4 are counted in sub-windows
     patch.setattr(limits, "RATE_SUBWINDOWS", 4)
     patch.setattr(gates, "_SLACK", 0)
