@@ -10,9 +10,10 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import JobState, TimerKind, UniqueScope
 from orchestrix_raft.domain.queue import QueueOptions, RateLimitOptions, SlidingWindowRateLimiter
 from orchestrix_raft.machine.board import Lane
-from orchestrix_raft.machine.gates import Gate, ReadyItem
+from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.queues import units
 from orchestrix_raft.machine.records import pair_key
+from orchestrix_raft.machine.rows import Line, ReadyItem
 from orchestrix_raft.machine.shards import SHARDS
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.machine.unique import holds
@@ -98,13 +99,18 @@ def faults_in_lines(state: State, lane: Lane) -> Iterator[str]:
                 yield f"{name}: the line of key {key!r} is parked for no reason"
         elif line.entry is None or not any(entry is line.entry for entry in lane.open):
             yield f"{name}: the line of key {key!r} is lost"
-        elif line.entry[:2] > min(_ready(state, line.items))[:2]:
+        elif line.entry[:2] > min(_ready(state, line))[:2]:
             yield f"{name}: the line of key {key!r} stands too far behind"
-    if len(lane.open) > 2 * len(lane.keyed) + 200:
+    if lane.count - lane.plain != sum(line.count for line in lane.keyed.values()):
+        yield f"{name}: {lane.count} jobs, {lane.plain} without a key"
+    for key, line in lane.keyed.items():
+        if len(line) > 3 * line.count + 20:
+            yield f"{name}: the line of key {key!r} is full of stale items"
+    if len(lane.open) > 3 * len(lane.keyed) + 200:
         yield f"{name}: its heap is full of stale entries"
 
 
-def _ready(state: State, items: list[ReadyItem]) -> list[ReadyItem]:
+def _ready(state: State, items: Line) -> list[ReadyItem]:
     return [
         item
         for item in items
@@ -132,8 +138,7 @@ def held_back(state: State, lane: Lane) -> bool:
     gate = lane.gate
     if gate is None:
         return False
-    plain = lane.count - sum(line.count for line in lane.keyed.values())
-    if plain == 0 and all(line.parked and not gate.admits(key) for key, line in lane.keyed.items()):
+    if not lane.plain and all(line.parked and not gate.admits(key) for key, line in lane.keyed.items()):
         return True
     return not gate.is_open() and gate.waits(lane)
 

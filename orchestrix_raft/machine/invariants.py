@@ -20,7 +20,6 @@ from orchestrix_raft.machine.gate_invariants import (
     held_back,
     place_is_timers,
 )
-from orchestrix_raft.machine.gates import ReadyItem
 from orchestrix_raft.machine.history import (
     FINISHED,
     FINISHED_BY_TIME,
@@ -35,6 +34,7 @@ from orchestrix_raft.machine.history import (
 from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, stop_of
 from orchestrix_raft.machine.keeping import record_of
 from orchestrix_raft.machine.loading import Tables
+from orchestrix_raft.machine.rows import ReadyItem
 from orchestrix_raft.machine.schedule_invariants import faults_in_schedules
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
 from orchestrix_raft.machine.timers import Item, heap_of
@@ -257,12 +257,11 @@ def _check_board(state: State) -> None:
 
 
 def _lined(lane: Lane) -> set[ReadyItem]:
-    _must(lane.lines.keys() == set(lane.ranks), f"lane {lane.key}: ranks differ from lines")
-    _must(lane.length == sum(map(len, lane.lines.values())), f"lane {lane.key} is miscounted")
-    for line in lane.lines.values():
-        _must(sorted(line) == list(line), f"lane {lane.key} is out of order")
-    plain = {(rank, seq, job_id) for rank, line in lane.lines.items() for seq, job_id in line}
-    return plain.union(*(line.items for line in lane.keyed.values()))
+    plain = list(lane.rows)
+    _must(lane.rows.length == len(plain), f"lane {lane.key} is miscounted")
+    _must(sorted(plain) == plain, f"lane {lane.key} is out of order")
+    _must(len(plain) <= 3 * lane.plain + 200, f"lane {lane.key} is full of stale items")
+    return set(plain).union(*lane.keyed.values())
 
 
 def _check_match(state: State, lane: Lane, pool: Pool) -> None:

@@ -18,8 +18,9 @@ from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.board import Lane
 from orchestrix_raft.machine.commands import ConfigureQueue, Enqueue, EnqueueResult
 from orchestrix_raft.machine.events import TimerSetAside
-from orchestrix_raft.machine.gates import Gate, Line, ReadyItem
+from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.history import KEY_WINDOWS, QUEUES
+from orchestrix_raft.machine.rows import Line, ReadyItem
 from tests.scenarios.driver import Driver, job, key
 
 
@@ -311,7 +312,7 @@ def test_what_nobody_uses_is_not_remembered() -> None:
 
 def test_stale_entries_of_lines_and_gates_stay_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates_module, "_SLACK", 4)
-    monkeypatch.setattr("orchestrix_raft.machine.board._SLACK", 4)
+    monkeypatch.setattr("orchestrix_raft.machine.heap._SLACK", 4)
     driver = Driver()
     driver.attach("w")
     configure(driver, paused=True)
