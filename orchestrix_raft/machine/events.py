@@ -122,6 +122,7 @@ class JobRetried(_Closed, frozen=True, tag=11):
 
     job_id: bytes
     seq: int
+    timer: Timer | None = None  # it expires then, if it was still waiting for its first worker
 
 
 class SlotFreed(_Closed, frozen=True, tag=12):
