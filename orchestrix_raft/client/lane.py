@@ -15,6 +15,7 @@ import grpc.aio
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller, Channel, Failed
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.conversation import converse
 from orchestrix_raft.wire.errors import UNKNOWN, OrchestrixError, OutcomeUnknown, Unavailable, error_for
 from orchestrix_raft.wire.jobs import EnqueueRequest, EnqueueResponse, NewJob
 from orchestrix_raft.wire.servers import Backoff
@@ -124,26 +125,18 @@ class Lane:
         self._broken.clear()
         self._stay()
         call = channel.stub(_METHOD)()
-        tasks = [
-            asyncio.ensure_future(do) for do in (self._write(call), self._read(call), self._broken.wait())
-        ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            errors = await converse(call, self._write(call), self._read(call), self._broken.wait())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            call.cancel()
             self._stay()
-        for task in tasks:
-            error = None if task.cancelled() else task.exception()
+        for error in errors:
             if isinstance(error, grpc.aio.AioRpcError):
                 verdict = self._caller.judge(error, channel)
                 if isinstance(verdict, OrchestrixError):
                     self._fail_all(verdict)
                 else:
                     self._trouble = verdict.over(self._trouble)
-            elif error is not None:
+            else:
                 raise error
         return self._answers > before
 

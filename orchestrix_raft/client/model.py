@@ -198,7 +198,7 @@ class QueueStatus(_Value, frozen=True):
 class WorkerStatus(_Value, frozen=True):
     """One worker process."""
 
-    id: str  # the session's
+    id: str  # of the process; not its session id, which nobody else may know
     name: str
     queues: list[str]
     labels: list[str]
@@ -298,7 +298,7 @@ def log_line_of(m: LogLineMessage) -> LogLine:
 
 def _worker_of(m: WorkerInfo) -> WorkerStatus:
     return WorkerStatus(
-        id=m.session_id.hex(),
+        id=m.worker_id.hex(),
         name=m.name,
         queues=list(m.queues),
         labels=list(m.labels),

@@ -33,6 +33,7 @@ from orchestrix_raft.worker.handlers import DRAINING, Handler
 from orchestrix_raft.worker.observations import Observations
 from orchestrix_raft.worker.runner import Runner
 from orchestrix_raft.worker.session import (
+    LEASE_LOST,
     Attached,
     Cancel,
     Effect,
@@ -200,6 +201,7 @@ class Shell:
             self._arm()
 
     def _apply(self, effects: Iterable[Effect], stream: Stream | None) -> None:
+        stopped = 0
         for effect in effects:
             match effect:
                 case Start(job):
@@ -207,6 +209,7 @@ class Shell:
                     self._runner.start(job)
                 case Cancel(token, reason):
                     self._runner.cancel(token, reason)
+                    stopped += reason == LEASE_LOST
                 case Send(message):
                     if self._current is not None:
                         self._current.send(message)
@@ -214,6 +217,8 @@ class Shell:
                     self._attached(stream, welcome.node_id)
                     self._servers.learn(welcome.servers)
                 case Reconnect(elsewhere, why, afresh):
+                    if afresh:
+                        _log.warning("the session is lost: %s; handlers told to stop: %d", why, stopped)
                     for one in list(self._streams) if afresh or stream is None else [stream]:
                         self._leave(one, elsewhere, why)
                 case Moved(servers):
