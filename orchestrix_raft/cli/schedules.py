@@ -77,7 +77,12 @@ Expires = Annotated[
 ]
 Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 MisfireOption = Annotated[
-    str | None, _word_option("--misfire", Misfire, "What becomes of slots that nobody could fire.")
+    str | None,
+    _word_option(
+        "--misfire",
+        Misfire,
+        "What becomes of slots that nobody could fire; all wants another --overlap than skip.",
+    ),
 ]
 OverlapOption = Annotated[
     str | None, _word_option("--overlap", Overlap, "What becomes of a slot while a run is not finished.")
