@@ -14,7 +14,14 @@ from orchestrix_raft.client.model import DrainProgress, NodeStatus, WorkerStatus
 WAIT_S: Final = 40.0  # a node closes what is left after 30 s
 LOOK_S: Final = 0.2
 
-NodeId = Annotated[str, typer.Argument(metavar="ID", help="The node's id, as `status` shows it.")]
+NodeId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The node's id, as `status` shows it.",
+        callback=options.checked(options.not_empty),
+    ),
+]
 
 
 def drain(

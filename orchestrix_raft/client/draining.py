@@ -1,15 +1,19 @@
 """Handing over: draining of nodes and workers, a part of the client."""
 
+import re
 from typing import Final
 
 from orchestrix_raft.client.calls import Caller
 from orchestrix_raft.client.model import DrainProgress, progress_of
+from orchestrix_raft.domain import limits
 from orchestrix_raft.wire import drain as wire
 from orchestrix_raft.wire import services
-from orchestrix_raft.wire.errors import InvalidArgument
+from orchestrix_raft.wire.arguments import refused, shown, text
 
 _CLUSTER: Final = services.CLUSTER.methods
 _WORKERS: Final = services.WORKERS.methods
+_DIGITS: Final = 2 * limits.SESSION_ID_BYTES
+_WORKER_ID: Final = re.compile(f"[0-9a-fA-F]{{{_DIGITS}}}").fullmatch
 
 
 class Draining:
@@ -24,6 +28,8 @@ class Draining:
         Raises `OrchestrixError` with reason `DRAIN_COSTS_TOO_MUCH` if the rest of the cluster could not go on
         without the node, unless `force`.
         """
+        with refused():
+            text("node_id", node_id)
         request = wire.DrainNodeRequest(node_id=node_id, force=force)
         response: wire.DrainNodeResponse = await self._caller.call(_CLUSTER["DrainNode"], request)
         self._caller.wrote(response.applied_index)
@@ -31,6 +37,8 @@ class Draining:
 
     async def undrain_node(self, node_id: str) -> None:
         """It takes workers again."""
+        with refused():
+            text("node_id", node_id)
         request = wire.UndrainNodeRequest(node_id=node_id)
         response: wire.UndrainNodeResponse = await self._caller.call(_CLUSTER["UndrainNode"], request)
         self._caller.wrote(response.applied_index)
@@ -38,10 +46,15 @@ class Draining:
     async def drain_worker(self, worker_id: str) -> None:
         """A worker process takes nothing new, finishes what it runs within its time, gives the rest back and
         ends.  `worker_id`: as `status` shows it."""
-        try:
-            raw = bytes.fromhex(worker_id)
-        except ValueError as error:
-            raise InvalidArgument(f"{worker_id!r} is no worker's id", "WORKER_ID_INVALID") from error
+        with refused(reason="WORKER_ID_INVALID"):
+            raw = _id_of(worker_id)
         request = wire.DrainWorkerRequest(worker_id=raw)
         response: wire.DrainWorkerResponse = await self._caller.call(_WORKERS["DrainWorker"], request)
         self._caller.wrote(response.applied_index)
+
+
+def _id_of(worker_id: object) -> bytes:
+    told = text("worker_id", worker_id)
+    if not _WORKER_ID(told):
+        raise ValueError(f"worker_id is {shown(told)}: it has {_DIGITS} hexadecimal digits, see `status`")
+    return bytes.fromhex(told)
