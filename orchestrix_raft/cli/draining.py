@@ -10,6 +10,7 @@ from orchestrix_raft import Client
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.model import DrainProgress, NodeStatus, WorkerStatus
+from orchestrix_raft.domain.words import counted
 
 WAIT_S: Final = 40.0  # a node closes what is left after 30 s
 LOOK_S: Final = 0.2
@@ -47,16 +48,17 @@ def drain(
         output.document({"node_id": node_id, "left": left, **msgspec.to_builtins(progress)})
         return
     if not wait:
-        output.line(f"node {node_id} drains: {progress.workers} workers with {progress.jobs} jobs")
+        had = f"{counted(progress.workers, 'worker')} with {counted(progress.jobs, 'job')}"
+        output.line(f"node {node_id} drains: it has {had}")
         return
     output.line(
-        f"{progress.asked} workers handed over, {progress.acknowledged} acknowledged with"
-        f" {progress.acknowledged_jobs} jobs, {progress.orphaned} orphaned"
+        f"{counted(progress.asked, 'worker')} handed over, {progress.acknowledged} acknowledged with"
+        f" {counted(progress.acknowledged_jobs, 'job')}, {progress.orphaned} orphaned"
     )
     if progress.orphaned:
         output.warning("orphaned workers lose their jobs unless they come back within 30 s")
     if left:
-        output.warning(f"{left} workers are still attached to node {node_id}")
+        output.warning(f"still attached to node {node_id}: {counted(left, 'worker')}")
 
 
 def _until_empty(client: Client, node_id: str, progress: DrainProgress) -> tuple[DrainProgress, int]:
@@ -90,7 +92,12 @@ def undrain(
 def drain_worker(
     context: typer.Context,
     worker_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The worker's id or its beginning, or its name.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The worker's id or its beginning, or its name.",
+            callback=options.checked(options.not_empty),
+        ),
     ],
     as_json: options.Json = False,
     servers: options.Servers = None,
@@ -105,7 +112,7 @@ def drain_worker(
     if as_json:
         output.document({"id": worker.id, "name": worker.name, "used": worker.used})
     else:
-        output.line(f"worker {worker.name} drains: it runs {worker.used} jobs")
+        output.line(f"worker {worker.name} drains: it runs {counted(worker.used, 'job')}")
 
 
 def _worker(client: Client, named: str) -> WorkerStatus:

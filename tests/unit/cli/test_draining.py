@@ -62,13 +62,13 @@ def test_orphans_and_those_who_stay_are_pointed_out(
     said = run("cluster", "drain", "n2", "--force")
     assert said.code == 0
     assert "orphaned workers lose their jobs unless they come back" in said.out
-    assert "2 workers are still attached to node n2" in said.out
+    assert "still attached to node n2: 2 workers" in said.out
     assert client.calls[0][2] == {"force": True}
 
 
 def test_a_drain_that_is_not_waited_for(client: RecordingClient, run: Any) -> None:
     client.answers["drain_node"] = progress()
-    assert run("cluster", "drain", "n2", "--no-wait").out == "node n2 drains: 4 workers with 50 jobs\n"
+    assert run("cluster", "drain", "n2", "--no-wait").out == "node n2 drains: it has 4 workers with 50 jobs\n"
     document = json.loads(run("cluster", "drain", "n2", "--no-wait", "--json").out)
     assert (document["node_id"], document["workers"], document["orphaned"]) == ("n2", 4, 0)
 

@@ -52,7 +52,9 @@ async def test_a_drain_that_costs_too_much_needs_force(client: AsyncClient, node
     assert len(node.submitted) == 1
 
 
-@pytest.mark.parametrize(("node_id", "reason"), [("n9", "NODE_UNKNOWN"), ("", "NODE_ID_INVALID")])
+@pytest.mark.parametrize(
+    ("node_id", "reason"), [("n9", "NODE_UNKNOWN"), ("", "INVALID_ARGUMENT"), ("x" * 101, "NODE_ID_INVALID")]
+)
 async def test_an_unknown_node_is_refused(client: AsyncClient, node_id: str, reason: str) -> None:
     for call in (client.drain_node, client.undrain_node):
         with pytest.raises(OrchestrixError) as refused:

@@ -254,8 +254,8 @@ def test_the_table_has_every_argument_of_every_call() -> None:
     public = {
         f"{before}{name}": function
         for before, owner in every.items()
-        for name, function in vars(owner).items()
-        if not name.startswith("_") and inspect.isfunction(function)
+        for name, function in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
     }
     del public["schedules.update"]  # as cron, every and at; it looks at the schedule first
     assert set(public) == set(CALLS)
