@@ -8,7 +8,7 @@ from orchestrix_raft.client.model import DrainProgress, progress_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.wire import drain as wire
 from orchestrix_raft.wire import services
-from orchestrix_raft.wire.arguments import refused, shown, text
+from orchestrix_raft.wire.arguments import flag, refused, shown, text
 
 _CLUSTER: Final = services.CLUSTER.methods
 _WORKERS: Final = services.WORKERS.methods
@@ -30,6 +30,7 @@ class Draining:
         """
         with refused():
             text("node_id", node_id)
+            flag("force", force)
         request = wire.DrainNodeRequest(node_id=node_id, force=force)
         response: wire.DrainNodeResponse = await self._caller.call(_CLUSTER["DrainNode"], request)
         self._caller.wrote(response.applied_index)

@@ -164,7 +164,7 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "retry_where": ({}, FILTER),
     "purge_where": ({"state": "dead"}, FILTER),
     "transfer_leadership": ({}, {"node_id": (None, *TEXT)}),
-    "drain_node": ({}, {"node_id": NAME}),
+    "drain_node": ({"node_id": "n"}, {"node_id": NAME, "force": (None, 1, "yes")}),
     "undrain_node": ({}, {"node_id": NAME}),
     "drain_worker": ({}, {"worker_id": (*NAME, "xyz", "0f")}),
     "close": ({}, {}),
