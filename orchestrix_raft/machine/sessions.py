@@ -201,10 +201,10 @@ def evolve_resumed(state: State, event: SessionResumed) -> None:
     session = state.sessions[event.session_id]
     if session.node_id != event.node_id:
         note_acknowledged(state, session)
+        session.handoff = None  # one that comes back to where it was has tried in vain: that is remembered
     _leave_node(state, session)
     session.node_id = event.node_id
     session.epoch = event.epoch
-    session.handoff = None
     state.node_sessions.setdefault(event.node_id, {})[event.session_id] = session
     set_timer(state, session, event.session_id, None)
     for job in assigned_to(state, session):
