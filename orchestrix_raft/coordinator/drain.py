@@ -15,7 +15,7 @@ from orchestrix_raft.coordinator.port import Done, Outcome
 from orchestrix_raft.coordinator.settings import DrainLimits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.node import OVER, Drain, Node
-from orchestrix_raft.duties.handoff import Told, handoffs, is_fit, takers
+from orchestrix_raft.duties.handoff import Patience, Told, handoffs, is_fit, takers
 from orchestrix_raft.machine.commands import Command, DrainNode, MoveSessions
 from orchestrix_raft.machine.events import HandoffAsked
 from orchestrix_raft.machine.ownership import JobOwnershipRegistry
@@ -150,7 +150,8 @@ class CoordinatorDrain:
             session_id: Told(len(targets), int((now - at) * 1000), targets)
             for session_id, (targets, at) in self._told.items()
         }
-        plan = handoffs(core.state, core.node_id, told, core.connected_peers, self._bounds.at_once)
+        patience = Patience(int(self._bounds.ack_s * 1000), self._bounds.at_once)
+        plan = handoffs(core.state, core.node_id, told, core.connected_peers, patience)
         for session_id in plan.given_up:
             core.hub.give_up(session_id)
         if plan.moves:

@@ -24,6 +24,7 @@ class DrainLimits(NamedTuple):
     """Seconds, from the commit of the drain if nothing else is said."""
 
     close_s: float = 30.0  # streams that are left are closed
+    ack_s: float = 5.0  # a worker that was told where to go is somewhere else by then, or told again
     transfer_s: float = 5.0  # for handing over leadership, from the wish to end
     hold_s: float = 1.0  # new entries are held back for as long, while somebody takes over
     breath_s: float = 0.25  # before the next attempt, if nobody has

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from heapq import heapify, heapreplace
 from typing import Final, NamedTuple
 
+from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.node import Health, Node
 from orchestrix_raft.machine.commands import ExpireSession, Move
 from orchestrix_raft.machine.ownership import JobOwnershipRegistry, weight
 from orchestrix_raft.machine.state import State
 
 TRIES: Final = 3  # each with another target if there is one
-ACKNOWLEDGED_MS: Final = 5_000  # a try that is not answered by then by a committed SessionResumed has failed
 OVERDUE_MS: Final = 1_000  # past its deadline: the timers have missed it
 
 
@@ -33,6 +33,13 @@ class Handoffs(NamedTuple):
     given_up: tuple[bytes, ...]  # session ids: to be detached
 
 
+class Patience(NamedTuple):
+    """Of the owner."""
+
+    acknowledged_ms: int = 5_000  # a try that a committed SessionResumed has not answered by then has failed
+    limit: int = limits.HANDOFFS_AT_ONCE  # moves of one plan
+
+
 NEVER: Final = Told(0, 0, ())
 
 
@@ -49,9 +56,9 @@ def is_fit(node: Node) -> bool:
 
 
 def handoffs(
-    state: State, node_id: str, told: Mapping[bytes, Told], reachable: frozenset[str], limit: int
+    state: State, node_id: str, told: Mapping[bytes, Told], reachable: frozenset[str], patience: Patience
 ) -> Handoffs:
-    """At most `limit` moves of sessions of a draining node, least loaded target first, spread by their
+    """The next moves of sessions of a draining node, least loaded target first, spread by their
     weight.  Without anybody to go to, a session whose node is about to leave is given up at once; others
     stay."""
     node = state.nodes[node_id]
@@ -61,12 +68,12 @@ def handoffs(
     given_up: list[bytes] = []
     for session in state.sessions_of(node_id):
         before = told.get(session.session_id, NEVER)
-        waits = before.tries > 0 and before.since_ms < ACKNOWLEDGED_MS
+        waits = before.tries > 0 and before.since_ms < patience.acknowledged_ms
         if waits and before.targets[-1] in loads.node_ids:
             continue
         if before.tries >= TRIES or (not loads.node_ids and leaving):
             given_up.append(session.session_id)
-        elif loads.node_ids and len(moves) < limit:
+        elif loads.node_ids and len(moves) < patience.limit:
             target = loads.take(weight(session), before.targets)
             moves.append(Move(session.session_id, session.epoch, target))
     return Handoffs(tuple(moves), tuple(given_up))

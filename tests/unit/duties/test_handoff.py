@@ -4,9 +4,9 @@ import pytest
 
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.duties.handoff import (
-    ACKNOWLEDGED_MS,
     OVERDUE_MS,
     OrphanJobDetector,
+    Patience,
     Told,
     handoffs,
     takers,
@@ -42,7 +42,7 @@ def drain(driver: Driver, node: str = "n0", leaving: bool = False) -> None:
 
 
 def targets(driver: Driver, told: dict[bytes, Told] | None = None, limit: int = 100) -> list[str]:
-    plan = handoffs(driver.machine.state, "n0", told or {}, EVERYBODY, limit)
+    plan = handoffs(driver.machine.state, "n0", told or {}, EVERYBODY, Patience(limit=limit))
     return [move.node_id for move in plan.moves]
 
 
@@ -52,7 +52,9 @@ def test_workers_are_spread_over_the_least_loaded(driver: Driver) -> None:
     drain(driver)
     assert driver.machine.state.owned_jobs("n2") == 3
     assert targets(driver) == ["n1", "n3", "n1", "n3"]
-    assert handoffs(driver.machine.state, "n0", {}, EVERYBODY, 100).moves[0] == Move(key("w0"), 1, "n1")
+    assert handoffs(driver.machine.state, "n0", {}, EVERYBODY, Patience()).moves[0] == Move(
+        key("w0"), 1, "n1"
+    )
 
 
 def test_who_is_on_the_way_somewhere_counts_there(driver: Driver) -> None:
@@ -87,14 +89,14 @@ def test_the_next_try_has_another_target_and_the_third_is_the_last(driver: Drive
     state = driver.machine.state
     tried: tuple[str, ...] = ()
     for _ in range(3):
-        waiting = {key("w0"): Told(len(tried), ACKNOWLEDGED_MS - 1, tried)} if tried else {}
+        waiting = {key("w0"): Told(len(tried), 4_999, tried)} if tried else {}
         if tried:
-            assert handoffs(state, "n0", waiting, EVERYBODY, 9) == ((), ())
-        late = {key("w0"): Told(len(tried), ACKNOWLEDGED_MS, tried)} if tried else {}
-        (move,) = handoffs(state, "n0", late, EVERYBODY, 9).moves
+            assert handoffs(state, "n0", waiting, EVERYBODY, Patience()) == ((), ())
+        late = {key("w0"): Told(len(tried), 5_000, tried)} if tried else {}
+        (move,) = handoffs(state, "n0", late, EVERYBODY, Patience()).moves
         assert move.node_id not in tried
         tried += (move.node_id,)
-    assert handoffs(state, "n0", {key("w0"): Told(3, ACKNOWLEDGED_MS, tried)}, EVERYBODY, 9) == (
+    assert handoffs(state, "n0", {key("w0"): Told(3, 5_000, tried)}, EVERYBODY, Patience()) == (
         (),
         (key("w0"),),
     )
@@ -113,7 +115,7 @@ def test_with_nobody_to_go_to_only_who_leaves_gives_up(driver: Driver, leaving: 
     for number in range(1, 4):
         drain(driver, f"n{number}")
     drain(driver, leaving=leaving)
-    plan = handoffs(driver.machine.state, "n0", {}, EVERYBODY, 100)
+    plan = handoffs(driver.machine.state, "n0", {}, EVERYBODY, Patience())
     assert plan.moves == ()
     assert len(plan.given_up) == (4 if leaving else 0)
 
