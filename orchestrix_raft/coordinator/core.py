@@ -21,9 +21,12 @@ from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
+from orchestrix_raft.coordinator.members import ChangeLimits, MemberChanges, removes
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
+    MemberAnswer,
+    MemberChange,
     NodeBeat,
     PeerMessage,
     ReadAnswer,
@@ -99,6 +102,11 @@ class Core:
         self._stamper = Stamper(clocks)
         self.schedules = ScheduleRunner(clocks.monotonic)
         self._duties = Duties(limits, self.beats, self._stamper)
+        bounds = ChangeLimits(limits.proposer.wait_s, limits.proposer.outcome_s, limits.proposer.resend_s)
+        self.members = MemberChanges(self.consensus, bounds, lambda *out: self.outbox.append(out))
+        self._settled_index = -1
+        self.removed_index = 0
+        """Of the configuration that removed this node; 0: it belongs to the cluster, or waits to be added."""
         self._connected: set[str] = set()
         self._leading = False
         self._leader: tuple[int, str | None] = (0, None)
@@ -147,6 +155,10 @@ class Core:
             case BeatSummary():
                 if peer == self.consensus.leader_id:
                     self.beats.summarised(message, self._clocks.monotonic())
+            case MemberChange():
+                self.members.asked(peer, message, self.now)
+            case MemberAnswer():
+                self.members.answered(peer, message)
             case _:
                 self.consensus.receive(peer, message)
 
@@ -173,9 +185,11 @@ class Core:
         now = self._clocks.monotonic()
         self._follow_leadership(now)
         self._propose(now)
+        self.members.pump(now, self.consensus.leader_id in self._connected)
         self.consensus.tick()
         self._follow_leadership(now)
         self._effects(now)
+        self._follow_members()
         self._timed(now)
         self.reads.pump(now, self._ask_leader)
         self.hub.flush()
@@ -338,6 +352,18 @@ class Core:
         self.digests.clear()
         self.effects.members_changed = True
 
+    def _follow_members(self) -> None:
+        """Another configuration is committed and applied: what is kept of nodes that left is forgotten."""
+        settled = self.consensus.settled
+        if settled.configuration is None or settled.index == self._settled_index:
+            return
+        self._settled_index = settled.index
+        self.beats.keep(settled.configuration.members)
+        self.digests.keep(settled.configuration.members)
+        self.effects.members_changed = True
+        if removes(settled, self.identity):
+            self.removed_index = settled.index
+
     # ---- time ----------------------------------------------------------------------------------------
 
     def _timed(self, now: float) -> None:
@@ -379,7 +405,9 @@ class Core:
     def _do_duties(self, now: float) -> None:
         """What the leader should propose now."""
         resting = self.history.checkpointing
-        commands = self._duties.due(self.machine.state, self.consensus.applied_index, now, resting)
+        commands = self._duties.due(
+            self.machine.state, self.consensus.applied_index, self.settled_members, now, resting
+        )
         if commands:
             accepted = self._unnumbered(commands, now)
             if accepted is not None:
@@ -415,6 +443,12 @@ class Core:
             return False
         self.outbox.append((leader, ReadRequest(number)))
         return True
+
+    @property
+    def settled_members(self) -> frozenset[str]:
+        """Ids of the voters and learners of the committed and applied configuration."""
+        configuration = self.consensus.settled.configuration
+        return frozenset(configuration.members if configuration else ())
 
     @property
     def leading(self) -> bool:
@@ -490,6 +524,7 @@ class Core:
         self.hub.close_all()
         self.proposer.fail_all(message)
         self.reads.fail_all()
+        self.members.fail_all(message)
         self.watches.fail_all()
 
 
