@@ -15,15 +15,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Final, Generic, NamedTuple
+from typing import Final, Generic, NamedTuple, Protocol
 
 import msgspec
 
 from orchestrix_raft.coordinator.addresses import Address
 from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints, Connection, M, why
 from orchestrix_raft.coordinator.frames import HEADER_BYTES, seal
-from orchestrix_raft.coordinator.hello import Hello, Refusal, Reject, copied_from, two_processes
-from orchestrix_raft.coordinator.link_hooks import Hooks
+from orchestrix_raft.coordinator.hello import Accept, Hello, Refusal, Reject, copied_from, two_processes
 from orchestrix_raft.coordinator.tls import PeerTls, why_not_certified
 
 _BACKLOG: Final = 128  # connections the system holds until they are accepted
@@ -45,6 +44,29 @@ class LinkLimits(NamedTuple):
     silent_s: float = 3.0  # a peer that sent nothing, not even a keepalive, is let go
     redial_min_s: float = 0.05
     redial_max_s: float = 1.0
+
+
+class Hooks(Protocol[M]):
+    """What the link tells its owner.  All calls come from the loop; none may raise."""
+
+    def on_hello(self, hello: Hello) -> Accept | Reject:
+        """May this node speak to us?  Asked for every Hello, and again by `announce`, which may be called
+        from in here."""
+        ...
+
+    def on_connected(self, node_id: str, disk_id: str) -> None:
+        """Messages may flow; a second call means that another connection took over."""
+        ...
+
+    def on_disconnected(self, node_id: str) -> None: ...
+    def on_gone(self, hello: Hello) -> None:
+        """The last connection to a node, member or not, has ended."""
+        ...
+
+    def on_messages(self, node_id: str, messages: list[M]) -> None: ...
+    def on_refused_for_good(self, reason: str) -> None:
+        """A node that was dialled will never let this process in: it has to end."""
+        ...
 
 
 class PeerLink(Generic[M]):

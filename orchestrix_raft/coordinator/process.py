@@ -429,7 +429,7 @@ class Process:
         )
 
     def on_hello(self, hello: Hello) -> Accept | Reject:
-        """See link_hooks.Hooks."""
+        """See link.Hooks."""
         verdict = judge(self._hello(), hello)
         if self._forming is not None:
             self._forming.saw(hello)
@@ -447,7 +447,7 @@ class Process:
         return verdict
 
     def on_refused_for_good(self, reason: str) -> None:
-        """See link_hooks.Hooks."""
+        """See link.Hooks."""
         self._fail(
             Superseded(f"this process, which runs from {self._options.data_dir}, is not let in: {reason}")
         )
@@ -464,22 +464,22 @@ class Process:
             self._misled.set_result(f"{reason}; is {self._options.data_dir} the right --data-dir?")
 
     def on_connected(self, node_id: str, disk_id: str) -> None:
-        """See link_hooks.Hooks."""
+        """See link.Hooks."""
         if self._node is not None:
             self._node.peer_connected(node_id, disk_id)
 
     def on_disconnected(self, node_id: str) -> None:
-        """See link_hooks.Hooks."""
+        """See link.Hooks."""
         if self._node is not None:
             self._node.peer_disconnected(node_id)
 
     def on_gone(self, hello: Hello) -> None:
-        """See link_hooks.Hooks."""
+        """See link.Hooks."""
         if self._forming is not None:
             self._forming.lost(hello.address)
 
     def on_messages(self, node_id: str, messages: list[PeerMessage]) -> None:
-        """See link_hooks.Hooks."""
+        """See link.Hooks."""
         if self._node is not None:
             self._node.peer_messages(node_id, messages)
 

@@ -23,8 +23,8 @@ Add = Callable[[Hello, Callable[[Outcome], None]], None]
 class Recruits:
     """Of one member.
 
-    mine: its Hello.  add: see `Add`.  changed: somebody has to be judged anew.  meet: who is at an address, or
-    one line that says why nobody is (`PeerLink.meet`).
+    mine: its Hello.  add: see `Add`.  changed: somebody has to be judged anew.  meet: who is at an address,
+    or one line that says why nobody is (`PeerLink.meet`).
     """
 
     def __init__(
@@ -78,20 +78,20 @@ class Recruits:
         there = await self._meet(address)
         if isinstance(there, str):
             return _not_there(
-                f"there is no node to add at {address}: {there}; start it there, with an empty data directory "
-                f"and --join {mine.address}"
+                f"there is no node to add at {address}: {there}; start it there, with an empty data "
+                f"directory and --join {mine.address}"
             )
         who = f"node {there.node_id} at {address}"
         if there.cluster_id == mine.cluster_id or (there.joining and not there.cluster_id):
             return there
         if there.cluster_id:
             return _not_there(
-                f"{who} belongs to cluster {there.cluster_id}, and two clusters never merge: give it an empty "
-                "data directory"
+                f"{who} belongs to cluster {there.cluster_id}, and two clusters never merge: give it an "
+                "empty data directory"
             )
         return _not_there(
-            f"{who} waits for the first start of another cluster: start it with --join {mine.address} instead "
-            "of --peers"
+            f"{who} waits for the first start of another cluster: start it with --join {mine.address} "
+            "instead of --peers"
         )
 
 

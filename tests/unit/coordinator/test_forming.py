@@ -157,10 +157,25 @@ def test_a_cluster_that_names_this_very_disk_admits_it_but_not_as_founder() -> N
 
 def test_a_joining_node_founds_nothing_and_waits_to_be_named() -> None:
     forming = Forming(N2, (), join="h1:1")
-    waiting(forming)
+    assert waiting(forming).why == "waits for the cluster of the node at h1:1, to add this node"
     forming.saw(cluster_hello(N1, "c" * 32, N1))
     forming.saw(hello(N3, peers=("h2:1", "h3:1")))
-    waiting(forming)
+    assert waiting(forming).why == (
+        f"waits for cluster {'c' * 32}, which node n1 at h1:1 belongs to, to add this node"
+    )
+    forming.lost("h1:1")
+    assert "the node at h1:1" in waiting(forming).why
+
+
+def test_a_node_that_was_added_knows_since_when() -> None:
+    forming = Forming(N2, (), join="h1:1")
+    added = msgspec.structs.replace(cluster_hello(N3, "c" * 32, N2, N3), members_index=17)
+    forming.saw(added)
+    assert forming.result == Formed((N2, N3), "c" * 32, founder=False, joined_index=17)
+
+
+def test_what_was_promised_cannot_join() -> None:
+    assert "empty data directory" in refused(Forming(N2, (), found([N1, N2, N3]), join="h1:1"))
 
 
 def test_a_promise_of_another_first_start_keeps_a_node_out() -> None:

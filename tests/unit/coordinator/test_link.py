@@ -368,3 +368,23 @@ async def test_plain_bytes_at_a_tls_port_are_refused(start: Start, connect: Conn
     await raw.ended()
     assert node.events == []
     assert not node.link._pending
+
+
+# ---- meeting somebody
+
+
+async def test_whoever_is_at_an_address_can_be_met_member_or_not(start: Start, world: World) -> None:
+    one = await start("n1")
+    met = {}
+    for name, cluster in (("n2", CLUSTER), ("n3", ""), ("n4", "d" * 32)):
+        other = await start(name, cluster_id=cluster)
+        met[name] = await one.link.meet(other.me.address)
+        assert met[name] == other.me
+    assert one.peers() == {"n2"}
+    assert one.link.problems() == {}
+
+
+async def test_why_nobody_can_be_met_is_one_line_and_no_lasting_problem(start: Start) -> None:
+    one = await start("n1")
+    assert await one.link.meet("n9:7400") == "cannot connect to 127.0.0.1:1: Connection refused"
+    assert one.link.problems() == {}
