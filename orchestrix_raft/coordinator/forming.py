@@ -103,8 +103,8 @@ class Forming:
         if join and promised is not None:
             former = _join(one.address for one in promised.members)
             self._end = Refused(
-                f"this node took part in a first start with --peers {former} and cannot join another cluster: "
-                "use an empty data directory"
+                f"this node took part in a first start with --peers {former} and cannot join another "
+                "cluster: use an empty data directory"
             )
         elif promised is not None and {one.address for one in promised.members} != set(peers):
             former = _join(one.address for one in promised.members)

@@ -19,7 +19,7 @@ from orchestrix_raft.coordinator.settings import Identity
 from orchestrix_raft.domain.errors import Code, Rejected
 
 _OPEN_MAX: Final = 64  # requests under way at one node, and served for each peer: people make them
-_NO_MEMBER: Final = "NODE_UNKNOWN"
+_NO_MEMBER: Final = "NOT_A_MEMBER"
 _REFUSED: Final = "MEMBER_CHANGE_REFUSED"
 
 Answer = Callable[[Outcome], None]
@@ -212,5 +212,5 @@ def refuse(configuration: Configuration, change: MemberChange) -> Rejected | Non
     if change.node_id not in configuration.members:
         members = ", ".join(configuration.members)
         unknown = f"{change.node_id} is not a member; the members are {members}"
-        return Rejected(Code.NOT_FOUND, _NO_MEMBER, unknown)
+        return Rejected(Code.FAILED_PRECONDITION, _NO_MEMBER, unknown)
     return None

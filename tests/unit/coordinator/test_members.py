@@ -65,7 +65,7 @@ def test_several_requests_at_once_are_made_one_after_the_other() -> None:
 
 def test_what_would_stop_the_cluster_is_refused_with_the_reason() -> None:
     cores = Cores(1)
-    assert refusal(ask(cores, "n1", "remove", "n9"))[0] == "NODE_UNKNOWN"
+    assert refusal(ask(cores, "n1", "remove", "n9"))[0] == "NOT_A_MEMBER"
     assert "the members are n1" in refusal(ask(cores, "n1", "remove", "n9"))[1]
     assert "last voter" in refusal(ask(cores, "n1", "remove", "n1"))[1]
 
