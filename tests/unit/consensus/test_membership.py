@@ -159,6 +159,19 @@ def test_a_change_on_a_lost_leader_ends_unknown() -> None:
     assert [ok for ok, _why in answers] == [None]
 
 
+def test_a_name_that_cannot_stand_in_the_log_is_refused() -> None:
+    """Else the entry could not be written, and the leader would stop."""
+    cluster = cluster_of(1)
+    answers: list[tuple[bool | None, str]] = []
+    for name, disk in (("n 2", "disk"), ("n2", "disk\n"), ("n" * 256, "disk")):
+        cluster["n1"].change_membership("add", name, disk, lambda ok, why: answers.append((ok, why)))
+    assert [ok for ok, _why in answers] == [False] * 3
+    assert all("no name" in why for _ok, why in answers)
+    cluster.propose("n1", b"a")
+    cluster.settle()
+    assert cluster.data("n1") == [b"a"]
+
+
 # -- learners ------------------------------------------------------------------------------------
 def test_a_new_member_is_a_learner_until_it_has_caught_up() -> None:
     cluster = cluster_of(3, spare=1)
