@@ -1,0 +1,95 @@
+"""Members that come and go under load, as real processes, and what is said to those who cannot."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrix_raft import AsyncClient, Client
+from orchestrix_raft.testing import Ledger, LocalCluster, audit, eventually
+from orchestrix_raft.testing.accounts import Accounts
+from orchestrix_raft.testing.crashes import job_number
+from orchestrix_raft.testing.handlers import LEDGER_VARIABLE
+from orchestrix_raft.testing.load import Load
+from orchestrix_raft.testing.processes import Process
+
+pytestmark = pytest.mark.cluster
+WORKER = "orchestrix_raft.testing.handlers:worker"
+END_S = 30.0  # for a removed node to hand over and end
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[LocalCluster]:
+    """A cluster of one node that keeps little of its log, so that newcomers need a snapshot now and then."""
+    options = {"--log-tail-entries": "200", "--checkpoint-interval": "500ms"}
+    with LocalCluster(nodes=1, data_dir=tmp_path / "cluster", options=options) as cluster:
+        yield cluster
+        cluster.kill_everything()
+
+
+def books(cluster: LocalCluster, load: Load, ledger: Ledger) -> Accounts:
+    async def ask() -> Accounts:
+        async with AsyncClient(cluster.servers) as client:
+            return await audit(client, load.acknowledged, ledger, 30.0, load.in_doubt)
+
+    return asyncio.run(ask())
+
+
+def grow(cluster: LocalCluster) -> int:
+    number = cluster.add_node()
+    cluster.await_voter(number)
+    return number
+
+
+def remove(cluster: LocalCluster, number: int) -> None:
+    with Client(cluster.addresses[cluster.leader()]) as client:
+        client.cluster.remove(cluster.node_id(number))
+
+
+def members(cluster: LocalCluster) -> set[str]:
+    answer = cluster.status(cluster.leader())
+    assert answer is not None
+    return {node.node_id for node in answer.nodes}
+
+
+def last_line(process: Process) -> str:
+    text = process.text()
+    assert "Traceback" not in text
+    return text.splitlines()[-1]
+
+
+@pytest.mark.timeout(300)
+def test_a_cluster_grows_loses_two_nodes_replaces_them_and_shrinks_under_load(one: LocalCluster) -> None:
+    cluster = one
+    ledger = Ledger(cluster.data_dir / "ledger")
+    environment = {LEDGER_VARIABLE: str(ledger.path)}
+    with Load(cluster.servers, per_s=50.0, make=job_number) as load:
+        eventually(lambda: len(load.acknowledged) > 50, "jobs are acknowledged")
+        for _ in range(4):
+            grow(cluster)
+        for _ in range(2):
+            cluster.worker(WORKER, environment=environment)
+        first = cluster.leader()
+        dead = [number for number in range(5) if number != first][:2]
+        cluster.kill_nodes(dead)
+        for number in dead:
+            remove(cluster, number)
+        assert members(cluster) == {cluster.node_id(n) for n in range(5) if n not in dead}
+        for _ in range(2):
+            grow(cluster)
+        leaving = [cluster.leader(), next(n for n in range(5) if n not in dead and n != cluster.leader())]
+        for number in leaving:
+            remove(cluster, number)
+            assert cluster.node(number).wait(END_S) == 0
+            assert f"node {cluster.node_id(number)} was removed from cluster" in cluster.node(number).text()
+        rest = {n for n in range(7) if n not in dead and n not in leaving}
+        assert members(cluster) == {cluster.node_id(n) for n in rest}
+        so_far = len(load.acknowledged)
+        eventually(lambda: len(load.acknowledged) > so_far + 50, "jobs are acknowledged as before")
+    accounts = books(cluster, load, ledger)
+    assert accounts.clean, accounts
+    assert not load.refused
+    assert not accounts.reexecuted, "the workers lived: what they ran must go on"
+    cluster.await_healthy()
+    cluster.await_same_digest()
