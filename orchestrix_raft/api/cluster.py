@@ -4,8 +4,9 @@ from typing import Final
 
 from orchestrix_raft.api.calls import Unary, handlers
 from orchestrix_raft.api.errors import Handlers, Refusal, UnknownOutcome, applied, invalid
+from orchestrix_raft.api.service import Service
 from orchestrix_raft.api.workers import stuck_slots
-from orchestrix_raft.coordinator.port import Added, ClusterView, NodePort, NodeView, NotApplied
+from orchestrix_raft.coordinator.port import Added, ClusterView, NodeView, NotApplied
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import cluster as wire
@@ -15,11 +16,8 @@ from orchestrix_raft.wire.workers import worker_info
 _NEVER_HEARD: Final = "unknown"
 
 
-class ClusterService:
+class ClusterService(Service):
     """One per server; holds nothing but the node."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""

@@ -7,52 +7,46 @@ drives what is due.  The core decides; this module carries.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
+from orchestrix_raft.consensus.membership_rules import ADD, REMOVE
 from orchestrix_raft.consensus.port import Refused
 from orchestrix_raft.coordinator import queries
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.hello import Hello as PeerHello
 from orchestrix_raft.coordinator.messages import PeerMessage
-from orchestrix_raft.coordinator.port import (
-    ClusterView,
-    Freshness,
-    JobView,
-    LogPage,
-    NotApplied,
-    Outcome,
-    Page,
-    QueueDetails,
-    SchedulePage,
-    ScheduleView,
-)
-from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view
+from orchestrix_raft.coordinator.port import Added, Done, Freshness, NotApplied, Outcome, Unknown
+from orchestrix_raft.coordinator.proposer import OnDone
+from orchestrix_raft.coordinator.reading import NodeReads
 from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
-from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
-from orchestrix_raft.machine.explain import Reason, explain
 from orchestrix_raft.storage.port import LocalStore, StorageError
 
 log = logging.getLogger(__name__)
 
-WAITERS = 50_000  # readers, and callers that wait for jobs: beyond it they are told to come again
-OVERLOADED = Rejected(
+READERS: Final = 50_000
+"""Who wait for this node to be as fresh as they ask: those beyond it are told to come again."""
+
+OVERLOADED: Final = Rejected(
     Code.RESOURCE_EXHAUSTED,
     "NODE_OVERLOADED",
     "too many readers wait on this node: use another one",
 )
 
+STOPPING: Final = Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+
 SendPeer = Callable[[str, list[PeerMessage]], None]
 
 
-class Node:
-    """`coordinator.port.NodePort` over a `Core`."""
+class Node(NodeReads):
+    """`coordinator.port.NodePort` over a `Core`; what only reads is in `NodeReads`."""
 
     def __init__(
         self,
@@ -62,10 +56,8 @@ class Node:
         send: SendPeer,
         members_changed: Callable[[], None],
     ) -> None:
-        self.core = core
+        super().__init__(core, local, cluster_id)
         self._members_changed = members_changed
-        self._local = local
-        self._cluster_id = cluster_id
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -77,6 +69,8 @@ class Node:
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
         core.carry = self._carry_messages
         self._leader: str | None = None  # as logged last
+        self.fetch: Callable[[str], Awaitable[PeerHello | Rejected]]
+        """Set by whoever has the peer link: the node at an address that may be added."""
 
     # ---- driving the core ----------------------------------------------------------------------------
 
@@ -160,7 +154,7 @@ class Node:
     def _write(self, work: CheckpointWork) -> None:
         """On the disk thread."""
         try:
-            self.core.checkpoints.write(work)
+            self.core.replica.checkpoints.write(work)
         except Exception as error:
             # Whatever it is: a checkpoint that never ends would keep memory and log for ever.
             self._loop.call_soon_threadsafe(self.fail, error)
@@ -219,7 +213,7 @@ class Node:
         data = encode_command(command)
         refusal = self.core.proposer.refusal(len(data))
         if self._closed:
-            refusal = Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+            refusal = STOPPING
         if refusal is not None:
             return NotApplied(refusal)
         future: asyncio.Future[Outcome] = self._loop.create_future()
@@ -236,9 +230,9 @@ class Node:
         """See NodePort."""
         core = self.core
         if self._closed:
-            return Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+            return STOPPING
         if linearizable or core.consensus.applied_index < min_index:
-            if len(core.reads) >= WAITERS:
+            if len(core.reads) >= READERS:
                 return OVERLOADED
             future: asyncio.Future[bool] = self._loop.create_future()
 
@@ -255,94 +249,39 @@ class Node:
                 return queries.not_fresh(core, min_index, linearizable)
         return self.freshness()
 
-    def freshness(self) -> Freshness:
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
         """See NodePort."""
-        return Freshness(self.core.consensus.applied_index, self.core.stale or self.core.loading)
+        there = await self.fetch(address)
+        if isinstance(there, Rejected):
+            return NotApplied(there)
+        outcome = await self._change_members(ADD, there.node_id, there.disk_id)
+        if isinstance(outcome, Done):
+            return Added(there.node_id, already=bool(there.cluster_id))
+        return outcome
 
-    def job(self, job_id: bytes) -> JobView | None:
+    async def remove_member(self, node_id: str) -> Outcome:
         """See NodePort."""
-        job = self.core.job(job_id)
-        return None if job is None else queries.view(self.core, job)
+        return await self._change_members(REMOVE, node_id, "")
 
-    def attempts(self, job_id: bytes) -> list[Attempt]:
-        """See NodePort."""
-        return queries.attempts(self.core, job_id)
+    async def _change_members(self, change: str, node_id: str, disk_id: str) -> Outcome:
+        if self._closed:
+            return NotApplied(STOPPING)
+        future: asyncio.Future[Outcome] = self._loop.create_future()
 
-    def explain(self, job_id: bytes) -> list[Reason]:
-        """See NodePort."""
-        job = self.core.job(job_id)
-        return [] if job is None else explain(self.core.machine.state, job)
+        def done(outcome: Outcome) -> None:
+            if not future.done():
+                future.set_result(outcome)
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
-        """See NodePort."""
-        job = self.core.job(job_id)
-        if job is None:
-            return None
-        if job.owner and job.owner != self.core.identity.node_id:
-            owner = self.core.machine.state.nodes.get(job.owner)
-            if owner is not None:
-                return LogPage([], owner.address)
-        return LogPage([(n, *line) for n, line in self._local.lines(job_id, after, limit)], "")
+        self.change_members(change, node_id, disk_id, done)
+        return await future
 
-    async def list_jobs(
-        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
-    ) -> Page | Rejected:
-        """See NodePort."""
-        wrong = queries.Listing.check(cursor)
-        if wrong is not None:
-            return wrong
-        listing = queries.Listing(self.core, states, queue, job_type, limit, cursor)
-        while not listing.slice():
-            await asyncio.sleep(0)
-        return listing.page()
-
-    async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
-        """See NodePort."""
-        job = self.core.job(job_id)
-        if job is not None and job.state not in TERMINAL and len(self.core.watches) < WAITERS:
-            ended = asyncio.Event()
-            self.core.watches.add(job_id, ended.set)
-            try:
-                async with asyncio.timeout(timeout_ms / 1000):
-                    await ended.wait()
-            except TimeoutError:
-                # Not an error: the caller asked to be told how it stands by now.
-                pass
-            finally:
-                self.core.watches.remove(job_id, ended.set)
-        return self.job(job_id)
-
-    def find_schedule(self, schedule_id: str) -> ScheduleView | None:
-        """See NodePort."""
-        return schedule_view(self.core, schedule_id)
-
-    async def list_schedules(
-        self, prefix: str, states: frozenset[str], limit: int, cursor: bytes
-    ) -> SchedulePage | Rejected:
-        """See NodePort."""
-        wrong = ScheduleListing.check(cursor)
-        if wrong is not None:
-            return wrong
-        listing = ScheduleListing(self.core, prefix, states, limit, cursor)
-        while not listing.slice():
-            await asyncio.sleep(0)
-        return listing.page()
-
-    def sessions(self) -> list[Session]:
-        """See NodePort."""
-        return list(self.core.machine.state.sessions.values())
-
-    def queues(self) -> list[QueueDetails]:
-        """See NodePort."""
-        return queries.queues_of(self.core)
-
-    def queue(self, name: str) -> QueueDetails:
-        """See NodePort."""
-        return queries.queue(self.core, name)
-
-    def status(self) -> ClusterView:
-        """See NodePort."""
-        return queries.status(self.core, self._cluster_id)
+    def change_members(self, change: str, node_id: str, disk_id: str, done: OnDone) -> None:
+        """The same; `done` is called once, not from in here."""
+        if self.core.members.full:
+            self._loop.call_soon(done, NotApplied(OVERLOADED))
+            return
+        self.core.members.ask(change, node_id, disk_id, self.core.now, done)
+        self.schedule()
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         """See NodePort."""
@@ -361,11 +300,6 @@ class Node:
             raise
         self.schedule()
         return StreamHandle(self, stream)
-
-    @property
-    def wall_ms(self) -> int:
-        """See NodePort."""
-        return self.core.wall_ms
 
     # ---- the end -------------------------------------------------------------------------------------
 
@@ -391,10 +325,19 @@ class Node:
                 await self._until(lambda: said.is_set() or core.stale)
         except TimeoutError:
             log.warning("going down without having handed everything over; the cluster will notice")
-        if (
-            self.freshness().stale
-        ):  # the others stop as well, or are gone: waiting longer would hand over nothing
+        if self.freshness().stale:
+            # The others stop as well, or are gone: waiting longer would hand over nothing.
             log.warning("going down without contact to a leader; sessions are left to the other nodes")
+
+    async def let_go(self, timeout_s: float) -> None:
+        """The node is no member any more: send its workers to the others."""
+        self.core.hub.redirect_all()
+        self.schedule()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._until(lambda: len(self.core.hub) == 0)
+        except TimeoutError:
+            log.warning("ending with workers still connected; they will find other nodes")
 
     async def _hand_over_leadership(self) -> None:
         """Ask again after every step: a target may be a few entries behind at first."""
@@ -445,10 +388,10 @@ class StreamHandle:
 
     async def room(self) -> None:
         """See SessionHandle."""
-        room = self._node.core.hub.room
-        while not room.open_to(self._stream):
+        room = self._node.core.hub.reports.room
+        while not room.may_read(self._stream):
             opened = asyncio.Event()
-            room.wait(self._stream, opened.set)
+            room.wait_to_read(self._stream, opened.set)
             await opened.wait()
 
     def closed(self) -> None:

@@ -35,13 +35,14 @@ class Standing:
         self._members: frozenset[str] = frozenset()
         self._index = -1
         self._grace: dict[str, asyncio.TimerHandle] = {}
-        self.removed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """The line for a node that learnt from its log that it is no member any more."""
+        self.removed: asyncio.Future[str]
+        """Once it serves: the line for a node that learnt from its log that it is no member any more."""
 
     def serve(self, core: Core, recruits: Recruits) -> None:
         """The node takes part from now on."""
         self._core = core
         self._recruits = recruits
+        self.removed = asyncio.get_running_loop().create_future()
 
     # ---- what is said ----------------------------------------------------------------------------------
 

@@ -85,8 +85,3 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.NodeRemoved: nodes.evolve_removed,
     }
 )
-
-
-def evolve(state: State, event: events.Event) -> None:
-    """Let one event change the state."""
-    EVOLVE[type(event)](state, event)

@@ -21,7 +21,6 @@ class Method(NamedTuple):
     request: type[Message]
     response: type[Message]
     client_streams: bool
-    server_streams: bool
 
 
 class Service(NamedTuple):
@@ -37,14 +36,13 @@ def _service(file: FileDescriptor, name: str) -> Service:
 
 
 def _method(service: str, method: MethodDescriptor) -> Method:
-    streaming: Any = method  # the stubs of protobuf do not know the two streaming flags
+    streaming: Any = method  # the stubs of protobuf do not know the flag
     return Method(
         method.name,
         f"/{service}/{method.name}",
         GetMessageClass(method.input_type),
         GetMessageClass(method.output_type),
         streaming.client_streaming,
-        streaming.server_streaming,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft.cli import node
-from orchestrix_raft.coordinator.link import LinkError
+from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS
 from orchestrix_raft.coordinator.options import NodeOptions
 
@@ -17,6 +17,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
     made: list[NodeOptions] = []
 
     class _Process:
+        served = False
+
         def __init__(self, options: NodeOptions, make_api: Any, registry: Any) -> None:
             made.append(options)
 
@@ -64,7 +66,12 @@ def test_every_option_of_the_table_is_a_flag_unless_nothing_stands_behind_it(opt
         (("--listen", "0.0.0.0:7400"), "wildcard"),
         (("--log-format", "xml"), "unknown log format 'xml': use one of text, json"),
         (("--config", "no-such-file.toml"), "cannot read no-such-file.toml"),
-        (("--join", "127.0.0.1:7400"), "--join"),
+        (("--join", "127.0.0.1:7400"), "--join 127.0.0.1:7400 is this node itself"),
+        (("--join", "10.0.0.1:7400"), "say with --listen at which address this node is"),
+        (
+            ("--join", "127.0.0.1:7401", "--peers", "127.0.0.1:7400,127.0.0.1:7401"),
+            "--join and --peers exclude each other",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(

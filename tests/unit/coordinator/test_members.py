@@ -25,7 +25,9 @@ def refusal(answers: list[Outcome]) -> tuple[str, str]:
 
 
 def members(cores: Cores, at: str = "n1") -> set[str]:
-    return set(cores[at].settled_members)
+    configuration = cores[at].consensus.settled.configuration
+    assert configuration is not None
+    return set(configuration.members)
 
 
 def test_a_node_is_added_through_any_member() -> None:
@@ -77,7 +79,7 @@ def test_a_removed_node_loses_its_sessions_and_its_place_and_knows_that_it_is_ov
     cores.run()
     assert isinstance(ask(cores, "n2", "remove", "n3")[0], Done)
     cores.run(1.0)
-    state = cores["n1"].machine.state
+    state = cores["n1"].state
     assert set(state.nodes) == {"n1", "n2"}
     assert state.sessions[key("w1")].node_id == ""
     assert state.jobs[key("a")].state is not JobState.PENDING  # it has the session's deadline to go on
@@ -98,7 +100,7 @@ def test_the_next_leader_removes_what_the_last_one_could_not() -> None:
     cores.cluster.hold_commits = False
     cores.run(2.0)
     assert isinstance(answers[0], Done)
-    assert set(cores["n1"].machine.state.nodes) == {"n1", "n2"}
+    assert set(cores["n1"].state.nodes) == {"n1", "n2"}
 
 
 def test_a_removal_that_was_made_by_a_lost_request_is_answered_as_done() -> None:
