@@ -7,6 +7,7 @@ import msgspec
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.wire import cluster as wire
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.arguments import refused, text
 from orchestrix_raft.wire.errors import OrchestrixError
 
 _CLUSTER: Final = services.CLUSTER.methods
@@ -32,6 +33,8 @@ class AsyncCluster:
 
         Returns when that is committed: the node then receives the log, and votes once it has caught up.
         """
+        with refused():
+            text("address", address)
         request = wire.AddMemberRequest(address=address)
         method = _CLUSTER["AddMember"]
         response: wire.AddMemberResponse = await self._caller.call(method, request, attempt_s=_DECIDE_S)
@@ -43,6 +46,8 @@ class AsyncCluster:
         Refused (`OrchestrixError` with reason `MEMBER_CHANGE_REFUSED`) when the others would be no quorum,
         and for the last voter.  A node that runs learns of it and ends.
         """
+        with refused():
+            text("node_id", node_id)
         status: wire.StatusResponse = await self._caller.call(_CLUSTER["Status"], wire.StatusRequest())
         request = wire.RemoveMemberRequest(node_id=node_id)
         try:

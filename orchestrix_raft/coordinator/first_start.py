@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrix_raft.coordinator import forming
 from orchestrix_raft.coordinator.forming import Formed
 from orchestrix_raft.coordinator.hello import Hello, Member, removed
+from orchestrix_raft.domain.words import counted
 from orchestrix_raft.storage.disk import Identity
 from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.port import StorageError
@@ -118,10 +119,10 @@ class FirstStart:
             self._disk.set_bootstrap(forming.found(formed.members).stored)
         if formed.founder:
             self._disk.set_cluster_id(formed.cluster_id)
-            log.info("cluster %s formed with %d nodes", formed.cluster_id, len(formed.members))
+            log.info("cluster %s formed with %s", formed.cluster_id, counted(len(formed.members), "node"))
         else:
             addresses = {one.node_id: one.address for one in formed.members if one.address}
             self._disk.set_joined(formed.cluster_id, formed.joined_index, addresses)
-            log.info("cluster %s of %d nodes has added this one", formed.cluster_id, len(formed.members))
+            log.info("cluster %s has added this node", formed.cluster_id)
         self.formed.set_result(formed)
         self._announce()
