@@ -1,6 +1,7 @@
 """Members that come and go under load, as real processes, and what is said to those who cannot."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def members(cluster: LocalCluster) -> set[str]:
     return {node.node_id for node in answer.nodes}
 
 
+def start_empty(cluster: LocalCluster, number: int) -> Process:
+    """A node with the id and at the address of that one, which has lost its disk, and wants to be added."""
+    command = [
+        *(sys.executable, "-m", "orchestrix_raft", "node", "--node-id", cluster.node_id(number)),
+        *("--data-dir", str(cluster.data_dir / "empty"), "--listen", cluster.addresses[number]),
+        *("--join", cluster.addresses[cluster.leader()]),
+    ]
+    process = Process("empty", command, cluster.data_dir / "empty.log")
+    cluster.workers.append(process)  # so that it is ended whatever happens
+    return process
+
+
 def last_line(process: Process) -> str:
     text = process.text()
     assert "Traceback" not in text
@@ -98,3 +111,41 @@ def test_a_cluster_grows_loses_two_nodes_replaces_them_and_shrinks_under_load(on
     assert not accounts.reexecuted, "the workers lived: what they ran must go on"
     cluster.await_healthy()
     cluster.await_same_digest()
+
+
+@pytest.mark.timeout(180)
+def test_who_cannot_be_a_member_is_told_why_in_one_line(cluster: LocalCluster) -> None:
+    leader = cluster.leader()
+    away, other = (number for number in range(3) if number != leader)
+    with Client(cluster.addresses[leader]) as client:
+
+        def refused(change: str, what: str) -> str:
+            with pytest.raises(OrchestrixError) as error:
+                getattr(client.cluster, change)(what)
+            assert "\n" not in str(error.value)
+            return str(error.value)
+
+        cluster.kill(away)
+        assert "the cluster would stop" in refused("remove", cluster.node_id(other))
+
+        emptied = start_empty(cluster, away)
+        eventually(lambda: "this id belongs to a member with another disk" in emptied.text(), "it hears why")
+        answer = cluster.status(away)
+        assert answer is not None
+        assert "this id belongs to a member with another disk" in answer.problems[0]
+        emptied.kill()
+
+        client.cluster.remove(cluster.node_id(away))
+        assert "is not a member; the members are" in refused("remove", cluster.node_id(away))
+        removed = cluster.start_node(away)
+        assert removed.wait(END_S) == 1
+        assert f"node {cluster.node_id(away)} was removed from cluster" in last_line(removed)
+
+        with LocalCluster(nodes=1, data_dir=cluster.data_dir / "another") as another:
+            assert "two clusters never merge" in refused("add", another.addresses[0])
+            another.kill_everything()
+            assert "there is no node to add at" in refused("add", another.addresses[0])
+        assert client.cluster.add(cluster.addresses[other]).already
+        assert members(cluster) == {cluster.node_id(leader), cluster.node_id(other)}
+        client.cluster.remove(cluster.node_id(other))
+        assert "is the last voter" in refused("remove", cluster.node_id(leader))
