@@ -80,10 +80,11 @@ class Hello(msgspec.Struct, frozen=True, gc=False, tag="hello"):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False, tag="refusal"):
-    """The last frame before a connection is closed: why, for the log of the other side."""
+    """The last frame before a connection is closed: why, for the log of the other side; or `stay`."""
 
     reason: Annotated[str, msgspec.Meta(max_length=REASON_CHARS)]
     final: bool = False  # the process that is refused has to end: it can never be let in
+    stay: bool = False  # what it waits for cannot be had now; the connection stays open
 
 
 class Accept(msgspec.Struct, frozen=True):

@@ -267,9 +267,8 @@ class Process:
         recruits = Recruits(
             self._hello,
             lambda hello, done: node.change_members(ADD, hello.node_id, hello.disk_id, done),
-            self._link.announce,
-            self._link.meet,
-            time.monotonic,
+            self._link,
+            asyncio.get_running_loop().call_later,
         )
         node.fetch = recruits.fetch
         self._standing.serve(core, recruits)
@@ -355,6 +354,7 @@ class Process:
 
     def on_gone(self, hello: Hello) -> None:
         """See link.Hooks."""
+        self._standing.gone(hello)
         if self._first_start is not None:
             self._first_start.lost(hello.address)
 

@@ -1,12 +1,12 @@
 """Nodes without a cluster that want to be added to this node's: they say so in their Hello.
 
-A node that joins asks by connecting, and stays connected until the members' Hello lists it.  Whatever
-keeps it out is told to it as a refusal; it comes again, and after a while it is asked for again.  An
-operator may also name an address, where such a node waits.
+A node that joins asks by connecting, and stays connected until the member's Hello lists it.  Whatever
+keeps it out is told to it, and after a while it is asked for again.  An operator may also name an address,
+where such a node waits.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from orchestrix_raft.coordinator.addresses import AddressError, parse_address
 from orchestrix_raft.coordinator.hello import Accept, Hello, Reject
@@ -16,55 +16,62 @@ from orchestrix_raft.domain.errors import Code, Rejected
 ASK_AGAIN_S: Final = 5.0  # after a refusal: its cause may have gone
 _RECRUITS_MAX: Final = 16  # at a time; without TLS anybody can claim to be one
 
+Later = Callable[[float, Callable[[], None]], object]
+
 Add = Callable[[Hello, Callable[[Outcome], None]], None]
 """Ask the cluster to add the node that said this."""
 
 
+class Link(Protocol):
+    """What they are told and found by: a `PeerLink`."""
+
+    def put_off(self, node_id: str, reason: str) -> None: ...
+    async def meet(self, address: str) -> Hello | str: ...
+
+
 class Recruits:
-    """Of one member.
+    """Of one member.  mine: its Hello.  add: see `Add`.  later: call back after so many seconds."""
 
-    mine: its Hello.  add: see `Add`.  changed: somebody has to be judged anew.  meet: who is at an address,
-    or one line that says why nobody is (`PeerLink.meet`).
-    """
-
-    def __init__(
-        self,
-        mine: Callable[[], Hello],
-        add: Add,
-        changed: Callable[[], None],
-        meet: Callable[[str], Awaitable[Hello | str]],
-        clock: Callable[[], float],
-    ) -> None:
-        self._mine, self._add, self._changed, self._meet, self._clock = mine, add, changed, meet, clock
-        self._asked: set[bytes] = set()  # nonces of those that are being added
-        self._refused: dict[bytes, tuple[str, float]] = {}  # why, and when
+    def __init__(self, mine: Callable[[], Hello], add: Add, link: Link, later: Later) -> None:
+        self._mine, self._add, self._link, self._later = mine, add, link, later
+        self._waiting: dict[bytes, Hello] = {}  # connected ones, by nonce
 
     def judge(self, hello: Hello) -> Accept | Reject:
         """May a node that wants to be added stay connected?  The first time it is asked for."""
-        why, since = self._refused.pop(hello.nonce, ("", 0.0))
-        if why and self._clock() - since < ASK_AGAIN_S:
-            self._refused[hello.nonce] = (why, since)
-            return Reject(why)
-        if hello.nonce not in self._asked and not self._mine().lists(hello.node_id, hello.disk_id):
-            if len(self._asked) >= _RECRUITS_MAX:
-                return Reject("too many nodes want to be added at once: this one has to wait")
-            self._asked.add(hello.nonce)
-            self._add(hello, lambda outcome: self._answered(hello.nonce, outcome))
+        if hello.nonce in self._waiting or self._is_listed(hello):
+            return Accept(member=False)
+        if len(self._waiting) >= _RECRUITS_MAX:
+            return Reject("too many nodes want to be added at once: this one has to wait")
+        self._waiting[hello.nonce] = hello
+        self._ask(hello)
         return Accept(member=False)
 
-    def _answered(self, nonce: bytes, outcome: Outcome) -> None:
-        self._asked.discard(nonce)
+    def gone(self, hello: Hello) -> None:
+        """A connection has ended, of one of them or of another node."""
+        self._waiting.pop(hello.nonce, None)
+
+    def _is_listed(self, hello: Hello) -> bool:
+        return self._mine().lists(hello.node_id, hello.disk_id)
+
+    def _ask(self, hello: Hello) -> None:
+        self._add(hello, lambda outcome: self._answered(hello, outcome))
+
+    def _answered(self, hello: Hello, outcome: Outcome) -> None:
+        """Once it is added it will be listed as soon as this node has applied the configuration."""
         match outcome:
             case Done():
-                return  # it will be listed as soon as this node has applied the configuration
+                return
             case NotApplied(rejected=rejected):
                 why = rejected.message
             case Unknown(message=message):
                 why = message
-        if len(self._refused) >= _RECRUITS_MAX:
-            del self._refused[next(iter(self._refused))]
-        self._refused[nonce] = (why, self._clock())
-        self._changed()
+        if hello.nonce in self._waiting:
+            self._link.put_off(hello.node_id, why)
+            self._later(ASK_AGAIN_S, lambda: self._ask_again(hello))
+
+    def _ask_again(self, hello: Hello) -> None:
+        if hello.nonce in self._waiting and not self._is_listed(hello):
+            self._ask(hello)
 
     async def fetch(self, address: str) -> Hello | Rejected:
         """The node that waits at `address` to be added, or is a member already; else why there is none."""
@@ -75,7 +82,7 @@ class Recruits:
             return Rejected(Code.INVALID_ARGUMENT, "ADDRESS_INVALID", str(error))
         if address == mine.address:
             return mine
-        there = await self._meet(address)
+        there = await self._link.meet(address)
         if isinstance(there, str):
             return _not_there(
                 f"there is no node to add at {address}: {there}; start it there, with an empty data "

@@ -62,6 +62,11 @@ class Standing:
         members = configuration.members.items()
         return tuple(Member(name, one.disk_id, known.get(name, "")) for name, one in members), index
 
+    def gone(self, hello: Hello) -> None:
+        """The last connection to a node has ended."""
+        if self._recruits is not None:
+            self._recruits.gone(hello)
+
     # ---- who may speak ---------------------------------------------------------------------------------
 
     def judge(self, mine: Hello, theirs: Hello, verdict: Accept) -> Accept | Reject:

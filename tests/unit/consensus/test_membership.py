@@ -154,8 +154,8 @@ def test_a_removal_that_would_cost_the_quorum_is_refused() -> None:
 
 def test_a_change_on_a_lost_leader_ends_unknown() -> None:
     cluster = cluster_of(3)
-    cluster.isolate("n1")
     answers = cluster.change("n1", "remove", "n3")
+    cluster.isolate("n1")
     cluster.run(2.0, ["n1"])
     assert [ok for ok, _why in answers] == [None]
 

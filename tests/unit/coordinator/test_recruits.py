@@ -1,5 +1,7 @@
 """Nodes that want to be added: asked for once, told what keeps them out, found where an operator says."""
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -15,62 +17,71 @@ REFUSED = Rejected(Code.FAILED_PRECONDITION, "MEMBER_CHANGE_REFUSED", "this id b
 
 
 class Member1:
-    """The member whose recruits they are."""
+    """The member whose recruits they are, and the link by which it knows them."""
 
     def __init__(self) -> None:
         self.me = N1
-        self.now = 100.0
-        self.asked: list[tuple[Hello, list[Outcome]]] = []
-        self.judged_anew = 0
+        self.asked: list[Hello] = []
+        self.done: list[Callable[[Outcome], None]] = []
+        self.told: list[tuple[str, str]] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
         self.there: Hello | str = N4
-        self.recruits = Recruits(lambda: self.me, self._add, self._changed, self._meet, lambda: self.now)
+        self.recruits = Recruits(lambda: self.me, self._add, self, lambda *timer: self.timers.append(timer))
 
-    def _add(self, hello: Hello, done: object) -> None:
-        self.asked.append((hello, done))  # type: ignore[arg-type]
+    def _add(self, hello: Hello, done: Callable[[Outcome], None]) -> None:
+        self.asked.append(hello)
+        self.done.append(done)
 
-    def _changed(self) -> None:
-        self.judged_anew += 1
+    def put_off(self, node_id: str, reason: str) -> None:
+        self.told.append((node_id, reason))
 
-    async def _meet(self, address: str) -> Hello | str:
+    async def meet(self, address: str) -> Hello | str:
         return self.there
 
-    def answer(self, outcome: Outcome) -> None:
-        self.asked[-1][1](outcome)  # type: ignore[operator]
+    def ring(self) -> None:
+        """The time has come."""
+        (timer,), self.timers = self.timers, []
+        assert timer[0] == ASK_AGAIN_S
+        timer[1]()
 
 
 def test_a_node_is_asked_for_once_and_stays_connected_until_it_is_listed() -> None:
     member = Member1()
     for _ in range(3):
         assert member.recruits.judge(N4) == Accept(member=False)
-    assert [hello for hello, _ in member.asked] == [N4]
-    member.answer(Done(7, None))
+    member.done[-1](Done(7, None))
     member.me = msgspec.structs.replace(N1, members=(Member("n4", "d4", "h4:7400"),))
     assert member.recruits.judge(N4) == Accept(member=False)
-    assert len(member.asked) == 1
+    assert member.asked == [N4]
+    assert not member.told
 
 
-@pytest.mark.parametrize("outcome", [NotApplied(REFUSED), Unknown("this id belongs to another disk")])
+@pytest.mark.parametrize("outcome", [NotApplied(REFUSED), Unknown(REFUSED.message)])
 def test_what_keeps_a_node_out_is_told_to_it_and_asked_again_later(outcome: Outcome) -> None:
     member = Member1()
     member.recruits.judge(N4)
-    member.answer(outcome)
-    assert member.judged_anew == 1
-    assert member.recruits.judge(N4) == Reject("this id belongs to another disk")
-    member.now += ASK_AGAIN_S - 1
-    assert member.recruits.judge(N4) == Reject("this id belongs to another disk")
-    member.now += 2
-    assert member.recruits.judge(N4) == Accept(member=False)
+    member.done[-1](outcome)
+    assert member.told == [("n4", REFUSED.message)]
+    assert len(member.asked) == 1
+    member.ring()
     assert len(member.asked) == 2
+    member.done[-1](outcome)
+    member.recruits.gone(N4)
+    member.ring()
+    assert len(member.asked) == 2, "it is not there any more"
+    member.done[-1](outcome)
+    assert len(member.told) == 2
 
 
-def test_a_crowd_of_them_is_bounded() -> None:
+def test_a_crowd_of_them_is_bounded_and_those_who_leave_make_room() -> None:
     member = Member1()
-    verdicts = []
-    for number in range(1_000):
-        nonce = number.to_bytes(16, "big")
-        verdicts.append(member.recruits.judge(msgspec.structs.replace(N4, nonce=nonce)))
+    crowd = [msgspec.structs.replace(N4, nonce=number.to_bytes(16, "big")) for number in range(1_000)]
+    verdicts = [member.recruits.judge(hello) for hello in crowd]
     assert len(member.asked) < 100
     assert verdicts[-1] == Reject("too many nodes want to be added at once: this one has to wait")
+    for hello in crowd:
+        member.recruits.gone(hello)
+    assert member.recruits.judge(crowd[-1]) == Accept(member=False)
 
 
 async def test_an_operator_names_the_address_where_one_waits() -> None:
