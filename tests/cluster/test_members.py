@@ -154,3 +154,21 @@ def test_who_cannot_be_a_member_is_told_why_in_one_line(cluster: LocalCluster) -
         assert members(cluster) == {cluster.node_id(leader), cluster.node_id(other)}
         client.cluster.remove(cluster.node_id(other))
         assert "is the last voter" in refused("remove", cluster.node_id(leader))
+
+
+@pytest.mark.timeout(120)
+def test_a_node_that_moves_is_found_where_it_is_now(one: LocalCluster) -> None:
+    number = grow(one)
+    one.kill(number)
+    before = one.addresses[number]
+    one.addresses[number] = LocalCluster(nodes=1, data_dir=one.data_dir / "nobody").addresses[0]
+    one.start_node(number)
+    one.await_voter(number)
+    one.await_healthy()
+    known = eventually(lambda: one.status(0), "the first node answers")
+    assert known is not None
+    assert {node.node_id: node.address for node in known.nodes}[one.node_id(number)] == one.addresses[number]
+    assert f"moves from {before} to {one.addresses[number]}" in one.node(number).text()
+    one.kill(0)
+    one.start_node(0)
+    one.await_healthy()
