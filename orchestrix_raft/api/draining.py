@@ -10,7 +10,7 @@ from orchestrix_raft.domain.node import Node
 from orchestrix_raft.machine.commands import DrainNode, DrainSession, UndrainNode
 from orchestrix_raft.wire import drain as wire
 
-_NO_NODE: Final = "no node of this id has ever been part of the cluster"
+_NO_NODE: Final = "no node of this id is part of the cluster"
 
 
 async def drain_node(node: NodePort, request: wire.DrainNodeRequest) -> wire.DrainNodeResponse:

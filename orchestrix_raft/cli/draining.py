@@ -40,7 +40,7 @@ def drain(
     What its workers run goes on.  The node stays a member of the cluster and serves clients.
     """
     with options.connect(context, servers) as client:
-        progress = client.drain_node(node_id, force=force)
+        progress = client.cluster.drain(node_id, force=force)
         left = 0
         if wait:
             progress, left = _until_empty(client, node_id, progress)
@@ -82,7 +82,7 @@ def undrain(
 ) -> None:
     """Let a drained node take workers again; so does its restart."""
     with options.connect(context, servers) as client:
-        client.undrain_node(node_id)
+        client.cluster.undrain(node_id)
     if as_json:
         output.document({"node_id": node_id})
     else:
@@ -108,7 +108,7 @@ def drain_worker(
     """
     with options.connect(context, servers) as client:
         worker = _worker(client, worker_id)
-        client.drain_worker(worker.id)
+        client.cluster.drain_worker(worker.id)
     if as_json:
         output.document({"id": worker.id, "name": worker.name, "used": worker.used})
     else:

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from orchestrix_raft.client import building
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
-from orchestrix_raft.client.draining import Draining
+from orchestrix_raft.client.cluster import AsyncCluster
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     WAITING,
@@ -57,7 +57,7 @@ _CLUSTER: Final = services.CLUSTER.methods
 _LINES_MAX: Final = (1 << 32) - 1  # what a message can count
 
 
-class AsyncClient(Draining):
+class AsyncClient:
     """Enqueue jobs and look after them, through any node of the cluster.
 
     `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
@@ -78,6 +78,7 @@ class AsyncClient(Draining):
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
+        self.cluster = AsyncCluster(self._caller)
 
     async def __aenter__(self) -> Self:
         return self

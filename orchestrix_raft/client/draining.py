@@ -17,12 +17,12 @@ _WORKER_ID: Final = re.compile(f"[0-9a-fA-F]{{{_DIGITS}}}").fullmatch
 
 
 class Draining:
-    """Methods of `AsyncClient`."""
+    """Methods of `AsyncCluster`."""
 
     _caller: Caller
 
-    async def drain_node(self, node_id: str, *, force: bool = False) -> DrainProgress:
-        """A node hands its leadership and its workers over, and takes none until `undrain_node` or its next
+    async def drain(self, node_id: str, *, force: bool = False) -> DrainProgress:
+        """A node hands its leadership and its workers over, and takes none until `undrain` or its next
         start.  Returns when that is decided; `status` shows how far it has come.
 
         Raises `OrchestrixError` with reason `DRAIN_COSTS_TOO_MUCH` if the rest of the cluster could not go on
@@ -36,7 +36,7 @@ class Draining:
         self._caller.wrote(response.applied_index)
         return progress_of(response.drain)
 
-    async def undrain_node(self, node_id: str) -> None:
+    async def undrain(self, node_id: str) -> None:
         """It takes workers again."""
         with refused():
             text("node_id", node_id)

@@ -63,6 +63,7 @@ class SessionHub:
         servers: Callable[[], tuple[str, ...]],
     ) -> None:
         self._node_id = node_id
+        self._servers = servers
         self._refusal = refusal
         self.table = StreamTable(node_id, state, submit)
         self._pushes = Pushes(self.table, payload)
@@ -189,6 +190,13 @@ class SessionHub:
         self._pulse.answer(contact_s)
 
     # ---- handing over --------------------------------------------------------------------------------
+
+    def redirect_all(self) -> None:
+        """The node is a member no more: ask every worker to go on elsewhere."""
+        self._stopping = True
+        others = tuple(server for server in self._servers()[1:])
+        for stream in self.table.streams.values():
+            stream.send(Redirect(others))
 
     def stop_taking(self) -> None:
         """The node is going down: no new streams."""

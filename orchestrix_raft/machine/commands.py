@@ -282,6 +282,16 @@ class ExpireSession(_Closed, frozen=True, tag=63):
     epoch: int
 
 
+# ---- members: 70-79
+
+
+class RemoveNode(_Closed, frozen=True, tag=70):
+    """A node that the log's configuration has no more: its sessions are detached, its incarnation is over."""
+
+    node_id: str
+    incarnation: int
+
+
 Command = (
     Enqueue
     | Report
@@ -308,6 +318,7 @@ Command = (
     | CancelWhere
     | RetryWhere
     | PurgeWhere
+    | RemoveNode
     | DrainNode
     | UndrainNode
     | MoveSessions

@@ -16,7 +16,7 @@ from orchestrix_raft.machine.events import Event, HandoffAsked, NodeDraining, No
 from orchestrix_raft.machine.sessions import SESSION_MOVED, SESSION_UNKNOWN, decide_expiry
 from orchestrix_raft.machine.state import State
 
-NODE_UNKNOWN: Final = Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", "no node of this id has ever started")
+NODE_UNKNOWN: Final = Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", "no node of this id has started")
 INCARNATION_OVER: Final = Rejected(
     Code.FAILED_PRECONDITION, "INCARNATION_OVER", "the node has started anew, or is dead or stopped"
 )

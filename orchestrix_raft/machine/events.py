@@ -371,6 +371,16 @@ class HandoffAsked(_Closed, frozen=True, tag=72):
     tries: int
 
 
+# ---- members: 80-89
+
+
+class NodeRemoved(_Closed, frozen=True, tag=80):
+    """A node is a member no more; SessionDetached events of its sessions come before it."""
+
+    node_id: str
+    incarnation: int
+
+
 Event = (
     JobEnqueued
     | JobReady
@@ -409,6 +419,7 @@ Event = (
     | IdForgotten
     | OldestKept
     | JobGivenUp
+    | NodeRemoved
     | NodeDraining
     | NodeUndrained
     | HandoffAsked

@@ -3,9 +3,9 @@
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.node import OVER, Health, Node, fault_in_node, same_process
-from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted, NodeStopped
+from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted, NodeStopped, RemoveNode
 from orchestrix_raft.machine.drains import INCARNATION_OVER, NODE_UNKNOWN
-from orchestrix_raft.machine.events import Event, NodeDraining, NodeHealthSet, NodeJoined
+from orchestrix_raft.machine.events import Event, NodeDraining, NodeHealthSet, NodeJoined, NodeRemoved
 from orchestrix_raft.machine.sessions import detachments
 from orchestrix_raft.machine.state import State
 
@@ -61,6 +61,17 @@ def _decide_health(
     return (*detachments(state, state.sessions_of(node_id)), changed)
 
 
+def decide_removed(state: State, command: RemoveNode) -> tuple[Event, ...] | Rejected:
+    """It is a member no more: what it owned has to find another owner, and nothing speaks for it."""
+    node = state.nodes.get(command.node_id)
+    if node is None:
+        return NODE_UNKNOWN
+    if node.incarnation != command.incarnation:
+        return INCARNATION_OVER
+    removed = NodeRemoved(command.node_id, command.incarnation)
+    return (*detachments(state, state.sessions_of(command.node_id)), removed)
+
+
 # ---- evolve
 
 
@@ -87,3 +98,10 @@ def evolve_health(state: State, event: NodeHealthSet) -> None:
     node.health = event.health
     node.changed_ms = state.wall_ms
     state.touched_nodes[event.node_id] = node
+
+
+def evolve_removed(state: State, event: NodeRemoved) -> None:
+    """Its sessions have left it by the events before this one."""
+    del state.nodes[event.node_id]
+    state.board.closed_nodes.discard(event.node_id)
+    state.touched_nodes[event.node_id] = None

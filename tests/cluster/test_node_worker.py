@@ -204,7 +204,7 @@ def test_a_drain_by_command_lets_a_running_job_end_and_ends_the_process(
     await_state(client, job_id, "running")
     known = session(cluster, process)
     assert known is not None
-    client.drain_worker(known.id)
+    client.cluster.drain_worker(known.id)
     assert process.wait(20.0) == 0
     job = client.get(job_id)
     assert (job.state, job.attempt) == ("completed", 1)

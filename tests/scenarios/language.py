@@ -29,6 +29,7 @@ from orchestrix_raft.machine.commands import (
     NodeHealthChanged,
     NodeStopped,
     Observe,
+    RemoveNode,
     ReportResult,
     ResumeSession,
     ScheduleResult,
@@ -51,6 +52,7 @@ _SESSION_OR_NODE = (
     | ev.SessionEnded
     | ev.NodeJoined
     | ev.NodeHealthSet
+    | ev.NodeRemoved
     | ev.NodeDraining
     | ev.NodeUndrained
     | ev.HandoffAsked
@@ -99,6 +101,11 @@ class Scenario(Scheduling, Keeping, Limiting):
         node, health = names
         incarnation = self.driver.machine.state.nodes[node].incarnation
         return self.driver.do(NodeHealthChanged(node, incarnation, Health[health.upper()]))
+
+    def _remove(self, names: list[str], options: dict[str, str]) -> Result:
+        known = self.driver.machine.state.nodes.get(names[0])
+        incarnation = known.incarnation if known else 0
+        return self.driver.do(RemoveNode(names[0], int(options.get("incarnation", incarnation))))
 
     def _drain_node(self, names: list[str], options: dict[str, str]) -> Result:
         incarnation = self.driver.machine.state.nodes[names[0]].incarnation
@@ -295,6 +302,8 @@ class Scenario(Scheduling, Keeping, Limiting):
                 return f"{node_id} joined"
             case ev.NodeHealthSet(node_id=node_id, health=health):
                 return f"{node_id} {health.word}"
+            case ev.NodeRemoved(node_id=node_id):
+                return f"{node_id} removed"
             case ev.NodeDraining(node_id=node_id, leaving=leaving):
                 return f"{node_id} drains" + (" to leave" if leaving else "")
             case ev.NodeUndrained(node_id=node_id):

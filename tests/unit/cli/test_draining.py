@@ -42,7 +42,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_drain_is_followed_until_no_worker_is_left(client: RecordingClient, run: Any) -> None:
-    client.answers["drain_node"] = progress()
+    client.answers["cluster.drain"] = progress()
     done = progress(asked=4, acknowledged=4, acknowledged_jobs=50)
     client.answers["status"] = Turns(
         [Status((node(4, progress()),)), Status((node(1, progress()),)), Status((node(0, done),))]
@@ -50,13 +50,13 @@ def test_a_drain_is_followed_until_no_worker_is_left(client: RecordingClient, ru
     said = run("cluster", "drain", "n2")
     assert said.code == 0
     assert said.out == "4 workers handed over, 4 acknowledged with 50 jobs, 0 orphaned\n"
-    assert client.calls[0] == ("drain_node", ("n2",), {"force": False})
+    assert client.calls[0] == ("cluster.drain", ("n2",), {"force": False})
 
 
 def test_orphans_and_those_who_stay_are_pointed_out(
     client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client.answers["drain_node"] = progress()
+    client.answers["cluster.drain"] = progress()
     client.answers["status"] = Status((node(2, progress(asked=4, acknowledged=1, orphaned=1)),))
     monkeypatch.setattr(draining, "WAIT_S", 0.0)
     said = run("cluster", "drain", "n2", "--force")
@@ -67,14 +67,14 @@ def test_orphans_and_those_who_stay_are_pointed_out(
 
 
 def test_a_drain_that_is_not_waited_for(client: RecordingClient, run: Any) -> None:
-    client.answers["drain_node"] = progress()
+    client.answers["cluster.drain"] = progress()
     assert run("cluster", "drain", "n2", "--no-wait").out == "node n2 drains: it has 4 workers with 50 jobs\n"
     document = json.loads(run("cluster", "drain", "n2", "--no-wait", "--json").out)
     assert (document["node_id"], document["workers"], document["orphaned"]) == ("n2", 4, 0)
 
 
 def test_a_drain_that_somebody_undoes_is_a_failure(client: RecordingClient, run: Any) -> None:
-    client.answers["drain_node"] = progress()
+    client.answers["cluster.drain"] = progress()
     client.answers["status"] = Status((node(4, None),))
     said = run("cluster", "drain", "n2")
     assert said.code == 1
@@ -82,14 +82,14 @@ def test_a_drain_that_somebody_undoes_is_a_failure(client: RecordingClient, run:
 
 
 def test_a_refused_drain_is_one_line(client: RecordingClient, run: Any) -> None:
-    client.answers["drain_node"] = OrchestrixError("without node n2 there is no majority")
+    client.answers["cluster.drain"] = OrchestrixError("without node n2 there is no majority")
     said = run("cluster", "drain", "n2")
     assert (said.code, said.out) == (1, "")
     assert "no majority" in said.err
 
 
 def test_undrain_says_so(client: RecordingClient, run: Any) -> None:
-    client.answers["undrain_node"] = None
+    client.answers["cluster.undrain"] = None
     assert run("cluster", "undrain", "n2").out == "node n2 takes workers again\n"
     assert json.loads(run("cluster", "undrain", "n2", "--json").out) == {"node_id": "n2"}
 
@@ -97,10 +97,10 @@ def test_undrain_says_so(client: RecordingClient, run: Any) -> None:
 @pytest.mark.parametrize("named", [f"{2:032x}", "w2"])
 def test_a_worker_is_drained_by_id_or_name(client: RecordingClient, run: Any, named: str) -> None:
     client.answers["status"] = Status(workers=(worker(1), worker(2)))
-    client.answers["drain_worker"] = None
+    client.answers["cluster.drain_worker"] = None
     said = run("workers", "drain", named)
     assert said.out == "worker w2 drains: it runs 7 jobs\n"
-    assert client.calls[-1] == ("drain_worker", (f"{2:032x}",), {})
+    assert client.calls[-1] == ("cluster.drain_worker", (f"{2:032x}",), {})
 
 
 @pytest.mark.parametrize(

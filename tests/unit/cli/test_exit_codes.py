@@ -70,6 +70,9 @@ WRONG_USAGE = [
     ("workers", "lst"),
     ("workers", "drain"),
     ("workers", "drain", ""),
+    ("cluster", "add"),
+    ("cluster", "add", "a:1", "b:1"),
+    ("cluster", "remove"),
     ("cluster", "transfer", ""),
     ("cluster", "transfer", "a", "b"),
     ("cluster", "drain"),
@@ -112,9 +115,11 @@ REFUSED = [
     (("queues", "purge", "q"), "queues.purge"),
     (("workers", "list"), "status"),
     (("workers", "drain", "w"), "status"),
+    (("cluster", "add", "h4:7400"), "cluster.add"),
+    (("cluster", "remove", "n3"), "cluster.remove"),
     (("cluster", "transfer"), "transfer_leadership"),
-    (("cluster", "drain", "n1"), "drain_node"),
-    (("cluster", "undrain", "n1"), "undrain_node"),
+    (("cluster", "drain", "n1"), "cluster.drain"),
+    (("cluster", "undrain", "n1"), "cluster.undrain"),
 ]
 
 

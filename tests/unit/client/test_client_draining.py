@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrix_raft import AsyncClient, Client, OrchestrixError
+from orchestrix_raft import AsyncClient, OrchestrixError
+from orchestrix_raft.client.cluster import AsyncCluster
+from orchestrix_raft.client.sync import Cluster
 from orchestrix_raft.coordinator.port import Done
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.node import Health, Node
@@ -29,14 +31,14 @@ async def client(node: FakeNode) -> AsyncIterator[AsyncClient]:
 
 
 async def test_a_node_is_drained_as_the_process_that_runs_now(client: AsyncClient, node: FakeNode) -> None:
-    progress = await client.drain_node("n2")
+    progress = await client.cluster.drain("n2")
     assert node.submitted == [DrainNode("n2", 77, False)]
     assert node.fresh_calls == [(0, True)], "of an older process it would be refused"
     assert (progress.workers, progress.jobs, progress.leaving) == (3, 20, False)
     assert progress.since == datetime.fromtimestamp(WALL_MS / 1_000, UTC)
     (shown,) = (await client.status()).nodes
     assert shown.drain == progress
-    await client.undrain_node("n2")
+    await client.cluster.undrain("n2")
     assert node.submitted[1:] == [UndrainNode("n2", 77)]
     (shown,) = (await client.status()).nodes
     assert shown.drain is None
@@ -45,10 +47,10 @@ async def test_a_node_is_drained_as_the_process_that_runs_now(client: AsyncClien
 async def test_a_drain_that_costs_too_much_needs_force(client: AsyncClient, node: FakeNode) -> None:
     node.cost = "without node n2 there is no majority"
     with pytest.raises(OrchestrixError, match="no majority") as refused:
-        await client.drain_node("n2")
+        await client.cluster.drain("n2")
     assert refused.value.reason == "DRAIN_COSTS_TOO_MUCH"
     assert node.submitted == []
-    await client.drain_node("n2", force=True)
+    await client.cluster.drain("n2", force=True)
     assert len(node.submitted) == 1
 
 
@@ -56,7 +58,7 @@ async def test_a_drain_that_costs_too_much_needs_force(client: AsyncClient, node
     ("node_id", "reason"), [("n9", "NODE_UNKNOWN"), ("", "INVALID_ARGUMENT"), ("x" * 101, "NODE_ID_INVALID")]
 )
 async def test_an_unknown_node_is_refused(client: AsyncClient, node_id: str, reason: str) -> None:
-    for call in (client.drain_node, client.undrain_node):
+    for call in (client.cluster.drain, client.cluster.undrain):
         with pytest.raises(OrchestrixError) as refused:
             await call(node_id)
         assert refused.value.reason == reason
@@ -66,13 +68,13 @@ async def test_what_the_state_machine_refuses_is_told(client: AsyncClient, node:
     leaving = Rejected(Code.FAILED_PRECONDITION, "NODE_LEAVING", "its next start undoes it")
     node.answer = lambda command: Done(1, leaving)
     with pytest.raises(OrchestrixError, match="its next start"):
-        await client.undrain_node("n2")
+        await client.cluster.undrain("n2")
 
 
 async def test_without_a_leader_nothing_is_drained(client: AsyncClient, node: FakeNode) -> None:
     node.refuse_fresh = Rejected(Code.FAILED_PRECONDITION, "FOR_THE_TEST", "not fresh")
     with pytest.raises(OrchestrixError, match="not fresh"):
-        await client.drain_node("n2")
+        await client.cluster.drain("n2")
     assert node.submitted == []
 
 
@@ -80,7 +82,7 @@ async def test_a_worker_is_drained_by_the_id_that_is_shown(client: AsyncClient, 
     session_id = bytes(range(16))
     node.open_session(Hello(session_id, "w", ("default",), 1, (), 0, ()), lambda message: None)
     (shown,) = (await client.status()).workers
-    await client.drain_worker(shown.id)
+    await client.cluster.drain_worker(shown.id)
     assert node.submitted == [DrainSession(session_id)]
     for wrong, reason in (
         ("xyz", "WORKER_ID_INVALID"),
@@ -88,10 +90,10 @@ async def test_a_worker_is_drained_by_the_id_that_is_shown(client: AsyncClient, 
         (session_id.hex(), "WORKER_UNKNOWN"),
     ):
         with pytest.raises(OrchestrixError) as refused:
-            await client.drain_worker(wrong)
+            await client.cluster.drain_worker(wrong)
         assert refused.value.reason == reason
 
 
 async def test_the_synchronous_client_has_the_same_methods() -> None:
-    for name in ("drain_node", "undrain_node", "drain_worker"):
-        assert getattr(Client, name).__doc__ == getattr(AsyncClient, name).__doc__
+    for name in ("drain", "undrain", "drain_worker"):
+        assert getattr(Cluster, name).__doc__ == getattr(AsyncCluster, name).__doc__
