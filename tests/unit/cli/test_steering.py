@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import Reason, RetryPolicy
+from orchestrix_raft import JobNotFound, Reason, RetryPolicy, Unavailable
 from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
 
 OTHER_ID = JOB_ID[:-1] + "2"
@@ -85,6 +85,30 @@ def test_several_ids_are_done_one_after_the_other(client: RecordingClient, run: 
     assert json.loads(run("jobs", "purge", JOB_ID, OTHER_ID, "--json").out) == {
         "jobs": [{"id": JOB_ID, "result": "purged"}, {"id": OTHER_ID, "result": "still_running"}]
     }
+
+
+def test_one_that_is_not_there_does_not_keep_the_others_waiting(client: RecordingClient, run: Any) -> None:
+    gone = JobNotFound(f"no job {JOB_ID}", "JOB_NOT_FOUND")
+    client.answers["cancel"] = Turns([gone, "cancelled", gone, "cancelled", gone])
+    done = run("jobs", "cancel", JOB_ID, OTHER_ID)
+    assert (done.code, done.out) == (1, f"{OTHER_ID}  cancelled\n")
+    assert f"job {JOB_ID} is not there" in done.err
+    assert json.loads(run("jobs", "cancel", JOB_ID, OTHER_ID, "--json").out) == {
+        "jobs": [{"id": JOB_ID, "result": "not_found"}, {"id": OTHER_ID, "result": "cancelled"}]
+    }
+    alone = run("jobs", "cancel", JOB_ID, "--json")
+    assert (alone.code, alone.out) == (1, "")
+    assert f"no job {JOB_ID}" in alone.err
+
+
+def test_what_was_done_is_told_when_a_later_one_breaks_off(client: RecordingClient, run: Any) -> None:
+    broken = Unavailable("nobody is there", "NO_SERVER")
+    client.answers["cancel"] = Turns(["cancelled", broken, "cancelled", broken])
+    done = run("jobs", "cancel", JOB_ID, OTHER_ID)
+    assert (done.code, done.out) == (1, f"{JOB_ID}  cancelled\n")
+    assert "nobody is there" in done.err
+    told = json.loads(run("jobs", "cancel", JOB_ID, OTHER_ID, "--json").out)
+    assert told == {"jobs": [{"id": JOB_ID, "result": "cancelled"}]}
 
 
 def test_a_retry_that_a_rule_forbids_fails(client: RecordingClient, run: Any) -> None:
