@@ -17,6 +17,9 @@ from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Re
 DRAINING: Final = "draining"
 """The reason of a stop that comes from the worker itself: the job is given back, not failed."""
 
+TIMED_OUT: Final = "timed_out"
+"""The reason of a stop whose attempt has had its time."""
+
 _ARGUMENTS: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 

@@ -246,7 +246,7 @@ class TestEitherKind:
         assert not failed.cancelled
 
 
-async def test_a_task_that_is_cancelled_reports_why(bench: Bench) -> None:
+async def test_a_task_that_is_cancelled_reports_why(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     async def wait(ctx: JobContext) -> None:
         await asyncio.Event().wait()
 
@@ -259,6 +259,8 @@ async def test_a_task_that_is_cancelled_reports_why(bench: Bench) -> None:
     assert isinstance(outcome, Failed)
     assert outcome.cancelled
     assert "timed_out" in outcome.error
+    (told,) = caplog.messages
+    assert told.endswith("of type t timed out: its handler is asked to stop")
 
 
 async def test_a_task_may_finish_although_it_was_asked_to_stop(bench: Bench) -> None:
