@@ -155,3 +155,13 @@ def test_a_list_of_dead_letters_says_why_they_are_dead(client: RecordingClient, 
     assert header.endswith("WHY")
     assert dead.endswith("discarded; no such customer")
     assert completed.endswith("-")
+
+
+def test_a_job_is_shown_in_the_words_of_its_options(client: RecordingClient, run: Any) -> None:
+    client.answers["get"] = make_job(timeout=90.0, retry_for=172_800.0, expires=None)
+    out = run("jobs", "show", JOB_ID).out.splitlines()
+    shown = dict(line.split(maxsplit=1) for line in out)
+    assert (shown["timeout"], shown["retry_for"]) == ("1m30s", "2d")
+    assert not {"expires", "missed_count"} & shown.keys()
+    client.answers["get"] = make_job(schedule="nightly", missed_count=2)
+    assert any(line.split() == ["missed_count", "2"] for line in run("jobs", "show", JOB_ID).out.splitlines())

@@ -295,6 +295,7 @@ async def test_a_thread_sees_that_it_should_end(bench: Bench, reason: str, kind:
     go_on.set()
     (outcome,) = await bench.outcomes()
     assert isinstance(outcome, kind)
+    assert not isinstance(outcome, Failed) or outcome.error == "the handler was stopped (cancelled)"
 
 
 async def test_a_drained_task_gives_its_job_back(bench: Bench) -> None:
