@@ -158,7 +158,7 @@ def _each(job_ids: list[str], act: Callable[[str], str], as_json: bool) -> None:
             _tell(words, as_json, alone=alone)
     refused = [f"job {job_id} is {_state(word)}" for job_id, word in words if _state(word)]
     if refused:
-        more = f" (and {len(refused) - 1} more like it)" if len(refused) > 1 else ""
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         raise Failure(f"nothing to do: {refused[0]}{more}")
 
 
