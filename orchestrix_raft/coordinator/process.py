@@ -4,6 +4,7 @@ Everything that can be refused is refused before the node takes part in anything
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import secrets
@@ -173,7 +174,12 @@ class Process:
         try:
             socket.create_server((listen.host, listen.port), family=family).close()
         except OSError as error:
-            raise StartError(f"cannot listen on {listen}: {why(error)}") from error
+            hint = (
+                ": end what uses it, or choose another with --listen"
+                if error.errno == errno.EADDRINUSE
+                else ""
+            )
+            raise StartError(f"cannot listen on {listen}: {why(error)}{hint}") from error
 
     async def _start_link(self) -> None:
         options = self._options

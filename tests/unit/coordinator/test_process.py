@@ -1,6 +1,7 @@
 """The process around a node: a disk that refuses ends it in every phase, or is said where it does no harm."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -251,6 +252,19 @@ def test_a_node_that_moves_out_of_the_reach_of_the_others_is_refused(tmp_path: P
     assert str(refused.value) == (
         "node n1 was at 10.0.0.1:7400; at 127.0.0.1:7400 only this machine reaches it, and not the node at "
         "10.0.0.2:7400: give --listen another address or leave it out"
+    )
+
+
+def test_a_port_in_use_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = started(tmp_path, listen=f"127.0.0.1:{port}")
+        with pytest.raises(StartError) as refused:
+            process._check_listen()
+        process._close_disk()
+    assert str(refused.value) == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use: "
+        "end what uses it, or choose another with --listen"
     )
 
 
