@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -121,17 +122,31 @@ class Process:
             self._close_disk()
 
     async def _answer(self, stop: asyncio.Event) -> None:
-        """The API answers from the beginning: before there is a cluster, it says what the node waits for."""
+        """The API answers from the beginning: before there is a cluster, it says what the node waits for.  A
+        node that has one loads its state first: meanwhile it could answer nobody, and callers are better
+        refused, and go to another node, than kept waiting."""
+        options = self._options
+        before = formed_before(self._disk.identity, options.peers, self._address, options.data_dir)
+        node = None if before is None else self._make_node(before)
+        try:
+            async with self._open_api():
+                if node is None:
+                    formed = await self._find_cluster(stop)
+                    node = None if formed is None else self._make_node(formed)
+                if node is not None:
+                    await self._serve(node, stop)
+        finally:
+            if node is not None:
+                node.close()
+
+    @asynccontextmanager
+    async def _open_api(self) -> AsyncIterator[None]:
         api = self._make_api(lambda: self._answers)
         await api.start(str(self._options.listen_address))
         try:
-            formed = await self._found_or_restart(stop)
-            if formed is not None:
-                await self._serve(formed, stop)
+            yield
         finally:
             await api.stop(1.0)
-            if self._node is not None:
-                self._node.close()
 
     def _close_disk(self) -> None:
         """What is wrong with it by now is found at the next opening; it must not hide why the node ends."""
@@ -193,16 +208,13 @@ class Process:
             check_own(tls, files, self._address)
         return tls
 
-    async def _found_or_restart(self, stop: asyncio.Event) -> forming.Formed | None:
-        """The cluster this disk belongs to; None when told to stop before there was one."""
-        options = self._options
-        before = formed_before(self._disk.identity, options.peers, self._address, options.data_dir)
-        if before is not None:
-            return before
+    async def _find_cluster(self, stop: asyncio.Event) -> forming.Formed | None:
+        """The cluster this node founds or comes to; None when told to stop before there was one."""
+        peers = self._options.peers
         first = self._first_start = FirstStart(
-            self._disk, self._address, options.peers, self._link.announce, self._fail
+            self._disk, self._address, peers, self._link.announce, self._fail
         )
-        self._link.set_targets(set(options.peers) - {self._address})
+        self._link.set_targets(set(peers) - {self._address})
         first.go_on()
         await _first_of(stop, first.formed, self._fault)
         self._first_start = None
@@ -210,15 +222,11 @@ class Process:
             raise self._fault.result()
         return first.formed.result() if first.formed.done() else None
 
-    async def _serve(self, formed: forming.Formed, stop: asyncio.Event) -> None:
-        node = self._node = self._answers = self._make_node(formed)
+    async def _serve(self, node: Node, stop: asyncio.Event) -> None:
+        self._node = node
         self.served = True
-        log.info(
-            "node %s of cluster %s serves at %s",
-            self._disk.identity.node_id,
-            formed.cluster_id,
-            self._address,
-        )
+        identity = self._disk.identity
+        log.info("node %s of cluster %s serves at %s", identity.node_id, identity.cluster_id, self._address)
         self._where.retarget()
         for node_id, hello in self._link.connected().items():
             node.peer_connected(node_id, hello.disk_id)
@@ -243,7 +251,8 @@ class Process:
         )
         core.effects.slot_watch = self._slot_watch
         self._where.core = core
-        return Node(core, local, formed.cluster_id, self._send, self._where.retarget)
+        node = self._answers = Node(core, local, formed.cluster_id, self._send, self._where.retarget)
+        return node
 
     def _send(self, node_id: str, messages: list[PeerMessage]) -> None:
         self._link.send(node_id, messages)
