@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 
@@ -456,6 +457,29 @@ def test_a_change_for_many_keys_reaches_them_in_bounded_steps(
         steps += 1
     assert sorted(name for name, _ in begun) == sorted(waiting)
     assert steps >= 5
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_no_step_of_a_change_reaches_more_keys_than_the_first_though_they_become_fewer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a key that follows the end of its rate nothing is counted any more."""
+    monkeypatch.setattr(limits, "KEYS_AT_ONCE", 20)
+    driver = Driver()
+    driver.attach("w", capacity=3_000)
+    configure(driver, key_rate=RateLimitOptions(1, 60_000))
+    for first in range(0, 3_000, 1_000):
+        names = [f"{n}" for n in range(first, first + 1_000)]
+        driver.enqueue(*(job(name, key=name) for name in names))
+        driver.complete(*names)
+    counted = [len(driver.machine.state.key_windows)]
+    configure(driver, key_concurrency=1, clear=("key_rate",))
+    counted.append(len(driver.machine.state.key_windows))
+    while _sweeps(driver):
+        driver.tick(limits.KEYS_PAUSE_MS)
+        counted.append(len(driver.machine.state.key_windows))
+    assert (counted[0], counted[-1]) == (3_000, 0)
+    assert max(before - after for before, after in pairwise(counted)) <= 40, "20, and the rest of a part"
 
 
 def _sweeps(driver: Driver) -> bool:
