@@ -129,8 +129,8 @@ def evolve_keys_swept(state: State, event: KeysSwept) -> None:
 
 
 def _sweep(state: State, gate: Gate) -> None:
-    """The next parts of the keys: KEYS_AT_ONCE of those of which something is counted, and the rest of a part.
-    What is waited for is among them, because only what is counted makes a key wait."""
+    """The next parts of the keys: KEYS_AT_ONCE of those of which something is counted, and the rest of a
+    part.  What is waited for is among them, because only what is counted makes a key wait."""
     queue = gate.queue
     sweep = queue.sweep
     if sweep is None:

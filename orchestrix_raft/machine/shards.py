@@ -6,7 +6,6 @@ then looks at all of them for each part, and they are few.  Used within `machine
 """
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Final, Generic, TypeVar
 from zlib import crc32
 
@@ -67,14 +66,14 @@ class Shards(Generic[AnyValue]):
         if not self._count:
             self._parts = []
 
-    def sizes(self, low: int) -> Iterator[int]:
+    def sizes(self, low: int) -> list[int]:
         """How many keys each part has, from `low` on."""
         if self._parts:
-            return map(len, islice(self._parts, low, None))
+            return [len(part) for part in self._parts[low:]]
         sizes = [0] * SHARDS
         for key in self._flat:
             sizes[shard_of(key)] += 1
-        return islice(sizes, low, None)
+        return sizes[low:]
 
     def within(self, low: int, high: int) -> Iterator[str]:
         """The keys of the parts from `low` to before `high`, in no order."""
