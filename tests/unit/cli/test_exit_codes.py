@@ -68,6 +68,9 @@ WRONG_USAGE = [
     ("queues", "purge"),
     ("workers", "list", "extra"),
     ("workers", "lst"),
+    ("cluster", "add"),
+    ("cluster", "add", "a:1", "b:1"),
+    ("cluster", "remove"),
     ("cluster", "transfer", ""),
     ("cluster", "transfer", "a", "b"),
     ("no-such-command",),
@@ -106,6 +109,8 @@ REFUSED = [
     (("queues", "limit", "q", "--concurrency", "1"), "queues.limit"),
     (("queues", "purge", "q"), "queues.purge"),
     (("workers", "list"), "status"),
+    (("cluster", "add", "h4:7400"), "cluster.add"),
+    (("cluster", "remove", "n3"), "cluster.remove"),
     (("cluster", "transfer"), "transfer_leadership"),
 ]
 
