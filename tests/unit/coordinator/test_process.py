@@ -10,6 +10,7 @@ from typing import NoReturn, cast
 import msgspec
 import pytest
 
+from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.first_start import StartError
 from orchestrix_raft.coordinator.hello import Accept, Reject
@@ -17,7 +18,7 @@ from orchestrix_raft.coordinator.link import PeerLink
 from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import resolve
-from orchestrix_raft.coordinator.port import Door
+from orchestrix_raft.coordinator.port import Door, NodePort
 from orchestrix_raft.coordinator.process import Api, Process
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
 from orchestrix_raft.storage.disk import Member, Starts
@@ -299,3 +300,23 @@ async def test_status_says_for_what_a_node_without_a_cluster_waits(tmp_path: Pat
     with pytest.raises(Superseded):
         await running
     assert not process.served
+
+
+async def test_a_node_with_a_cluster_has_loaded_its_state_before_anybody_can_ask_it(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    founded(tmp_path, f"{HOST}:{port}")
+    began: list[NodePort] = []
+
+    class Answers(NoApi):
+        async def start(self, listen: str) -> int:
+            began.append(self.door())
+            raise ApiError("as far as this test goes")
+
+    flags = {"data_dir": str(tmp_path), "peer_port_offset": str(PEER_PORT_OFFSET)}
+    process = Process(resolve(flags, {}, {}), Answers)
+    with pytest.raises(ApiError):
+        await process.run()
+    (node,) = began
+    assert isinstance(node, Node)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        node._disk.submit(lambda: None)
