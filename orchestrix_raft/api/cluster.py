@@ -2,13 +2,15 @@
 
 from typing import Final
 
+from orchestrix_raft.api import events
 from orchestrix_raft.api.calls import handlers
-from orchestrix_raft.api.errors import Handlers, Refusal, invalid
+from orchestrix_raft.api.errors import Context, Handlers, Refusal, invalid
 from orchestrix_raft.api.workers import stuck_slots
 from orchestrix_raft.coordinator.port import ClusterView, NodePort, NodeView
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import cluster as wire
+from orchestrix_raft.wire.events import WatchRequest
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.workers import worker_info
 
@@ -23,7 +25,14 @@ class ClusterService:
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
-        return handlers(CLUSTER, {"Status": self.status, "TransferLeadership": self.transfer_leadership})
+        return handlers(
+            CLUSTER,
+            {
+                "Status": self.status,
+                "TransferLeadership": self.transfer_leadership,
+                "Watch": self.watch,
+            },
+        )
 
     async def status(self, _request: wire.StatusRequest) -> wire.StatusResponse:
         """Everything this node knows; works without a leader."""
@@ -32,6 +41,10 @@ class ClusterService:
         for session in view.sessions:
             response.workers.append(worker_info(session, stuck_slots(self._node, session)))
         return response
+
+    async def watch(self, request: WatchRequest, context: Context) -> None:
+        """Events, as a stream of pages."""
+        await events.watch(self._node, request, context)
 
     async def transfer_leadership(
         self, request: wire.TransferLeadershipRequest

@@ -1,12 +1,13 @@
-"""Commands about the cluster's members: `cluster transfer`."""
+"""Commands about the cluster as a whole: `cluster transfer / events`."""
 
 from typing import Annotated
 
 import typer
 
-from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli import events, options, output
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
+app.command("events")(events.events)
 
 
 @app.callback()

@@ -110,7 +110,10 @@ class Channel:
         if stub is None:
             read: Any = method.response.FromString
             write: Any = method.request.SerializeToString
-            make = self._channel.stream_stream if method.client_streams else self._channel.unary_unary
+            if method.client_streams:
+                make: Any = self._channel.stream_stream
+            else:
+                make = self._channel.unary_stream if method.server_streams else self._channel.unary_unary
             stub = self._stubs[method.name] = make(method.path, write, read)
         return stub
 
@@ -242,6 +245,10 @@ class Caller:
     async def _learn(self) -> None:
         """Ask once who else is a member, so that the client survives the servers it was given."""
         await asyncio.sleep(LEARN_AFTER_S)
+        await self.learn()
+
+    async def learn(self) -> None:
+        """Ask who else is a member."""
         try:
             status: StatusResponse = await self.call(services.CLUSTER.methods["Status"], StatusRequest())
         except OrchestrixError as error:

@@ -9,11 +9,12 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from orchestrix_raft.client.aio import DEADLINE_S, AsyncClient
+from orchestrix_raft.client.events import Event
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.wire.errors import OrchestrixError
@@ -60,6 +61,14 @@ def _shared_thread() -> _LoopThread:
         if not _threads or _threads[0].pid != os.getpid():  # a fork leaves the thread behind
             _threads[:] = [_LoopThread()]
         return _threads[0]
+
+
+async def _next(pages: AsyncGenerator[R, None]) -> R | None:
+    return await anext(pages, None)
+
+
+async def _end(pages: AsyncGenerator[Any, None]) -> None:
+    await pages.aclose()
 
 
 def _face(
@@ -181,6 +190,30 @@ class Client:
     def schedules(self) -> Schedules:
         """Make, look at and steer schedules."""
         return Schedules(self._client.schedules, self._run)  # not kept, as above
+
+    def events(
+        self,
+        *,
+        since: str | None = None,
+        follow: bool = False,
+        job: str | Iterable[str] | None = None,
+        queue: str | Iterable[str] | None = None,
+        type: str | Iterable[str] | None = None,
+        kind: str | Iterable[str] | None = None,
+    ) -> Iterator[Event]:
+        pages = self._client._event_pages(since, follow, job, queue, type, kind)
+        return (event for page in self._pages(pages) for event in page)
+
+    events.__doc__ = AsyncClient.events.__doc__
+
+    def _pages(self, pages: AsyncGenerator[R, None]) -> Iterator[R]:
+        """What an asynchronous generator yields; leaving the loop over it ends it."""
+        try:
+            while (page := self._run(_next(pages))) is not None:
+                yield page
+        finally:
+            if self._closing.alive:
+                self._run(_end(pages))
 
     enqueue = _face(AsyncClient.enqueue)
     enqueue_many = _face(AsyncClient.enqueue_many)

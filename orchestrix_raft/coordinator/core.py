@@ -18,6 +18,7 @@ from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
 from orchestrix_raft.coordinator.digests import DigestTrail
 from orchestrix_raft.coordinator.duties import Duties
 from orchestrix_raft.coordinator.effects import Effects
+from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
@@ -74,11 +75,13 @@ class Core:
         self._clocks = clocks
         self._store = store
         self.job_logs = JobLogs(local, limits.lines_kept_s)
+        self.feed = Feed(local.feed, limits.feed)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
         self.history = LayeredHistory(store)
         self.checkpoints = Checkpoints(self.history, store, limits.checkpoint_s, limits.checkpoint_bytes)
         self.machine = self._load()
+        self.feed.begin(self.machine.state.index)
         self.proposer = Proposer(identity.node_id, limits.proposer)
         self._origin = Origin(identity, self.proposer, self.machine.state)
         self.hub = SessionHub(
@@ -292,6 +295,7 @@ class Core:
     def _apply(self, index: int, term: int, data: bytes) -> None:
         applied = self.machine.apply(index, term, decode_entry(data))
         self.digests.note(index, self.machine.state.digest)
+        self.feed.note(index, self.machine.state.wall_ms, applied)
         self._applied.append((index, applied))
         if term == self.consensus.term:
             self._stamper.followed(self.machine.state, self._clocks.monotonic())
@@ -308,6 +312,7 @@ class Core:
         machine = Machine(self.history, self.history)
         yield from machine.load_in_steps(self.history.tables)
         self.machine = machine
+        self.feed.begin(machine.state.index)
         self.loading = False
         self._restored = True
 
@@ -328,6 +333,7 @@ class Core:
             self.effects.follow(result.events, now)
             self.faults.extend(result.faults)
             self._origin.applied(index, result, incarnation, now)
+        self.feed.tell()
 
     def _reconcile(self, now: float) -> None:
         """The state was replaced: everything that followed events looks at it anew."""
@@ -347,11 +353,13 @@ class Core:
         if now >= self.beats.beat_at:
             self._send_beat(now)
         self.job_logs.expire(now, self._clocks.wall_ms())
+        self.feed.tick(now, self.machine.state.wall_ms)
         if self._leading:
             self._do_duties(now)
         if not self.disk_work:
             work = self.checkpoints.begin(consensus, now)
             if work is not None:
+                self.feed.write()
                 self.disk_work.append(work)
 
     def _send_beat(self, now: float) -> None:
@@ -420,6 +428,11 @@ class Core:
     def leading(self) -> bool:
         """This node leads and may stamp entries."""
         return self._leading
+
+    @property
+    def stopped(self) -> bool:
+        """`stop` was called: nothing happens here any more."""
+        return self._stopped
 
     @property
     def role(self) -> Role:
@@ -491,6 +504,7 @@ class Core:
         self.proposer.fail_all(message)
         self.reads.fail_all()
         self.watches.fail_all()
+        self.feed.wake_all()
 
 
 def _nothing() -> None:

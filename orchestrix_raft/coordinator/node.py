@@ -7,17 +7,19 @@ drives what is due.  The core decides; this module carries.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrix_raft.consensus.port import Refused
-from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator import queries, watching
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.port import (
     ClusterView,
+    EventPage,
     Freshness,
     JobView,
     LogPage,
@@ -343,6 +345,16 @@ class Node:
     def status(self) -> ClusterView:
         """See NodePort."""
         return queries.status(self.core, self._cluster_id)
+
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        """See NodePort."""
+        return watching.watch(self.core, since, wanted, follow)
+
+    def oldest_cursor(self) -> Cursor:
+        """See NodePort."""
+        return Cursor(self.core.feed.after + 1, 0)
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         """See NodePort."""

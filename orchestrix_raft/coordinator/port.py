@@ -4,10 +4,11 @@ Reads are plain calls on the state of this moment; only waiting (for a commit, f
 to end) is awaited.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter, EventView
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
 from orchestrix_raft.domain.node import Health
@@ -138,6 +139,13 @@ class ClusterView(NamedTuple):
     wall_ms: int
 
 
+class EventPage(NamedTuple):
+    """Events in order, and how far the node has looked."""
+
+    events: list[EventView]
+    cursor: Cursor
+
+
 class SessionHandle(Protocol):
     """The node's end of one worker stream."""
 
@@ -200,6 +208,17 @@ class NodePort(Protocol):
 
     def queue(self, name: str) -> QueueDetails: ...
     def status(self) -> ClusterView: ...
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        """What happened behind `since` (None: as far back as this node knows); with `follow` also what
+        happens next, with an empty page now and then while nothing does.  A Rejected ends it."""
+        ...
+
+    def oldest_cursor(self) -> Cursor:
+        """As far back as this node knows what happened."""
+        ...
+
     async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:
         """`deliver` is called on the loop, in order; a Refused is always the last message."""

@@ -1,9 +1,9 @@
-"""Job logs of this node on LMDB, outside Raft.
+"""Job logs and event feed of this node on LMDB, outside Raft.
 
 Written without sync: a killed process loses nothing, a power loss may scramble the file.  Losing it loses
 no job, so a file that was not closed in order and does not verify is thrown away, and `discarded` says so.
 Tables: `lines` (job id + line number -> line), `jobs` (job id -> counters), `ages` (time of the last
-line + job id), the index by which jobs expire and by which they make room for others.
+line + job id), the index by which jobs expire and by which they make room for others; and those of `feed`.
 """
 
 import struct
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import lmdb
 import msgspec
 
+from orchestrix_raft.storage import feed
 from orchestrix_raft.storage.environment import DATA_FILE, lmdb_errors, open_environment
 from orchestrix_raft.storage.files import Held, file_errors, remove_tree, sync_directory
 from orchestrix_raft.storage.limits import (
@@ -72,6 +73,7 @@ class LmdbLocalStore:
         self.discarded = ""
         """Why the lines of earlier runs are gone; empty: they are not."""
         self._env = self._open(map_bytes)
+        self.feed = feed.LmdbFeed(self._env, path)
         self._held = Held.at(path / DATA_FILE)
 
     def _open(self, map_bytes: int) -> lmdb.Environment:
@@ -91,7 +93,7 @@ class LmdbLocalStore:
     def _environment(self, map_bytes: int, verified_bytes_max: int) -> lmdb.Environment:
         env = open_environment(
             self._path,
-            tables_max=3,
+            tables_max=3 + len(feed.TABLES),
             map_bytes=map_bytes,
             synced=False,
             verified_bytes_max=verified_bytes_max,

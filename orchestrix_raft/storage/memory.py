@@ -21,6 +21,7 @@ from orchestrix_raft.storage.limits import (
     LINE_COST_BYTES,
     LOGGED_JOB_COST_BYTES,
 )
+from orchestrix_raft.storage.memory_feed import FeedOnDisk, MemoryFeed
 from orchestrix_raft.storage.mirror import FIRST_BASE, JournalMirror
 from orchestrix_raft.storage.port import (
     Changes,
@@ -96,6 +97,7 @@ class MemoryDisk(Disk):
         self._tables: dict[str, _Table] = {}
         self._position: Position | None = None
         self._logs: dict[bytes, _JobLog] = {}
+        self.feed = FeedOnDisk()
         self._life = _Life()
         self._gone = False
 
@@ -128,6 +130,7 @@ class MemoryDisk(Disk):
         """The power fails: as `kill`, and what was written without sync is gone too."""
         self.kill()
         self._logs = {}
+        self.feed.lose_newest(self.steps % 7)  # some: the system writes back when it likes
 
     @property
     def gone(self) -> bool:
@@ -407,6 +410,7 @@ class MemoryLocalStore:
         self._life = life
         self._bytes_max = bytes_max
         self._total = sum(log.cost for log in disk._logs.values())
+        self.feed = MemoryFeed(disk.feed, self._writable)
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         self._writable()

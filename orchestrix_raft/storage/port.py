@@ -8,7 +8,7 @@ take.  Both pass the suite in tests/contract.
 Everything here is bytes and integers: this package knows neither jobs nor Raft messages.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 Changes = Mapping[str, Mapping[bytes, bytes | None]]
@@ -180,6 +180,52 @@ class StateStore(Protocol):
     def close(self) -> None: ...
 
 
+class FeedRow(NamedTuple):
+    """What one applied entry did."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, as above
+    at_ms: int  # wall
+    record: bytes
+
+
+class FeedSpan(NamedTuple):
+    """What a feed covers: every entry beyond `after`, up to and with `newest`.  Entries that did nothing have
+    no row."""
+
+    after: int
+    newest: int
+
+
+class FeedStore(Protocol):
+    """What the newest applied entries did, in their order.  Written without sync: see `rewind`."""
+
+    @property
+    def span(self) -> FeedSpan: ...
+    @property
+    def size_bytes(self) -> int:
+        """Of all rows, with what keeping each costs."""
+        ...
+
+    def append(self, rows: Sequence[FeedRow], newest: int) -> None:
+        """Rows of entries beyond the newest one covered, ascending; from now on `newest` is that."""
+        ...
+
+    def rewind(self, index: int) -> None:
+        """The state stands at `index`, and what follows will be appended (again).  Rows beyond it go.  If the
+        feed does not reach it, or begins behind it, a part in between is missing: then it covers nothing, and
+        begins anew behind `index`."""
+        ...
+
+    def read(self, after: int, limit: int, bytes_max: int) -> list[FeedRow]:
+        """Rows beyond `after`, oldest first, up to `limit` of them and, but for the last, `bytes_max`."""
+        ...
+
+    def trim(self, before_ms: int, bytes_max: int, limit: int) -> int:
+        """Forget at most `limit` of the oldest rows: those that are not covered any more, those older than
+        `before_ms`, and those beyond `bytes_max` in all; how many were forgotten."""
+        ...
+
+
 class LogLine(NamedTuple):
     """One line a handler logged."""
 
@@ -189,7 +235,10 @@ class LogLine(NamedTuple):
 
 
 class LocalStore(Protocol):
-    """What this node keeps for itself, outside Raft: job logs.  Losing it loses no job."""
+    """What this node keeps for itself, outside Raft: job logs, the event feed.  Losing it loses no job."""
+
+    @property
+    def feed(self) -> FeedStore: ...
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         """Lines by job id (16 bytes), kept in order of arrival, capped per job (1 MiB: then the rest is

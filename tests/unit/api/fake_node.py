@@ -5,15 +5,17 @@ every command in order; `answer` overrides the outcome of chosen commands.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc.aio
 
 from orchestrix_raft.api.server import ApiServer
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.coordinator.port import (
     ClusterView,
     Done,
+    EventPage,
     Freshness,
     JobView,
     LogPage,
@@ -68,6 +70,7 @@ from orchestrix_raft.machine.commands import (
     WhereResult,
 )
 from orchestrix_raft.machine.explain import Reason
+from tests.unit.api.fake_events import FakeEvents
 from tests.unit.api.fake_schedules import FakeSchedules
 
 NO_LEADER = Rejected(Code.UNAVAILABLE, "NO_LEADER", "there is no leader: try again")
@@ -141,6 +144,7 @@ class FakeNode:
         self.options: dict[str, QueueOptions] = {}
         self.reasons: list[Reason] = []
         self.schedules = FakeSchedules(WALL_MS)
+        self.events = FakeEvents()
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
@@ -275,6 +279,14 @@ class FakeNode:
 
     def attempts(self, job_id: bytes) -> list[Attempt]:
         return self.history.get(job_id, [])
+
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        return self.events.watch(since, wanted, follow)
+
+    def oldest_cursor(self) -> Cursor:
+        return Cursor(self.events.after + 1, 0)
 
     def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
         if job_id not in self.jobs:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from orchestrix_raft.coordinator.job_logs import EXPIRE_JOBS, JobLogs
 from orchestrix_raft.domain.session import HandlerLine
 from orchestrix_raft.storage.memory import MemoryDisk
+from orchestrix_raft.storage.memory_feed import FeedOnDisk, MemoryFeed
 from orchestrix_raft.storage.port import DiskFull, LogLine
 
 HOUR_MS = 3_600_000
@@ -16,6 +17,8 @@ def line(job: bytes, text: str, at_ms: int = 0) -> HandlerLine:
 
 class FullDisk:
     """A local store that takes nothing."""
+
+    feed = MemoryFeed(FeedOnDisk(), lambda: None)
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         raise DiskFull("no room")
