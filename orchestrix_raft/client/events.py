@@ -24,7 +24,7 @@ from orchestrix_raft.wire.events import NOW, EventMessage, WatchRequest, WatchRe
 from orchestrix_raft.wire.servers import Backoff
 from orchestrix_raft.wire.transport import EOF
 
-SILENT_S: Final = 10.0  # a node that follows says something every second
+SILENT_S: Final = 5.0  # a node that has nothing to tell says so every second
 
 _METHOD: Final = services.CLUSTER.methods["Watch"]
 
@@ -90,7 +90,7 @@ async def pages(caller: Caller, request: WatchRequest) -> AsyncGenerator[list[Ev
     happened right behind the cursor.
     """
     now = asyncio.get_running_loop().time
-    heard_at = now()
+    failing_since: float | None = None
     backoff = Backoff(caller.servers)
     forgetful: dict[str, CursorTooOld] = {}
     while True:
@@ -99,7 +99,7 @@ async def pages(caller: Caller, request: WatchRequest) -> AsyncGenerator[list[Ev
             channel = await caller.channel()
             async with aclosing(_stream(caller, channel, request)) as responses:
                 async for response in responses:
-                    heard_at = now()
+                    failing_since = None
                     backoff = Backoff(caller.servers)
                     forgetful.clear()
                     request.since = response.cursor
@@ -119,8 +119,9 @@ async def pages(caller: Caller, request: WatchRequest) -> AsyncGenerator[list[Ev
             failure = error
         if channel is not None:
             caller.failed(channel)
+        failing_since = now() if failing_since is None else failing_since
         delay_s = backoff.next_s()
-        if now() + delay_s - heard_at >= caller.deadline_s:
+        if now() + delay_s - failing_since >= caller.deadline_s:
             if forgetful:
                 raise _least(forgetful)
             text = (

@@ -353,7 +353,8 @@ class Core:
         if now >= self.beats.beat_at:
             self._send_beat(now)
         self.job_logs.expire(now, self._clocks.wall_ms())
-        self.feed.tick(now, self.machine.state.wall_ms)
+        if now >= self.feed.due_at:
+            self.feed.tick(now, self.wall_ms)
         if self._leading:
             self._do_duties(now)
         if not self.disk_work:

@@ -52,6 +52,11 @@ class Feed:
         """The newest entry whose events can be read."""
         return self._newest
 
+    @property
+    def due_at(self) -> float:
+        """When `tick` has something to do."""
+        return min(self._write_at, self._trim_at)
+
     # ---- writing -------------------------------------------------------------------------------------
 
     def begin(self, index: int) -> None:

@@ -44,6 +44,7 @@ class FakeEvents:
         try:
             place = since or Cursor(self.after + 1, 0)
             while True:
+                changed = self._changed
                 if place.index <= self.after:
                     yield cursor_too_old(place, self.after)
                     return
@@ -57,6 +58,6 @@ class FakeEvents:
                     return
                 if not follow:
                     return
-                await self._changed.wait()
+                await changed.wait()
         finally:
             self.streams -= 1
