@@ -30,6 +30,7 @@ from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Resolved
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.faults import GENTLE
+from orchestrix_raft.simulation.feeds import FeedWatch
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.nodes import SimNode
@@ -81,6 +82,7 @@ class Checker:
         self.hindered_at = 0.0  # the newest fault that can cost a session
         self.slots = SlotLedger(self.violation)
         self.limits = LimitsWatch()
+        self.feeds = FeedWatch(self.violation)
         self._unique = UniqueWatch()
         self._committed: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
@@ -120,6 +122,7 @@ class Checker:
         self._lives.next_entry(decode_entry(data))
         result = self.shadow.apply(index, term, decode_entry(data))
         self._digests[index] = self.shadow.state.digest
+        self.feeds.entry(index, result)
         if result.faults:
             self.violation(f"an unexpected exception in decide: {result.faults}")
         for resolved in result.resolved:
@@ -280,6 +283,7 @@ class Checker:
                 self.violation(f"{node.name} ends with another digest")
             if core.digests.divergent:
                 self.violation(f"{node.name} believes that others diverged: {core.digests.divergent}")
+            self.feeds.final(node.name, core.feed, core.consensus.applied_index)
             for client in clients:
                 self._promises_kept(core, client)
         self._executions_accounted()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.feed import FeedKeep
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.duties.retention import Keep
@@ -74,8 +75,11 @@ class Run:
         self.workers: list[SimWorker] = []
         keeping = Keeping(rng.choice(KEEPS), rng.choice((3, 500)), rng.choice((0.01, 1.0)))
         self.checker = Checker(self.world, self.workers, keeping.keep, mix)
+        feed = FeedKeep((3_600.0, 10.0)[seed % 2])
         for name in names:
-            limits = CoreLimits(checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats, keeping=keeping)
+            limits = CoreLimits(
+                checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats, keeping=keeping, feed=feed
+            )
             node = SimNode(
                 self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied
             )
