@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, NamedTuple
 
-from orchestrix_raft.api import checks
+from orchestrix_raft.api import checks, logs
 from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import (
     OUTCOME_UNKNOWN,
@@ -15,7 +15,6 @@ from orchestrix_raft.api.errors import (
     invalid,
 )
 from orchestrix_raft.coordinator.port import Freshness, JobView, NodePort
-from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.job import JobState
@@ -51,11 +50,12 @@ class _Accepted(NamedTuple):
 
 
 class JobService:
-    """One per server; holds nothing but the node and the number of waiters."""
+    """One per server; holds nothing but the node and how many wait."""
 
     def __init__(self, node: NodePort) -> None:
         self._node = node
         self._waiters = 0
+        self._followers = logs.LogFollowers()
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
@@ -69,6 +69,7 @@ class JobService:
                 "WaitJob": self.wait_job,
                 "GetHistory": self.get_history,
                 "GetLogs": self.get_logs,
+                "FollowLogs": self.follow_logs,
                 "CancelJobs": self.cancel_jobs,
                 "RetryJobs": self.retry_jobs,
                 "PurgeJobs": self.purge_jobs,
@@ -193,15 +194,19 @@ class JobService:
         return wire.ExplainJobResponse(job=wire.job_message(*view), reasons=reasons, read=read_info(*fresh))
 
     async def get_logs(self, request: wire.GetLogsRequest) -> wire.GetLogsResponse:
-        """Lines of a job, or where they are."""
-        job_id, limit = checks.job_id(request.job_id), checks.page(request.limit, limits.PAGE)
-        page = self._node.logs(job_id, request.after, limit)
+        """Lines of a job."""
+        page = await logs.page(self._node, request, self._linearizable)
         if page is None:
-            await self._fresh(ReadOptions(linearizable=True))
-            page = self._node.logs(job_id, request.after, limit)
-        if page is None:
-            raise _not_found(job_id)
-        return wire.logs_response(*page)
+            raise _not_found(request.job_id)
+        return wire.logs_response(page.lines, page.silent)
+
+    async def follow_logs(self, request: wire.GetLogsRequest, context: Context) -> None:
+        """Lines of a job until it has ended."""
+        if not await self._followers.follow(self._node, request, context, self._linearizable):
+            raise _not_found(request.job_id)
+
+    async def _linearizable(self) -> Freshness:
+        return await self._fresh(ReadOptions(linearizable=True))
 
     async def _fresh(self, read: ReadOptions) -> Freshness:
         fresh = await self._node.fresh(read.min_index, read.linearizable)

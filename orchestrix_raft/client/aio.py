@@ -2,26 +2,24 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
-from orchestrix_raft.client import building, events
+from orchestrix_raft.client import building
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
-from orchestrix_raft.client.events import Event
+from orchestrix_raft.client.following import AsyncFollowing
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     Attempt,
     ClusterStatus,
     Job,
-    LogLine,
     Reason,
     RetryPolicy,
     attempt_of,
     job_of,
-    log_line_of,
     reason_of,
     status_of,
 )
@@ -53,7 +51,7 @@ _JOBS: Final = services.JOBS.methods
 _CLUSTER: Final = services.CLUSTER.methods
 
 
-class AsyncClient:
+class AsyncClient(AsyncFollowing):
     """Enqueue jobs and look after them, through any node of the cluster.
 
     `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
@@ -297,53 +295,9 @@ class AsyncClient:
         response: wire.ExplainJobResponse = await self._caller.call(_JOBS["ExplainJob"], request)
         return [reason_of(message) for message in response.reasons]
 
-    async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
-        """Lines that the job's handlers logged, those after number `after`, wherever they are kept."""
-        request = wire.GetLogsRequest(job_id=building.id_bytes(job_id), after=after, limit=limit)
-        method = _JOBS["GetLogs"]
-        response: wire.GetLogsResponse = await self._caller.call(method, request)
-        if response.owner_address and not response.lines:
-            response = await self._caller.call_at(response.owner_address, method, request)
-        return [log_line_of(message) for message in response.lines]
-
     async def status(self) -> ClusterStatus:
         """The cluster as the node that answers sees it; works without a leader."""
         return status_of(await self._caller.call(_CLUSTER["Status"], StatusRequest()))
-
-    async def events(
-        self,
-        *,
-        since: str | None = None,
-        follow: bool = False,
-        job: str | Iterable[str] | None = None,
-        queue: str | Iterable[str] | None = None,
-        type: str | Iterable[str] | None = None,
-        kind: str | Iterable[str] | None = None,
-    ) -> AsyncIterator[Event]:
-        """What happened, in order, each event once; with `follow` also what happens from now on, without end.
-
-        `since` is the cursor of an event: what happened after it.  Left out, it means everything that is
-        still known (an hour, unless the nodes are told otherwise), or with `follow` nothing that has happened
-        yet (also: `"now"`).  Whatever else is given, one value or several, must match.  The stream goes on at
-        another node when its own one fails.
-
-        Raises `CursorTooOld` when no node knows what happened right after `since` any more: its `oldest` is
-        where to go on; `Unavailable` when no node has answered for the client's deadline.
-        """
-        async for page in self._event_pages(since, follow, job, queue, type, kind):
-            for event in page:
-                yield event
-
-    def _event_pages(
-        self,
-        since: str | None,
-        follow: bool,
-        job: str | Iterable[str] | None,
-        queue: str | Iterable[str] | None,
-        type: str | Iterable[str] | None,
-        kind: str | Iterable[str] | None,
-    ) -> AsyncGenerator[list[Event], None]:
-        return events.pages(self._caller, events.watch_request(since, follow, job, queue, type, kind))
 
     def _read(self) -> ReadOptions:
         return ReadOptions(min_index=self._caller.index)

@@ -11,12 +11,15 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from orchestrix_raft.client.aio import DEADLINE_S, AsyncClient
-from orchestrix_raft.client.events import Event
+from orchestrix_raft.client.events import Event, watch_request
+from orchestrix_raft.client.following import logs_request
+from orchestrix_raft.client.model import LogLine
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
+from orchestrix_raft.domain import limits
 from orchestrix_raft.wire.errors import OrchestrixError
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, new_event_loop
 
@@ -201,7 +204,7 @@ class Client:
         type: str | Iterable[str] | None = None,
         kind: str | Iterable[str] | None = None,
     ) -> Iterator[Event]:
-        pages = self._client._event_pages(since, follow, job, queue, type, kind)
+        pages = self._client._event_pages(watch_request(since, follow, job, queue, type, kind))
         return (event for page in self._pages(pages) for event in page)
 
     events.__doc__ = AsyncClient.events.__doc__
@@ -221,7 +224,29 @@ class Client:
     wait = _face(AsyncClient.wait)
     list_jobs = _face(AsyncClient.list_jobs)
     history = _face(AsyncClient.history)
-    logs = _face(AsyncClient.logs)
+
+    @overload
+    def logs(self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE) -> list[LogLine]: ...
+
+    @overload
+    def logs(
+        self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE, *, follow: Literal[True]
+    ) -> Iterator[LogLine]: ...
+
+    def logs(
+        self,
+        job_id: str,
+        after: LogLine | None = None,
+        limit: int = limits.PAGE,
+        *,
+        follow: bool = False,
+    ) -> list[LogLine] | Iterator[LogLine]:
+        request = logs_request(job_id, after, limit)
+        if not follow:
+            return self._run(self._client._lines(request))
+        return (line for page in self._pages(self._client._line_pages(request)) for line in page)
+
+    logs.__doc__ = AsyncClient.logs.__doc__
     status = _face(AsyncClient.status)
     cancel = _face(AsyncClient.cancel)
     retry = _face(AsyncClient.retry)

@@ -22,9 +22,14 @@ from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
+from orchestrix_raft.coordinator.log_exchange import LogExchange, Others
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
+    LinesAnswer,
+    LinesRequest,
+    LinesShared,
+    LinesTaken,
     NodeBeat,
     PeerMessage,
     ReadAnswer,
@@ -74,7 +79,7 @@ class Core:
         self.limits = limits
         self._clocks = clocks
         self._store = store
-        self.job_logs = JobLogs(local, limits.lines_kept_s)
+        job_logs = JobLogs(local, limits.lines_kept_s)
         self.feed = Feed(local.feed, limits.feed)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
@@ -88,6 +93,12 @@ class Core:
             identity.node_id, limits.hub, self.submit, self._keep_lines, self.args_of, servers
         )
         self.hub.state = self.machine.state
+        self.log_exchange = LogExchange(
+            job_logs,
+            lambda: self.machine.state,
+            self._others,
+            lambda peer, message: self.outbox.append((peer, message)),
+        )
         self.watches = Watches()
         self.beats = Beats(identity.node_id, limits.beats)
         self.effects = Effects(self.hub, self.watches, self._origin, self.beats)
@@ -130,6 +141,7 @@ class Core:
     def disconnected(self, peer: str) -> None:
         """The connection to a member is gone."""
         self._connected.discard(peer)
+        self.log_exchange.lost(peer)
         self.consensus.disconnected(peer)
 
     def receive(self, peer: str, message: PeerMessage) -> None:
@@ -150,6 +162,8 @@ class Core:
             case BeatSummary():
                 if peer == self.consensus.leader_id:
                     self.beats.summarised(message, self._clocks.monotonic())
+            case LinesShared() | LinesTaken() | LinesRequest() | LinesAnswer():
+                self.log_exchange.receive(peer, message, self._clocks.wall_ms())
             case _:
                 self.consensus.receive(peer, message)
 
@@ -352,7 +366,7 @@ class Core:
         self.hub.tick(now, consensus.leader_contact_s())
         if now >= self.beats.beat_at:
             self._send_beat(now)
-        self.job_logs.expire(now, self._clocks.wall_ms())
+        self.log_exchange.tick(now, self._clocks.wall_ms())
         if now >= self.feed.due_at:
             self.feed.tick(now, self.wall_ms)
         if self._leading:
@@ -489,7 +503,12 @@ class Core:
         return self.history.get(PAYLOADS, job.spec.job_id) or b""
 
     def _keep_lines(self, lines: list[HandlerLine]) -> None:
-        self.job_logs.keep(lines, self._clocks.wall_ms())
+        self.log_exchange.keep(lines, self._clocks.wall_ms())
+
+    def _others(self) -> Others:
+        members, me = sorted(self.consensus.members), self.identity.node_id
+        ring = [*(m for m in members if m > me), *(m for m in members if m < me)]
+        return Others(tuple(ring), self.connected_peers)
 
     # ---- the end -------------------------------------------------------------------------------------
 
@@ -506,6 +525,7 @@ class Core:
         self.reads.fail_all()
         self.watches.fail_all()
         self.feed.wake_all()
+        self.log_exchange.reader.fail_all()
 
 
 def _nothing() -> None:

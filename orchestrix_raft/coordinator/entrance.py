@@ -70,7 +70,7 @@ class Waiting:
         """See NodePort."""
         return self._rejected()
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> None:
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> None:
         """Asked before `fresh`."""
 
     def find_schedule(self, schedule_id: str) -> None:

@@ -11,18 +11,18 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrix_raft.consensus.port import Refused
-from orchestrix_raft.coordinator import queries, watching
+from orchestrix_raft.coordinator import line_reader, queries, watching
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.port import (
     ClusterView,
     EventPage,
     Freshness,
     JobView,
-    LogPage,
     NotApplied,
     Outcome,
     Page,
@@ -39,7 +39,7 @@ from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMess
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.explain import Reason, explain
-from orchestrix_raft.storage.port import LocalStore, StorageError
+from orchestrix_raft.storage.port import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +59,12 @@ class Node:
     def __init__(
         self,
         core: Core,
-        local: LocalStore,
         cluster_id: str,
         send: SendPeer,
         members_changed: Callable[[], None],
     ) -> None:
         self.core = core
         self._members_changed = members_changed
-        self._local = local
         self._cluster_id = cluster_id
         self._send = send
         self._loop = asyncio.get_running_loop()
@@ -275,16 +273,26 @@ class Node:
         job = self.core.job(job_id)
         return [] if job is None else explain(self.core.machine.state, job)
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
         """See NodePort."""
-        job = self.core.job(job_id)
-        if job is None:
+        if self.core.job(job_id) is None:
             return None
-        if job.owner and job.owner != self.core.identity.node_id:
-            owner = self.core.machine.state.nodes.get(job.owner)
-            if owner is not None:
-                return LogPage([], owner.address)
-        return LogPage([(n, *line) for n, line in self._local.lines(job_id, after, limit)], "")
+        if len(self.core.log_exchange.reader) >= line_reader.READS:
+            return OVERLOADED
+        future: asyncio.Future[LogPage] = self._loop.create_future()
+
+        def done(page: LogPage) -> None:
+            if not future.done():
+                future.set_result(page)
+
+        try:
+            self.core.log_exchange.read(job_id, after, limit, self.core.now, done)
+        except StorageError as error:
+            return Rejected(
+                Code.UNAVAILABLE, "LOGS_UNREADABLE", f"this node cannot read its job logs: {error}"
+            )
+        self.schedule()
+        return await future
 
     async def list_jobs(
         self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter, EventView
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
 from orchestrix_raft.domain.node import Health
@@ -159,13 +160,6 @@ class SessionHandle(Protocol):
         ...
 
 
-class LogPage(NamedTuple):
-    """Lines (number, at_ms, level, message), or the address of the node that has them."""
-
-    lines: list[tuple[int, int, str, str]]
-    owner_address: str
-
-
 class NodePort(Protocol):
     async def submit(self, command: Command) -> Outcome:
         """Commit and apply one command through whoever leads.  Waits without a leader, bounded, up to
@@ -183,8 +177,9 @@ class NodePort(Protocol):
         """Why a job is where it is; []: no such job."""
         ...
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
-        """None: no such job."""
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
+        """Lines of a job behind a place (attempt, number), from all nodes that keep them; answers within a
+        second or two.  None: no such job."""
         ...
 
     async def list_jobs(

@@ -355,7 +355,7 @@ class Process:
         )
         core.addresses = {m.node_id: m.address for m in formed.members} | dict(identity.addresses)
         core.effects.slot_watch = self._slot_watch
-        return Node(core, local, formed.cluster_id, self._send, self._retarget)
+        return Node(core, formed.cluster_id, self._send, self._retarget)
 
     # ---- who is where --------------------------------------------------------------------------------
 

@@ -239,10 +239,7 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
     problems += core.consensus.problems()
     if core.loading:
         problems.append("this node is loading a snapshot: until then what it shows is old")
-    if core.job_logs.problem:
-        problems.append(core.job_logs.problem)
-    if core.feed.problem:
-        problems.append(core.feed.problem)
+    problems += [problem for problem in (core.log_exchange.problem, core.feed.problem) if problem]
     if core.machine.state.set_aside:
         problems.append(
             f"{core.machine.state.set_aside} timers were set aside because of a bug: see the nodes' logs"

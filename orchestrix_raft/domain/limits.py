@@ -33,6 +33,7 @@ WALL_MS_MAX: Final = 253_402_300_800_000  # the year 10000: a later run_at is a 
 DURATION_MS: Final = 366 * 24 * 3_600_000  # no timeout, delay or back-off is longer than a year
 ERROR_CHARS: Final = 16_000  # message and traceback of a failed attempt, cut at the end
 MESSAGE_CHARS: Final = 1_000  # progress messages, reasons
+LINE_NUMBER_MAX: Final = (1 << 63) - 1  # of a log line within its attempt
 ATTEMPTS_KEPT: Final = 100  # history of one job; the oldest go first
 LOSSES_MAX: Final = 5  # assignments lost with their worker before a job counts as poison
 REQUESTS_KEPT: Final = 100_000  # remembered results of client requests

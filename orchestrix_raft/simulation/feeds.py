@@ -1,6 +1,7 @@
 """The feeds of all nodes against the events of the machine that never stops: complete from where they start.
 
-Used by the checker."""
+Used by the checker.
+"""
 
 from collections.abc import Callable
 

@@ -28,6 +28,7 @@ from orchestrix_raft.storage.port import (
     Damaged,
     DiskFull,
     Entry,
+    LinePlace,
     LogLine,
     Position,
     SnapshotRef,
@@ -60,7 +61,7 @@ class _JobLog:
     __slots__ = ("dropped", "last_ms", "lines", "size")
 
     def __init__(self) -> None:
-        self.lines: list[LogLine] = []
+        self.lines: dict[LinePlace, LogLine] = {}
         self.size = 0
         self.dropped = 0
         self.last_ms = 0
@@ -421,12 +422,14 @@ class MemoryLocalStore:
             log = self._disk._logs[job_id] = known or _JobLog()
             self._total -= known.cost if known else 0
             log.last_ms = now_ms
-            for position, line in enumerate(added):
-                size = len(msgspec.msgpack.encode(line))
+            for line in added:
+                size = len(msgspec.msgpack.encode(line[2:]))
+                if line.place in log.lines:
+                    continue
                 if log.dropped or log.size + size > JOB_LOG_BYTES_MAX:
-                    log.dropped += len(added) - position
-                    break
-                log.lines.append(line)
+                    log.dropped += 1
+                    continue
+                log.lines[line.place] = line
                 log.size += size
             self._total += log.cost
         if self._total > self._bytes_max:
@@ -440,12 +443,17 @@ class MemoryLocalStore:
             if self._total <= self._bytes_max:
                 return
 
-    def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
+    def lines(self, job_id: bytes, after: LinePlace, limit: int, bytes_max: int) -> list[LogLine]:
         log = self._disk._logs.get(job_id)
-        if log is None:
-            return []
-        first = max(after, 0)
-        return list(enumerate(log.lines[first : first + limit], first + 1))
+        found: list[LogLine] = []
+        size = 0
+        for place in sorted(() if log is None else log.lines):
+            if log is None or len(found) >= limit or size >= bytes_max:
+                break
+            if place > after:
+                found.append(log.lines[place])
+                size += len(msgspec.msgpack.encode(log.lines[place][2:]))
+        return found
 
     def dropped(self, job_id: bytes) -> int:
         log = self._disk._logs.get(job_id)

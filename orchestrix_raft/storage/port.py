@@ -227,11 +227,22 @@ class FeedStore(Protocol):
 
 
 class LogLine(NamedTuple):
-    """One line a handler logged."""
+    """One line a handler logged.  Its place in the job's log is (attempt, number): the same on every node
+    that keeps it."""
 
+    attempt: int  # its ordinal; 32 bits
+    number: int  # within the attempt, in order; 64 bits
     at_ms: int
     level: str
     message: str
+
+    @property
+    def place(self) -> "LinePlace":
+        return self.attempt, self.number
+
+
+LinePlace = tuple[int, int]
+"""Attempt and number of a line; (0, 0) is before the first."""
 
 
 class LocalStore(Protocol):
@@ -241,13 +252,14 @@ class LocalStore(Protocol):
     def feed(self) -> FeedStore: ...
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
-        """Lines by job id (16 bytes), kept in order of arrival, capped per job (1 MiB: then the rest is
-        counted, not kept) and in all: over that the jobs whose last line is oldest are forgotten, a
-        bounded number at a time.  Written without sync."""
+        """Lines by job id (16 bytes), each place once: what comes again is ignored.  Capped per job (1 MiB:
+        then the rest is counted, not kept) and in all: over that the jobs whose last line is oldest are
+        forgotten, a bounded number at a time.  Written without sync."""
         ...
 
-    def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
-        """(line number from 1, line) with number > after."""
+    def lines(self, job_id: bytes, after: LinePlace, limit: int, bytes_max: int) -> list[LogLine]:
+        """Lines behind `after`, in the order of their places, up to `limit` of them and, but for the last,
+        `bytes_max` of their records."""
         ...
 
     def dropped(self, job_id: bytes) -> int:

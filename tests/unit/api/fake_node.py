@@ -12,13 +12,13 @@ import grpc.aio
 
 from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.port import (
     ClusterView,
     Done,
     EventPage,
     Freshness,
     JobView,
-    LogPage,
     NodeView,
     Outcome,
     Page,
@@ -70,6 +70,7 @@ from orchestrix_raft.machine.commands import (
     WhereResult,
 )
 from orchestrix_raft.machine.explain import Reason
+from orchestrix_raft.storage.port import LogLine
 from tests.unit.api.fake_events import FakeEvents
 from tests.unit.api.fake_schedules import FakeSchedules
 
@@ -140,7 +141,8 @@ class FakeNode:
         self.on_linearizable: Callable[[], None] = lambda: None
         self.jobs: dict[bytes, Job] = {}
         self.history: dict[bytes, list[Attempt]] = {}
-        self.lines: dict[bytes, LogPage] = {}
+        self.lines: dict[bytes, list[LogLine]] = {}
+        self.silent: tuple[str, ...] = ()
         self.options: dict[str, QueueOptions] = {}
         self.reasons: list[Reason] = []
         self.schedules = FakeSchedules(WALL_MS)
@@ -288,11 +290,11 @@ class FakeNode:
     def oldest_cursor(self) -> Cursor:
         return Cursor(self.events.after + 1, 0)
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
         if job_id not in self.jobs:
             return None
-        page = self.lines.get(job_id, LogPage([], ""))
-        return LogPage([line for line in page.lines if line[0] > after][:limit], page.owner_address)
+        found = [line for line in self.lines.get(job_id, []) if line.place > after]
+        return LogPage(found[:limit], self.silent, len(found) > limit)
 
     async def list_jobs(
         self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes

@@ -20,10 +20,11 @@ from orchestrix_raft import (
     Unavailable,
 )
 from orchestrix_raft.client import lane
-from orchestrix_raft.coordinator.port import Done, LogPage
+from orchestrix_raft.coordinator.port import Done
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.machine.commands import Enqueue, EnqueueResult, RetryJobs
+from orchestrix_raft.storage.port import LogLine
 from tests.unit.api.fake_node import FakeNode
 from tests.unit.client.nodes import NOBODY, Cluster
 
@@ -184,20 +185,12 @@ async def test_a_listing_is_read_page_by_page(client: AsyncClient, monkeypatch: 
 
 async def test_history_and_logs_come_as_values(client: AsyncClient, node: FakeNode) -> None:
     job_id = await client.enqueue("t")
-    node.lines[bytes.fromhex(job_id.replace("-", ""))] = LogPage(
-        [(1, 1_000, "info", "a"), (2, 2_000, "info", "b")], ""
-    )
-    assert [line.message for line in await client.logs(job_id)] == ["a", "b"]
-    assert [line.number for line in await client.logs(job_id, after=1)] == [2]
-    assert await client.history(job_id) == []
-
-
-async def test_logs_kept_elsewhere_are_fetched_there(cluster: Cluster, client: AsyncClient) -> None:
-    job_id = await client.enqueue("t")
     raw = bytes.fromhex(job_id.replace("-", ""))
-    cluster.nodes[0].lines[raw] = LogPage([], cluster.addresses[1])
-    cluster.nodes[1].lines[raw] = LogPage([(1, 1_000, "info", "there")], "")
-    assert [line.message for line in await client.logs(job_id)] == ["there"]
+    node.lines[raw] = [LogLine(1, 1, 1_000, "info", "a"), LogLine(1, 2, 2_000, "info", "b")]
+    lines = await client.logs(job_id)
+    assert [line.message for line in lines] == ["a", "b"]
+    assert await client.logs(job_id, after=lines[0]) == lines[1:]
+    assert await client.history(job_id) == []
 
 
 async def test_status_works_and_is_a_value(client: AsyncClient, node: FakeNode) -> None:

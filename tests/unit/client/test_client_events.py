@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from orchestrix_raft import AsyncClient, Client, CursorTooOld, Event, InvalidArgument, Unavailable
-from orchestrix_raft.client import events
+from orchestrix_raft.client import streaming
 from orchestrix_raft.coordinator.event_view import Cursor
 from orchestrix_raft.domain.errors import Code, Rejected
 from tests.unit.api.fake_node import FakeNode
@@ -83,7 +83,7 @@ async def test_a_stream_goes_on_at_another_node_behind_what_it_told(cluster: Clu
 
 
 async def test_a_silent_node_is_left(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "SILENT_S", 0.05)
+    monkeypatch.setattr(streaming, "SILENT_S", 0.05)
     share(cluster)
     async with AsyncClient(cluster.addresses, deadline=5.0) as client:
         stream = client.events(follow=True, since="1-0")
@@ -124,7 +124,7 @@ async def test_what_nobody_knows_any_more_is_said_with_where_to_go_on(cluster: C
 
 async def test_without_any_node_it_gives_up() -> None:
     async with AsyncClient(closed_port(), deadline=0.2) as client:
-        with pytest.raises(Unavailable, match=r"no server told what happens within 0\.2 s"):
+        with pytest.raises(Unavailable, match=r"no server answered Watch within 0\.2 s"):
             [event async for event in client.events(follow=True)]
 
 

@@ -1,0 +1,120 @@
+"""What a client tells step by step and for as long as it is listened to: events, and job logs.
+
+`AsyncClient` inherits this; whatever node tells, another one goes on where it fails.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
+from typing import Any, Final, Literal, overload
+
+from orchestrix_raft.client import building, streaming
+from orchestrix_raft.client.calls import Caller
+from orchestrix_raft.client.events import Event, event_of, watch_request
+from orchestrix_raft.client.model import LogLine, log_line_of
+from orchestrix_raft.domain import limits
+from orchestrix_raft.wire import services
+from orchestrix_raft.wire.common import ReadOptions
+from orchestrix_raft.wire.events import WatchRequest, WatchResponse
+from orchestrix_raft.wire.jobs import GetLogsRequest, GetLogsResponse
+
+_WATCH: Final = services.CLUSTER.methods["Watch"]
+_GET_LOGS: Final = services.JOBS.methods["GetLogs"]
+_FOLLOW_LOGS: Final = services.JOBS.methods["FollowLogs"]
+
+
+class AsyncFollowing:
+    """The methods of `AsyncClient` that tell events and log lines."""
+
+    _caller: Caller
+
+    # ---- events ----------------------------------------------------------------------------------------
+
+    async def events(
+        self,
+        *,
+        since: str | None = None,
+        follow: bool = False,
+        job: str | Iterable[str] | None = None,
+        queue: str | Iterable[str] | None = None,
+        type: str | Iterable[str] | None = None,
+        kind: str | Iterable[str] | None = None,
+    ) -> AsyncIterator[Event]:
+        """What happened, in order, each event once; with `follow` also what happens from now on, without end.
+
+        `since` is the cursor of an event: what happened after it.  Left out, it means everything that is
+        still known (an hour, unless the nodes are told otherwise), or with `follow` nothing that has happened
+        yet (also: `"now"`).  Whatever else is given, one value or several, must match.  The stream goes on at
+        another node when its own one fails.
+
+        Raises `CursorTooOld` when no node knows what happened right after `since` any more: its `oldest` is
+        where to go on; `Unavailable` when no node has answered for the client's deadline.
+        """
+        async for page in self._event_pages(watch_request(since, follow, job, queue, type, kind)):
+            for event in page:
+                yield event
+
+    async def _event_pages(self, request: WatchRequest) -> AsyncGenerator[list[Event], None]:
+        request.read.CopyFrom(ReadOptions(min_index=self._caller.index))
+
+        def advance(response: WatchResponse) -> None:
+            request.since = response.cursor
+
+        async for response in streaming.responses(
+            self._caller, _WATCH, request, advance, endless=request.follow
+        ):
+            yield [event_of(message) for message in response.events]
+
+    # ---- job logs --------------------------------------------------------------------------------------
+
+    @overload
+    def logs(
+        self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE
+    ) -> Coroutine[Any, Any, list[LogLine]]: ...
+
+    @overload
+    def logs(
+        self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE, *, follow: Literal[True]
+    ) -> AsyncIterator[LogLine]: ...
+
+    def logs(
+        self,
+        job_id: str,
+        after: LogLine | None = None,
+        limit: int = limits.PAGE,
+        *,
+        follow: bool = False,
+    ) -> Coroutine[Any, Any, list[LogLine]] | AsyncIterator[LogLine]:
+        """Lines that the job's handlers logged, in order, those behind the line `after`, at most `limit`.
+
+        With `follow`: an iterator over all of them, old and new, until the job has ended.  It goes on at
+        another node when its own one fails.
+        """
+        request = logs_request(job_id, after, limit)
+        return self._followed_lines(request) if follow else self._lines(request)
+
+    async def _lines(self, request: GetLogsRequest) -> list[LogLine]:
+        response: GetLogsResponse = await self._caller.call(_GET_LOGS, request)
+        return [log_line_of(message) for message in response.lines]
+
+    async def _followed_lines(self, request: GetLogsRequest) -> AsyncIterator[LogLine]:
+        async for page in self._line_pages(request):
+            for line in page:
+                yield line
+
+    async def _line_pages(self, request: GetLogsRequest) -> AsyncGenerator[list[LogLine], None]:
+        def advance(response: GetLogsResponse) -> None:
+            if response.lines:
+                request.after_attempt = response.lines[-1].attempt
+                request.after_number = response.lines[-1].number
+
+        async for response in streaming.responses(
+            self._caller, _FOLLOW_LOGS, request, advance, endless=False
+        ):
+            yield [log_line_of(message) for message in response.lines]
+
+
+def logs_request(job_id: str, after: LogLine | None, limit: int) -> GetLogsRequest:
+    """What is asked; InvalidArgument for a job id that is none."""
+    request = GetLogsRequest(job_id=building.id_bytes(job_id), limit=limit)
+    if after is not None:
+        request.after_attempt, request.after_number = after.attempt, after.number
+    return request
