@@ -14,7 +14,8 @@ from orchestrix_raft.api.errors import (
     applied,
     invalid,
 )
-from orchestrix_raft.coordinator.port import Freshness, JobView, NodePort
+from orchestrix_raft.api.service import Service
+from orchestrix_raft.coordinator.port import Door, Freshness, JobView
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.job import JobState
@@ -49,11 +50,11 @@ class _Accepted(NamedTuple):
     rejected: dict[int, Rejected]
 
 
-class JobService:
+class JobService(Service):
     """One per server; holds nothing but the node and how many wait."""
 
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
+    def __init__(self, door: Door) -> None:
+        super().__init__(door)
         self._waiters = 0
         self._followers = logs.LogFollowers()
 

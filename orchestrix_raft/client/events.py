@@ -9,6 +9,7 @@ import msgspec
 from orchestrix_raft.client import building
 from orchestrix_raft.client.model import at
 from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.wire.arguments import flag, names, optional_text, refused, text
 from orchestrix_raft.wire.events import NOW, EventMessage, WatchRequest
 
 
@@ -49,18 +50,20 @@ def watch_request(
     type: str | Iterable[str] | None,
     kind: str | Iterable[str] | None,
 ) -> WatchRequest:
-    """What is asked; ValueError for a job id that is none."""
-    return WatchRequest(
-        since=(NOW if follow else "") if since is None else since,
-        follow=follow,
-        kinds=_several(kind),
-        job_ids=[building.id_bytes(job_id) for job_id in _several(job)],
-        queues=_several(queue),
-        types=_several(type),
-    )
+    """What is asked; InvalidArgument for what cannot be meant."""
+    with refused():
+        flag("follow", follow)
+        return WatchRequest(
+            since=optional_text("since", since) or (NOW if follow else ""),
+            follow=follow,
+            kinds=_several("kind", kind),
+            job_ids=[building.id_bytes(job_id) for job_id in _several("job", job)],
+            queues=_several("queue", queue),
+            types=_several("type", type),
+        )
 
 
-def _several(given: str | Iterable[str] | None) -> list[str]:
+def _several(name: str, given: str | Iterable[str] | None) -> tuple[str, ...]:
     if given is None:
-        return []
-    return [given] if isinstance(given, str) else list(given)
+        return ()
+    return (text(name, given),) if isinstance(given, str) else names(name, given)

@@ -12,6 +12,7 @@ from orchestrix_raft.client.events import Event, event_of, watch_request
 from orchestrix_raft.client.model import LogLine, log_line_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.arguments import refused, shown, whole
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.events import WatchRequest, WatchResponse
 from orchestrix_raft.wire.jobs import GetLogsRequest, GetLogsResponse
@@ -114,7 +115,12 @@ class AsyncFollowing:
 
 def logs_request(job_id: str, after: LogLine | None, limit: int) -> GetLogsRequest:
     """What is asked; InvalidArgument for a job id that is none."""
-    request = GetLogsRequest(job_id=building.id_bytes(job_id), limit=limit)
+    with refused():
+        request = GetLogsRequest(
+            job_id=building.id_bytes(job_id), limit=whole("limit", limit, 1, limits.PAGE)
+        )
+        if after is not None and not isinstance(after, LogLine):
+            raise TypeError(f"after is {shown(after)}: it must be a LogLine, the last one that is known")
     if after is not None:
         request.after_attempt, request.after_number = after.attempt, after.number
     return request

@@ -219,6 +219,7 @@ class Client:
                 self._run(_end(pages))
 
     enqueue = _face(AsyncClient.enqueue)
+    enqueue_told = _face(AsyncClient.enqueue_told)
     enqueue_many = _face(AsyncClient.enqueue_many)
     get = _face(AsyncClient.get)
     wait = _face(AsyncClient.wait)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
-from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.domain.worker import worker_id
 from orchestrix_raft.machine import events
 from orchestrix_raft.machine.causes import Actor, Cause
 
@@ -22,6 +22,8 @@ KINDS: Final = MappingProxyType[str, type](
 """The name of every kind of event, and its type."""
 
 _NAMES: Final = MappingProxyType[type, str]({kind: name for name, kind in KINDS.items()})
+TEXT_CHARS: Final = 1_000  # of an error, for instance: the job has all of it, a page of events has many
+
 _UNTOLD: Final = frozenset({"args", "result", "job_id", "seq", "idle_seq", "due_seq", "reason"})
 """Fields that are not among the details: payloads, which the job has; what has a place of its own; and the
 machine's own book-keeping."""
@@ -115,7 +117,7 @@ def view(
         job_of(event),
         names[0],
         names[1],
-        _details(event),
+        _fields(event),
     )
 
 
@@ -146,14 +148,14 @@ def _reason(event: events.Event) -> str:
             return getattr(event, "reason", "")
 
 
-def _details(event: events.Event) -> dict[str, Any]:
-    return {
-        name: _named(name, getattr(event, name)) for name in event.__struct_fields__ if name not in _UNTOLD
-    }
-
-
-def _named(name: str, value: Any) -> Any:
-    return format_job_id(value) if name == "job_id" and value else _plain(value)
+def _fields(value: msgspec.Struct) -> dict[str, Any]:
+    told = {}
+    for name in value.__struct_fields__:
+        if name == "session_id":  # who knows it speaks for the worker
+            told["worker_id"] = worker_id(getattr(value, name)).hex()
+        elif name not in _UNTOLD:
+            told[name] = _plain(getattr(value, name))
+    return told
 
 
 def _plain(value: Any) -> Any:
@@ -162,8 +164,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, IntEnum):
         return value.name.lower()
     if isinstance(value, msgspec.Struct):
-        told = ((name, getattr(value, name)) for name in value.__struct_fields__ if name not in _UNTOLD)
-        return {name: _named(name, inner) for name, inner in told}
+        return _fields(value)
+    if isinstance(value, str) and len(value) > TEXT_CHARS:
+        return f"{value[:TEXT_CHARS]}..."
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
     return value

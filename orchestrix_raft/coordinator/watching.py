@@ -44,7 +44,7 @@ async def watch(
         return
     grown = asyncio.Event()
     end = core.feed.follow(grown.set)
-    reader = EventReader(core.feed, since or Cursor(core.feed.after + 1, 0), wanted, core.job)
+    reader = EventReader(core.feed, since or Cursor(core.feed.after + 1, 0), wanted, core.replica.job)
     try:
         async with aclosing(_walk(core, reader, grown, follow)) as pages:
             async for page in pages:

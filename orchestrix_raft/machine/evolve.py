@@ -84,8 +84,3 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.JobGivenUp: jobs.evolve_given_up,
     }
 )
-
-
-def evolve(state: State, event: events.Event) -> None:
-    """Let one event change the state."""
-    EVOLVE[type(event)](state, event)

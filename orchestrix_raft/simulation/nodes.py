@@ -154,7 +154,7 @@ class SimNode:
         if self.core is None:
             return
         self.world.tell(f"{self.name} crashes, applied {self.core.consensus.applied_index}")
-        self.snapshots += self.core.checkpoints.generation
+        self.snapshots += self.core.replica.checkpoints.generation
         self.core = None
         if power:
             self.disk.crash()
@@ -302,7 +302,7 @@ class SimNode:
         self.world.after(self.world.rng.uniform(0.001, 0.5), write)
 
     def _checkpoint(self, core: Core, work: CheckpointWork) -> None:
-        core.checkpoints.write(work)
+        core.replica.checkpoints.write(work)
         core.checkpoint_done(work)
         self.poke()
 
@@ -394,4 +394,4 @@ class SimNode:
     @property
     def leads(self) -> bool:
         """This process believes that it leads."""
-        return self.core is not None and self.core.role is Role.LEADER
+        return self.core is not None and self.core.consensus.role is Role.LEADER

@@ -20,10 +20,11 @@ from orchestrix_raft import (
     Unavailable,
 )
 from orchestrix_raft.client import lane
+from orchestrix_raft.client.model import Enqueued
 from orchestrix_raft.coordinator.port import Done
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
-from orchestrix_raft.machine.commands import Enqueue, EnqueueResult, RetryJobs
+from orchestrix_raft.machine.commands import Command, Enqueue, EnqueueResult, RetryJobs
 from orchestrix_raft.storage.port import LogLine
 from tests.unit.api.fake_node import FakeNode
 from tests.unit.client.nodes import NOBODY, Cluster
@@ -58,6 +59,28 @@ async def test_the_same_id_twice_is_one_job(client: AsyncClient, node: FakeNode)
         await client.enqueue("t", job_id=NOBODY) == NOBODY == await client.enqueue("t", job_id=NOBODY.upper())
     )
     assert len(node.jobs) == 1
+
+
+async def test_enqueue_told_says_whether_the_job_is_new(client: AsyncClient, node: FakeNode) -> None:
+    assert await client.enqueue_told("t", {"a": 1}, job_id=NOBODY) == Enqueued(id=NOBODY, created=True)
+    assert await client.enqueue_told("t", job_id=NOBODY) == Enqueued(id=NOBODY, created=False)
+    other = bytes(16)
+    node.answer = lambda command: Done(9, EnqueueResult({0: other}, {}))
+    holder = "00000000-0000-0000-0000-000000000000"
+    assert await client.enqueue_told("t", unique_key="k") == Enqueued(id=holder, created=False)
+    with pytest.raises(TypeError, match="colour"):
+        await client.enqueue_told("t", colour="red")
+
+
+async def test_a_job_that_an_earlier_sending_made_is_new(client: AsyncClient, node: FakeNode) -> None:
+    """Its id was made for this call: who but it can have enqueued it?"""
+
+    def answer(command: Command) -> Done:
+        assert isinstance(command, Enqueue)
+        return Done(9, EnqueueResult({0: command.jobs[0].job_id}, {}))
+
+    node.answer = answer
+    assert (await client.enqueue_told("t")).created
 
 
 async def test_concurrent_enqueues_share_messages(client: AsyncClient, node: FakeNode) -> None:
@@ -284,13 +307,19 @@ async def test_threads_share_the_messages_of_a_synchronous_client(cluster: Clust
 
 
 def test_the_synchronous_client_has_every_method_of_the_asynchronous_one() -> None:
-    wanted = {
-        name for name, _ in inspect.getmembers(AsyncClient, inspect.iscoroutinefunction) if name[0] != "_"
-    }
-    assert wanted == {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if name[0] != "_"}
+    wanted, found = (
+        {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"}
+        for kind in (AsyncClient, Client)
+    )
+    assert wanted == found
+    step_by_step = {"events", "logs"}  # the one gives an iterator where the other gives an asynchronous one
     for name in wanted - {"close"}:
         ours, truth = inspect.signature(getattr(Client, name)), inspect.signature(getattr(AsyncClient, name))
-        assert ours == truth
+        if name in step_by_step:
+            assert ours.parameters == truth.parameters
+            assert getattr(Client, name).__doc__ == getattr(AsyncClient, name).__doc__
+        else:
+            assert ours == truth
 
 
 def test_the_package_exports_what_it_says() -> None:

@@ -21,7 +21,7 @@ ALL = EventFilter()
 def read(
     cores: Cores, name: str = "n1", since: Cursor | None = None, wanted: EventFilter = ALL
 ) -> list[EventView]:
-    reader = EventReader(cores[name].feed, since or Cursor(1, 0), wanted, cores[name].job)
+    reader = EventReader(cores[name].feed, since or Cursor(1, 0), wanted, cores[name].replica.job)
     found: list[EventView] = []
     while not reader.at_end:
         more = reader.slice()
@@ -39,7 +39,7 @@ def work(cores: Cores, *, fail: bool = False) -> None:
     """A worker at n1 takes what there is and reports it."""
     told = cores.worker("n1", "w", capacity=10)
     cores.run()
-    stream = cores["n1"].hub._streams[key("w")]
+    stream = cores["n1"].hub.table.streams[key("w")]
     for message in told.messages:
         if isinstance(message, Assignments):
             outcomes: list[Outcome] = [
@@ -142,7 +142,7 @@ def test_a_forgotten_job_is_found_by_its_id_and_by_what_the_reader_saw_of_it() -
 def test_an_entry_with_more_events_than_a_slice_is_told_in_several() -> None:
     cores = Cores()
     enqueue(cores, *(f"j{n}" for n in range(SLICE + 20)))
-    reader = EventReader(cores["n1"].feed, Cursor(1, 0), ALL, cores["n1"].job)
+    reader = EventReader(cores["n1"].feed, Cursor(1, 0), ALL, cores["n1"].replica.job)
     first = reader.slice()
     assert isinstance(first, list)
     assert len(first) == SLICE
@@ -169,7 +169,7 @@ def test_what_is_forgotten_is_not_skipped_in_silence() -> None:
     enqueue(cores, "b")
     cores.run(5.0)
     core = cores["n1"]
-    reader = EventReader(core.feed, Cursor(1, 0), ALL, core.job)
+    reader = EventReader(core.feed, Cursor(1, 0), ALL, core.replica.job)
     refused = reader.slice()
     assert isinstance(refused, Rejected)
     assert refused.reason == "CURSOR_TOO_OLD"
@@ -182,7 +182,7 @@ def test_a_reader_that_is_overtaken_by_forgetting_is_told() -> None:
     cores = Cores(limits=CoreLimits(feed=FeedKeep(for_s=60.0)))
     enqueue(cores, *(f"j{n}" for n in range(SLICE)))
     core = cores["n1"]
-    reader = EventReader(core.feed, Cursor(1, 0), ALL, core.job)
+    reader = EventReader(core.feed, Cursor(1, 0), ALL, core.replica.job)
     told = reader.slice()
     assert isinstance(told, list)
     enqueue(cores, "late")
@@ -204,7 +204,7 @@ def test_a_restart_continues_the_feed() -> None:
     cores.disks["n1"].kill()
     core = cores.cores["n1"] = cores._make("n1")
     assert isinstance(core.consensus, TwinNode)
-    core.consensus.applied_index = core.machine.state.index  # it stands where the checkpoint does
+    core.consensus.applied_index = core.state.index  # it stands where the checkpoint does
     assert kinds(read(cores)) == kinds(before)[: len(before) - 1], "what was applied since is applied again"
     cores.run(2.0)
     assert read(cores)[: len(before)] == before

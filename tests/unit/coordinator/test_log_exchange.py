@@ -38,11 +38,11 @@ class Logging:
 
     @property
     def token(self) -> int:
-        return self.cores["n1"].machine.state.jobs[key("a")].token
+        return self.cores["n1"].state.jobs[key("a")].token
 
     def log(self, *numbers: int, at: str = "n1") -> None:
         lines = tuple(HandlerLine(key("a"), self.token, 5, "info", str(n), n) for n in numbers)
-        self.cores[at].hub._streams[key("w")].receive(Observation((), (), lines))
+        self.cores[at].hub.table.streams[key("w")].receive(Observation((), (), lines))
         self.cores.run()
 
     def keepers(self) -> dict[str, list[int]]:
@@ -119,7 +119,7 @@ def test_lines_go_on_in_order_with_another_owner(logging: Logging) -> None:
     logging.log(1, 2)
     logging.cores.worker("n3", "w")
     logging.cores.run()
-    assert logging.cores["n1"].machine.state.jobs[key("a")].owner == "n3"
+    assert logging.cores["n1"].state.jobs[key("a")].owner == "n3"
     logging.log(2, 3, at="n3")
     assert logging.keepers() == {"n1": [1, 2, 3], "n2": [1, 2], "n3": [2, 3]}
     assert [logging.numbers(name) for name in ("n1", "n2", "n3")] == [[1, 2, 3]] * 3

@@ -49,7 +49,7 @@ async def test_the_past_ends_where_the_node_stands() -> None:
     (only,) = told
     assert isinstance(only, EventPage)
     assert [event.kind for event in only.events] == ["node_joined", "job_enqueued", "job_enqueued"]
-    assert only.cursor == Cursor(cores["n1"].machine.state.index + 1, 0)
+    assert only.cursor == Cursor(cores["n1"].state.index + 1, 0)
     assert cores["n1"].feed.followers == 0
 
 
@@ -68,7 +68,7 @@ async def test_what_happens_is_told_when_it_happens() -> None:
 
 async def test_a_place_that_is_not_reached_yet_is_waited_for() -> None:
     cores = Cores()
-    index = cores["n1"].machine.state.index
+    index = cores["n1"].state.index
     pages = watch(cores, Cursor(index + 2, 0))
     waiting = asyncio.ensure_future(page(pages))
     await asyncio.sleep(0)
@@ -82,12 +82,12 @@ async def test_a_place_that_is_not_reached_yet_is_waited_for() -> None:
 async def test_a_sign_of_life_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "IDLE_S", 0.01)
     cores = Cores()
-    pages = watch(cores, Cursor(cores["n1"].machine.state.index + 1, 0))
+    pages = watch(cores, Cursor(cores["n1"].state.index + 1, 0))
     for _ in range(2):
         found = await anext(pages)
         assert isinstance(found, EventPage)
         assert found.events == []
-        assert found.cursor == Cursor(cores["n1"].machine.state.index + 1, 0)
+        assert found.cursor == Cursor(cores["n1"].state.index + 1, 0)
     await pages.aclose()
 
 
