@@ -7,6 +7,7 @@ import typer
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.client.events import Event
 from orchestrix_raft.domain.ids import parse_job_id
+from orchestrix_raft.wire.events import check_since
 
 
 def events(
@@ -38,6 +39,8 @@ def events(
 
     The first column is the event's cursor; --since goes on behind it, at any node.
     """
+    if since is not None:
+        options.read(check_since, since, "--since")
     for job_id in job or ():
         options.read(parse_job_id, job_id, "--job")
     with options.connect(context, servers) as client:

@@ -10,7 +10,7 @@ from orchestrix_raft.client import building
 from orchestrix_raft.client.model import at
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire.arguments import flag, names, optional_text, refused, text
-from orchestrix_raft.wire.events import NOW, EventMessage, WatchRequest
+from orchestrix_raft.wire.events import NOW, EventMessage, WatchRequest, check_since
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +54,21 @@ def watch_request(
     with refused():
         flag("follow", follow)
         return WatchRequest(
-            since=optional_text("since", since) or (NOW if follow else ""),
+            since=_since(since) or (NOW if follow else ""),
             follow=follow,
             kinds=_several("kind", kind),
             job_ids=[building.id_bytes(job_id) for job_id in _several("job", job)],
             queues=_several("queue", queue),
             types=_several("type", type),
         )
+
+
+def _since(given: str | None) -> str:
+    told = optional_text("since", given)
+    try:
+        return check_since(told) if told else ""
+    except ValueError as error:
+        raise ValueError(f"since: {error}") from error
 
 
 def _several(name: str, given: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from orchestrix_raft.client.events import Event, event_of, watch_request
 from orchestrix_raft.client.model import LogLine, log_line_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.wire import services
-from orchestrix_raft.wire.arguments import refused, shown, whole
+from orchestrix_raft.wire.arguments import flag, refused, shown, whole
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.events import WatchRequest, WatchResponse
 from orchestrix_raft.wire.jobs import GetLogsRequest, GetLogsResponse
@@ -29,7 +29,7 @@ class AsyncFollowing:
 
     # ---- events ----------------------------------------------------------------------------------------
 
-    async def events(
+    def events(
         self,
         *,
         since: str | None = None,
@@ -49,7 +49,10 @@ class AsyncFollowing:
         Raises `CursorTooOld` when no node knows what happened right after `since` any more: its `oldest` is
         where to go on; `Unavailable` when no node has answered for the client's deadline.
         """
-        async for page in self._event_pages(watch_request(since, follow, job, queue, type, kind)):
+        return self._events(watch_request(since, follow, job, queue, type, kind))
+
+    async def _events(self, request: WatchRequest) -> AsyncIterator[Event]:
+        async for page in self._event_pages(request):
             for event in page:
                 yield event
 
@@ -89,7 +92,7 @@ class AsyncFollowing:
         With `follow`: an iterator over all of them, old and new, until the job has ended.  It goes on at
         another node when its own one fails.
         """
-        request = logs_request(job_id, after, limit)
+        request = logs_request(job_id, after, limit, follow)
         return self._followed_lines(request) if follow else self._lines(request)
 
     async def _lines(self, request: GetLogsRequest) -> list[LogLine]:
@@ -113,9 +116,10 @@ class AsyncFollowing:
             yield [log_line_of(message) for message in response.lines]
 
 
-def logs_request(job_id: str, after: LogLine | None, limit: int) -> GetLogsRequest:
-    """What is asked; InvalidArgument for a job id that is none."""
+def logs_request(job_id: str, after: LogLine | None, limit: int, follow: bool) -> GetLogsRequest:
+    """What is asked; InvalidArgument for what cannot be meant."""
     with refused():
+        flag("follow", follow)
         request = GetLogsRequest(
             job_id=building.id_bytes(job_id), limit=whole("limit", limit, 1, limits.PAGE)
         )

@@ -242,7 +242,7 @@ class Client:
         *,
         follow: bool = False,
     ) -> list[LogLine] | Iterator[LogLine]:
-        request = logs_request(job_id, after, limit)
+        request = logs_request(job_id, after, limit, follow)
         if not follow:
             return self._run(self._client._lines(request))
         return (line for page in self._pages(self._client._line_pages(request)) for line in page)

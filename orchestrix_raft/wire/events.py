@@ -1,5 +1,6 @@
 """events.proto: what happened, as pages of a stream."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,14 @@ NOW: Final = "now"
 """As `since`: nothing that happened before the call."""
 
 _encode: Final = msgspec.json.Encoder().encode
+_CURSOR: Final = re.compile(r"\d{1,18}-\d{1,9}").fullmatch
+
+
+def check_since(text: str) -> str:
+    """`text` if it may be where to begin; else ValueError."""
+    if text != NOW and not _CURSOR(text):
+        raise ValueError(f"{text[:50]!r} is no cursor of an event: those look like 12-1 (or say now)")
+    return text
 
 
 def event_message(
