@@ -12,6 +12,7 @@ from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.faults import MIXES, Faults
+from orchestrix_raft.simulation.lines import LineWatch
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.queues import SimOperator
@@ -22,6 +23,7 @@ from orchestrix_raft.simulation.world import World
 FAULTS_UNTIL_S = 50.0
 AT_LEAST_S = 60.0
 AT_MOST_S = 300.0  # by then everything must have come to rest
+CONNECTED_S = 2.0  # after that all nodes have noticed what broke, and dialled again
 JOBS = 240
 KEEPS = (Keep(), Keep(), Keep(finished_ms=5_000, dead_ms=8_000), Keep(finished=40, dead=5))
 """What is kept, one of them a run: everything, by age, by number."""
@@ -102,6 +104,7 @@ class Run:
         for worker in self.workers:
             self.world.after(rng.uniform(0.0, 2.0), worker.start)
         self.faults = Faults(self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered)
+        self.lines = LineWatch(self.nodes, mix, self.checker.violation)
         self._jobs_left = JOBS
         self._slots_done = False
         for client in self.clients:
@@ -178,6 +181,9 @@ class Run:
             self.world.run_until(self.world.now + 1.0)
             missing = self._unsettled()
         self.checker.final(self.nodes, self.clients)
+        self.world.run_until(self.world.now + CONNECTED_S)
+        self.world.run_until(self.world.now + self.lines.ask())
+        self.lines.check()
         return Totals(
             1,
             int(self.world.now),
