@@ -24,9 +24,9 @@ KINDS: Final = MappingProxyType[str, type](
 _NAMES: Final = MappingProxyType[type, str]({kind: name for name, kind in KINDS.items()})
 TEXT_CHARS: Final = 1_000  # of an error, for instance: the job has all of it, a page of events has many
 
-_UNTOLD: Final = frozenset({"args", "result", "job_id", "seq", "idle_seq", "due_seq", "reason"})
-"""Fields that are not among the details: payloads, which the job has; what has a place of its own; and the
-machine's own book-keeping."""
+_UNTOLD: Final = frozenset({"args", "result", "job_id", "boot_id", "seq", "idle_seq", "due_seq", "reason"})
+"""Fields that are not among the details: payloads, which the job has; what has a place of its own; what only
+the machine needs."""
 
 
 class Cursor(NamedTuple):
@@ -96,12 +96,10 @@ def queue_of(event: events.Event) -> str:
     match event:
         case events.QueueConfigured():
             return event.name
-        case events.WindowPassed():
-            return event.queue
         case events.SchedulePut():
             return event.spec.template.queue
         case _:
-            return ""
+            return getattr(event, "queue", "")
 
 
 def view(
@@ -146,6 +144,12 @@ def _reason(event: events.Event) -> str:
             return event.detail
         case _:
             return getattr(event, "reason", "")
+
+
+def told_fields(kind: type) -> list[str]:
+    """The names of the details of a kind."""
+    fields: tuple[str, ...] = kind.__struct_fields__  # type: ignore[attr-defined]  # every event is a struct
+    return ["worker_id" if name == "session_id" else name for name in fields if name not in _UNTOLD]
 
 
 def _fields(value: msgspec.Struct) -> dict[str, Any]:
