@@ -5,12 +5,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from orchestrix_raft import AsyncClient, Client, CursorTooOld, Event, InvalidArgument, Unavailable
+from orchestrix_raft import (
+    AsyncClient,
+    Client,
+    CursorTooOld,
+    Event,
+    InvalidArgument,
+    JobNotFound,
+    Unavailable,
+)
+from orchestrix_raft.api import logs
 from orchestrix_raft.client import streaming
 from orchestrix_raft.coordinator.event_view import Cursor
 from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.storage.port import LogLine
 from tests.unit.api.fake_node import FakeNode
-from tests.unit.client.nodes import Cluster, closed_port
+from tests.unit.client.nodes import NOBODY, Cluster, closed_port
 
 ID = bytes(range(16))
 JOB = "00010203-0405-0607-0809-0a0b0c0d0e0f"
@@ -143,3 +154,40 @@ async def test_the_synchronous_client_tells_the_same(cluster: Cluster) -> None:
     assert await asyncio.to_thread(use) == (["job_enqueued", "job_completed"], "job_enqueued")
     while node.events.streams:
         await asyncio.sleep(0)
+
+
+# ---- job logs
+
+
+def line(number: int) -> LogLine:
+    return LogLine(1, number, 5, "info", str(number))
+
+
+async def test_followed_lines_go_on_at_another_node(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "LOOK_MS", 5)
+    async with AsyncClient(cluster.addresses, deadline=5.0) as client:
+        job_id = await client.enqueue("t")
+        raw = bytes.fromhex(job_id.replace("-", ""))
+        first = cluster.of(client._caller.servers.current)
+        (second,) = (node for node in cluster.nodes if node is not first)
+        first.lines[raw] = [line(1), line(2)]
+        second.lines[raw] = [line(1), line(2), line(3)]
+        stream = client.logs(job_id, follow=True)
+        told = [(await anext(stream)).number, (await anext(stream)).number]
+        client._caller.failed(client._caller._channels[client._caller.servers.current])
+        monkeypatch.setattr(first, "logs", _cut_off)
+        told.append((await anext(stream)).number)
+        second.jobs[raw].state = JobState.COMPLETED
+        told += [line.number async for line in stream]
+    assert told == [1, 2, 3]
+
+
+async def _cut_off(*_: object) -> Rejected:
+    return CUT_OFF
+
+
+async def test_following_the_log_of_a_job_that_is_not_there(client: AsyncClient) -> None:
+    with pytest.raises(JobNotFound):
+        [line async for line in client.logs(NOBODY, follow=True)]
