@@ -16,6 +16,7 @@ from orchestrix_raft.domain.job import Job, TimerKind
 from orchestrix_raft.domain.node import OVER
 from orchestrix_raft.machine import (
     attempts,
+    audit,
     codec,
     digest,
     jobs,
@@ -27,6 +28,7 @@ from orchestrix_raft.machine import (
     sessions,
     unique,
 )
+from orchestrix_raft.machine.audit_items import AUDIT_COMMANDS
 from orchestrix_raft.machine.causes import Actor, Cause, actor_of
 from orchestrix_raft.machine.commands import (
     AttachSession,
@@ -37,6 +39,7 @@ from orchestrix_raft.machine.commands import (
     DrainSession,
     Entry,
     Forget,
+    ForgetAudit,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
@@ -66,12 +69,13 @@ DECIDE: Final = MappingProxyType[type, Decide](
         NodeStopped: nodes.decide_stopped,
         NodeHealthChanged: nodes.decide_health,
         Forget: keeping.decide_forget,
+        ForgetAudit: audit.decide_forget,
     }
 )
 """Commands that are decided as a whole."""
 
 STEPWISE: Final = MappingProxyType[type, Callable[[State, Any, Trace], Result]](
-    {**ITEMWISE, **SCHEDULE_COMMANDS}
+    {**ITEMWISE, **SCHEDULE_COMMANDS, **AUDIT_COMMANDS}
 )
 """Commands that are decided and evolved step by step."""
 

@@ -16,6 +16,7 @@ from orchestrix_raft.machine.commands import (
     DrainSession,
     FireSchedule,
     Forget,
+    ForgetAudit,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
@@ -53,7 +54,7 @@ class Cause(NamedTuple):
 
 _OF_WORKERS: Final = frozenset({Report, Observe, AttachSession, ResumeSession, DrainSession, CloseSession})
 _OF_NODES: Final = frozenset({DetachSession, NodeStarted, NodeStopped})
-_OF_THE_LEADER: Final = frozenset({NodeHealthChanged, Forget, FireSchedule})
+_OF_THE_LEADER: Final = frozenset({NodeHealthChanged, Forget, ForgetAudit, FireSchedule})
 
 _ACTORS: Final = MappingProxyType[type, Actor](
     dict[type, Actor]()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.machine import (
     attempts,
+    audit,
     events,
     jobs,
     keeping,
@@ -83,5 +84,7 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.IdForgotten: keeping.evolve_id_forgotten,
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
+        events.Audited: audit.evolve_audited,
+        events.AuditForgotten: audit.evolve_forgotten,
     }
 )

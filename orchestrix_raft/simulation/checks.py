@@ -48,6 +48,7 @@ def fingerprint(machine: Machine) -> bytes:
     """A hash of everything the state holds: equal for two machines that will decide alike."""
     mark = hashlib.blake2b(machine.core_record(), digest_size=16)
     state = machine.state
+    mark.update(encode_record(state.audit))
     for entities in (state.jobs, state.sessions):
         for _, entity in sorted(entities.items()):
             mark.update(encode_record(entity))
