@@ -12,7 +12,7 @@ from orchestrix_raft.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from orchestrix_raft.client.aio import AsyncClient
-    from orchestrix_raft.client.events import Event
+    from orchestrix_raft.client.events import AuditEntry, Event
     from orchestrix_raft.client.model import (
         Attempt,
         ClusterStatus,
@@ -52,6 +52,7 @@ _HOME = {
     "AlreadyExists": _ERRORS,
     "AsyncClient": "orchestrix_raft.client.aio",
     "Attempt": _MODEL,
+    "AuditEntry": "orchestrix_raft.client.events",
     "Client": "orchestrix_raft.client.sync",
     "ClusterStatus": _MODEL,
     "CursorTooOld": _ERRORS,
@@ -83,6 +84,7 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "Attempt",
+    "AuditEntry",
     "Client",
     "ClusterStatus",
     "CursorTooOld",

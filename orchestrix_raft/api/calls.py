@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from orchestrix_raft.api.callers import CALL
 from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, abort, invalid
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.wire.services import Service
@@ -46,6 +47,7 @@ def handlers(service: Service, methods: Mapping[str, Unary | Stream | Feed]) -> 
 
 def _unary(serve: Unary, read: Callable[[bytes], Any]) -> Any:
     async def call(data: bytes, context: Context) -> Any:
+        CALL.set(context)
         try:
             return await serve(read(data))
         except Exception as error:  # the boundary: whatever it is, the caller gets a status

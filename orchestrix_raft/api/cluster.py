@@ -3,6 +3,7 @@
 from typing import Final
 
 from orchestrix_raft.api import events
+from orchestrix_raft.api.callers import caller
 from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import Context, Handlers, Refusal, invalid
 from orchestrix_raft.api.service import Service
@@ -10,8 +11,9 @@ from orchestrix_raft.api.workers import stuck_slots
 from orchestrix_raft.coordinator.port import ClusterView, NodeView
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.machine.commands import NoteAudit
 from orchestrix_raft.wire import cluster as wire
-from orchestrix_raft.wire.events import WatchRequest
+from orchestrix_raft.wire.events import ListAuditRequest, ListAuditResponse, WatchRequest
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.workers import worker_info
 
@@ -29,6 +31,7 @@ class ClusterService(Service):
                 "Status": self.status,
                 "TransferLeadership": self.transfer_leadership,
                 "Watch": self.watch,
+                "ListAudit": self.list_audit,
             },
         )
 
@@ -44,6 +47,10 @@ class ClusterService(Service):
         """Events, as a stream of pages."""
         await events.watch(self._node, request, context)
 
+    async def list_audit(self, request: ListAuditRequest) -> ListAuditResponse:
+        """Who changed what by hand."""
+        return await events.list_audit(self._node, request)
+
     async def transfer_leadership(
         self, request: wire.TransferLeadershipRequest
     ) -> wire.TransferLeadershipResponse:
@@ -51,6 +58,9 @@ class ClusterService(Service):
         if len(request.node_id) > limits.QUEUE_CHARS:
             raise invalid("NODE_ID_INVALID", f"node_id has {len(request.node_id)} characters")
         target = await self._node.transfer_leadership(request.node_id)
+        outcome = f"refused: {target.reason}" if isinstance(target, Rejected) else f"done: to {target}"
+        note = NoteAudit(caller(), "transfer_leadership", request.node_id or "any node", outcome)
+        await self._node.submit(note)
         if isinstance(target, Rejected):
             raise Refusal(target)
         return wire.TransferLeadershipResponse(target=target)

@@ -16,7 +16,10 @@ from orchestrix_raft.coordinator.event_view import (
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import events as wire
+from orchestrix_raft.wire.common import read_info
 
+AUDIT_DEFAULT: Final = 100
+NUMBER_MAX: Final = (1 << 63) - 1
 FILTER_VALUES: Final = 1_000  # of each field of a filter
 
 
@@ -33,6 +36,27 @@ async def watch(node: NodePort, request: wire.WatchRequest, context: Context) ->
                 raise Refusal(page)
             events = [_message(event) for event in page.events]
             await context.write(wire.WatchResponse(events=events, cursor=str(page.cursor)))
+
+
+async def list_audit(node: NodePort, request: wire.ListAuditRequest) -> wire.ListAuditResponse:
+    """One page of the audit trail."""
+    limit = checks.page(request.limit, AUDIT_DEFAULT)
+    fresh = await node.fresh(request.read.min_index, request.read.linearizable)
+    if isinstance(fresh, Rejected):
+        raise Refusal(fresh)
+    after = min(request.after, NUMBER_MAX)
+    records = [
+        wire.AuditRecordMessage(
+            number=number,
+            at_ms=record.at_ms,
+            actor=record.actor,
+            action=record.action,
+            target=record.target,
+            outcome=record.outcome,
+        )
+        for number, record in node.audit(after, limit)
+    ]
+    return wire.ListAuditResponse(records=records, read=read_info(*fresh))
 
 
 async def _since(node: NodePort, request: wire.WatchRequest) -> Cursor | None:

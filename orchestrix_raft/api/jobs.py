@@ -246,7 +246,7 @@ class JobService(Service):
         )
 
     async def _steer(self, command: CancelJobs | RetryJobs | PurgeJobs) -> wire.JobsResponse:
-        done = applied(await self._node.submit(command))
+        done = await self._asked(command)
         assert isinstance(done.result, JobsResult)
         return wire.JobsResponse(results=done.result.words, applied_index=done.index)
 
@@ -277,7 +277,7 @@ class JobService(Service):
         return checks.request_id(request.request_id), where, checks.cursor(request.cursor), limit
 
     async def _steer_where(self, command: CancelWhere | RetryWhere | PurgeWhere) -> wire.WhereResponse:
-        done = applied(await self._node.submit(command))
+        done = await self._asked(command)
         result = done.result
         assert isinstance(result, WhereResult)
         return wire.WhereResponse(

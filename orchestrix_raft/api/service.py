@@ -1,6 +1,9 @@
 """What the services of the API have in common: the way to the node."""
 
-from orchestrix_raft.coordinator.port import Door, NodePort
+from orchestrix_raft.api.callers import caller
+from orchestrix_raft.api.errors import applied
+from orchestrix_raft.coordinator.port import Done, Door, NodePort
+from orchestrix_raft.machine.commands import Asked, Auditable
 
 
 class Service:
@@ -12,3 +15,7 @@ class Service:
     @property
     def _node(self) -> NodePort:
         return self._door()
+
+    async def _asked(self, command: Auditable) -> Done:
+        """A change that the caller asks for by hand, applied, and noted under the caller's name."""
+        return applied(await self._node.submit(Asked(caller(), command)))

@@ -259,7 +259,7 @@ class Caller:
 
 _READS: Final = frozenset(
     {"GetJob", "ListJobs", "WaitJob", "GetHistory", "GetLogs", "ExplainJob", "GetSchedule", "ListSchedules"}
-    | {"Status", "ListWorkers"}
+    | {"Status", "ListAudit", "ListWorkers"}
 )
 
 

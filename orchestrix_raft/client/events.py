@@ -10,7 +10,7 @@ from orchestrix_raft.client import building
 from orchestrix_raft.client.model import at
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire.arguments import flag, names, optional_text, refused, text
-from orchestrix_raft.wire.events import NOW, EventMessage, WatchRequest, check_since
+from orchestrix_raft.wire.events import NOW, AuditRecordMessage, EventMessage, WatchRequest, check_since
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,29 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     queue: str  # of the job, or the queue that it concerns; "": neither, or the job is forgotten
     type: str
     details: dict[str, Any]  # the rest; fields of the kind
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that somebody asked for by hand."""
+
+    number: int  # in the audit trail, from 1
+    at: datetime | None  # of the cluster's clock
+    actor: str  # address of the caller, and the name in its certificate if it showed one
+    action: str  # cancel_jobs, configure_queue, put_schedule, transfer_leadership, ...
+    target: str
+    outcome: str  # done: ..., or refused: REASON
+
+
+def audit_entry_of(message: AuditRecordMessage) -> AuditEntry:
+    """From the wire."""
+    return AuditEntry(
+        number=message.number,
+        at=at(message.at_ms),
+        actor=message.actor,
+        action=message.action,
+        target=message.target,
+        outcome=message.outcome,
+    )
 
 
 def event_of(message: EventMessage) -> Event:

@@ -1,4 +1,5 @@
-"""What a client tells step by step and for as long as it is listened to: events, and job logs.
+"""What a client tells of what happened: events and job logs, for as long as it is listened to, and the audit
+trail.
 
 `AsyncClient` inherits this; whatever node tells, another one goes on where it fails.
 """
@@ -8,22 +9,23 @@ from typing import Any, Final, Literal, overload
 
 from orchestrix_raft.client import building, streaming
 from orchestrix_raft.client.calls import Caller
-from orchestrix_raft.client.events import Event, event_of, watch_request
+from orchestrix_raft.client.events import AuditEntry, Event, audit_entry_of, event_of, watch_request
 from orchestrix_raft.client.model import LogLine, log_line_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import flag, refused, shown, whole
 from orchestrix_raft.wire.common import ReadOptions
-from orchestrix_raft.wire.events import WatchRequest, WatchResponse
+from orchestrix_raft.wire.events import ListAuditRequest, ListAuditResponse, WatchRequest, WatchResponse
 from orchestrix_raft.wire.jobs import GetLogsRequest, GetLogsResponse
 
 _WATCH: Final = services.CLUSTER.methods["Watch"]
+_LIST_AUDIT: Final = services.CLUSTER.methods["ListAudit"]
 _GET_LOGS: Final = services.JOBS.methods["GetLogs"]
 _FOLLOW_LOGS: Final = services.JOBS.methods["FollowLogs"]
 
 
 class AsyncFollowing:
-    """The methods of `AsyncClient` that tell events and log lines."""
+    """The methods of `AsyncClient` that tell events, audit records and log lines."""
 
     _caller: Caller
 
@@ -66,6 +68,18 @@ class AsyncFollowing:
             self._caller, _WATCH, request, advance, endless=request.follow
         ):
             yield [event_of(message) for message in response.events]
+
+    async def audit(self, after: int = 0, limit: int = 100) -> list[AuditEntry]:
+        """Who changed what by hand, oldest first: the records numbered behind `after`, at most `limit`.  They
+        are kept for 30 days, unless the nodes are told otherwise."""
+        with refused():
+            request = ListAuditRequest(
+                after=whole("after", after, 0, limits.LINE_NUMBER_MAX),
+                limit=whole("limit", limit, 1, limits.PAGE),
+                read=ReadOptions(min_index=self._caller.index),
+            )
+        response: ListAuditResponse = await self._caller.call(_LIST_AUDIT, request)
+        return [audit_entry_of(message) for message in response.records]
 
     # ---- job logs --------------------------------------------------------------------------------------
 

@@ -218,6 +218,7 @@ class Client:
             if self._closing.alive:
                 self._run(_end(pages))
 
+    audit = _face(AsyncClient.audit)
     enqueue = _face(AsyncClient.enqueue)
     enqueue_told = _face(AsyncClient.enqueue_told)
     enqueue_many = _face(AsyncClient.enqueue_many)

@@ -20,6 +20,7 @@ from orchestrix_raft.coordinator.port import (
     SchedulePage,
     SessionHandle,
 )
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import Attempt, JobState
 from orchestrix_raft.domain.queue import QueueOptions
@@ -99,6 +100,10 @@ class Waiting:
     ) -> AsyncGenerator[EventPage | Rejected, None]:
         """See NodePort."""
         yield self._rejected()
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """Nobody has changed anything yet."""
+        return []
 
     def oldest_cursor(self) -> Cursor:
         """Nothing has happened yet."""

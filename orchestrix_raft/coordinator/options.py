@@ -65,6 +65,8 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_finished_jobs: int
     keep_dead_s: float
     keep_dead_jobs: int
+    keep_audit_s: float
+    keep_audit_records: int
     keep_events_s: float
     keep_events_bytes: int
     leader_wait_s: float
@@ -105,6 +107,8 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
                     finished=self.keep_finished_jobs,
                     dead_ms=round(self.keep_dead_s * 1000),
                     dead=self.keep_dead_jobs,
+                    audit_ms=round(self.keep_audit_s * 1000),
+                    audit=self.keep_audit_records,
                 )
             ),
             feed=FeedKeep(self.keep_events_s, self.keep_events_bytes),

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter, EventView
 from orchestrix_raft.coordinator.line_reader import LogPage
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
 from orchestrix_raft.domain.node import Health
@@ -209,6 +210,10 @@ class NodePort(Protocol):
     ) -> AsyncGenerator[EventPage | Rejected, None]:
         """What happened behind `since` (None: as far back as this node knows); with `follow` also what
         happens next, with an empty page now and then while nothing does.  A Rejected ends it."""
+        ...
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """Records of the audit trail with their numbers, those behind `after`."""
         ...
 
     def oldest_cursor(self) -> Cursor:

@@ -22,6 +22,7 @@ from orchestrix_raft.coordinator.port import (
     ScheduleView,
 )
 from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
 from orchestrix_raft.domain.worker import Session
@@ -61,6 +62,10 @@ class NodeReads:
     ) -> AsyncGenerator[EventPage | Rejected, None]:
         """See NodePort."""
         return watching.watch(self.core, since, wanted, follow)
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """See NodePort."""
+        return queries.audit(self.core, after, limit)
 
     def oldest_cursor(self) -> Cursor:
         """See NodePort."""

@@ -25,7 +25,12 @@ AT_LEAST_S = 60.0
 AT_MOST_S = 300.0  # by then everything must have come to rest
 CONNECTED_S = 2.0  # after that all nodes have noticed what broke, and dialled again
 JOBS = 240
-KEEPS = (Keep(), Keep(), Keep(finished_ms=5_000, dead_ms=8_000), Keep(finished=40, dead=5))
+KEEPS = (
+    Keep(),
+    Keep(),
+    Keep(finished_ms=5_000, dead_ms=8_000, audit_ms=6_000),
+    Keep(finished=40, dead=5, audit=4),
+)
 """What is kept, one of them a run: everything, by age, by number."""
 
 

@@ -11,6 +11,9 @@ from orchestrix_raft.wire.v1 import events_pb2 as pb
 WatchRequest = pb.WatchRequest
 WatchResponse = pb.WatchResponse
 EventMessage = pb.Event
+ListAuditRequest = pb.ListAuditRequest
+ListAuditResponse = pb.ListAuditResponse
+AuditRecordMessage = pb.AuditRecord
 
 NOW: Final = "now"
 """As `since`: nothing that happened before the call."""

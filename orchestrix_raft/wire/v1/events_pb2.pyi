@@ -35,6 +35,40 @@ class WatchResponse(_message.Message):
     oldest: str
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping[str, object]]]] = ..., cursor: _Optional[str] = ..., oldest: _Optional[str] = ...) -> None: ...
 
+class ListAuditRequest(_message.Message):
+    __slots__ = ("after", "limit", "read")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    limit: int
+    read: _common_pb2.ReadOptions
+    def __init__(self, after: _Optional[int] = ..., limit: _Optional[int] = ..., read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ...) -> None: ...
+
+class ListAuditResponse(_message.Message):
+    __slots__ = ("records", "read")
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[AuditRecord]
+    read: _common_pb2.ReadInfo
+    def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping[str, object]]]] = ..., read: _Optional[_Union[_common_pb2.ReadInfo, _Mapping[str, object]]] = ...) -> None: ...
+
+class AuditRecord(_message.Message):
+    __slots__ = ("number", "at_ms", "actor", "action", "target", "outcome")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    at_ms: int
+    actor: str
+    action: str
+    target: str
+    outcome: str
+    def __init__(self, number: _Optional[int] = ..., at_ms: _Optional[int] = ..., actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
+
 class Event(_message.Message):
     __slots__ = ("cursor", "at_ms", "kind", "actor", "reason", "job_id", "queue", "type", "details")
     CURSOR_FIELD_NUMBER: _ClassVar[int]

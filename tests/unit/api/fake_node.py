@@ -28,6 +28,7 @@ from orchestrix_raft.coordinator.port import (
     SchedulePage,
     ScheduleView,
 )
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
 from orchestrix_raft.domain.node import Health
@@ -54,6 +55,7 @@ from orchestrix_raft.domain.session import (
 )
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import (
+    Asked,
     CancelJobs,
     CancelWhere,
     Command,
@@ -62,6 +64,7 @@ from orchestrix_raft.machine.commands import (
     Enqueue,
     EnqueueResult,
     JobsResult,
+    NoteAudit,
     PauseSchedule,
     PurgeJobs,
     PutSchedule,
@@ -133,6 +136,9 @@ class FakeNode:
     def __init__(self, node_id: str = "n1") -> None:
         self.node_id = node_id
         self.submitted: list[Command] = []
+        self.actors: list[str] = []  # of the changes asked for by hand
+        self.notes: list[NoteAudit] = []
+        self.trail: list[AuditRecord] = []
         self.answer: Callable[[Command], Outcome | None] = lambda command: None
         self.gate: asyncio.Event | None = None  # submit waits for it
         self.gates_entered = 0
@@ -164,6 +170,12 @@ class FakeNode:
     # ---- commands --------------------------------------------------------------------------------------
 
     async def submit(self, command: Command) -> Outcome:
+        if isinstance(command, NoteAudit):
+            self.notes.append(command)
+            return Done(self.index, None)
+        if isinstance(command, Asked):
+            self.actors.append(command.actor)
+            command = command.command
         self.submitted.append(command)
         if self.gate is not None:
             self.gates_entered += 1
@@ -287,6 +299,9 @@ class FakeNode:
         self, since: Cursor | None, wanted: EventFilter, follow: bool
     ) -> AsyncGenerator[EventPage | Rejected, None]:
         return self.events.watch(since, wanted, follow)
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        return list(enumerate(self.trail, 1))[after : after + limit]
 
     def oldest_cursor(self) -> Cursor:
         return Cursor(self.events.after + 1, 0)

@@ -8,7 +8,10 @@ from typing import Any
 import grpc.aio
 import pytest
 
+from orchestrix_raft import AsyncClient
+from orchestrix_raft.api import callers
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.machine.events import JobCompleted, JobEnqueued
 from orchestrix_raft.wire.common import ReadOptions
@@ -133,3 +136,51 @@ async def test_bytes_that_are_no_request_are_refused(node: FakeNode) -> None:
         stream: Any = channel.unary_stream
         call = stream(CLUSTER.methods["Watch"].path)
         assert await refusal(call(b"\xff\xff")) == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE")
+
+
+# ---- the audit trail
+
+
+async def test_the_trail_is_listed_page_by_page(node: FakeNode) -> None:
+    node.trail = [AuditRecord(n, "alice", "cancel_jobs", "jobs x", "done: cancelled") for n in range(1, 6)]
+    async with serving(node) as address, AsyncClient(address, deadline=5.0) as client:
+        first = await client.audit(limit=2)
+        rest = await client.audit(after=first[-1].number)
+    assert [entry.number for entry in first + rest] == [1, 2, 3, 4, 5]
+    assert (first[0].actor, first[0].action, first[0].target) == ("alice", "cancel_jobs", "jobs x")
+    assert first[0].outcome == "done: cancelled"
+    assert first[0].at is not None
+
+
+async def test_every_change_by_hand_says_who_asks(node: FakeNode) -> None:
+    async with serving(node) as address, AsyncClient(address, deadline=5.0) as client:
+        node.members = [address]
+        job_id = await client.enqueue("t")
+        assert node.actors == [], "enqueueing is no steering"
+        await client.cancel(job_id)
+        await client.retry(job_id)
+        await client.queues.pause("q")
+        await client.schedules.every("s", 5.0, "t")
+        await client.schedules.pause("s")
+        assert node.actors == ["127.0.0.1"] * 5
+        await client.transfer_leadership()
+    (note,) = node.notes
+    assert (note.actor, note.action, note.target) == ("127.0.0.1", "transfer_leadership", "any node")
+    assert note.outcome.startswith("done: to ")
+
+
+@pytest.mark.parametrize(
+    ("name", "peer", "words"),
+    [
+        ("", "ipv4:10.0.0.5:40000", "10.0.0.5"),
+        ("alice", "ipv6:%5B::1%5D:40000", "alice at [::1]"),
+        ("", "unix:/run/socket", "unix:/run/socket"),
+        ("a\nb", "ipv4:10.0.0.5:1", "a?b at 10.0.0.5"),
+    ],
+)
+def test_callers_as_they_are_told(name: str, peer: str, words: str) -> None:
+    assert callers.told(name, peer) == words
+
+
+def test_outside_of_a_call_there_is_no_caller() -> None:
+    assert callers.caller() == ""

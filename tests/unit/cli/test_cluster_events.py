@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import CursorTooOld, Event
-from tests.unit.cli.conftest import JOB_ID, RecordingClient
+from orchestrix_raft import AuditEntry, CursorTooOld, Event
+from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns
 
 
 def event(cursor: str = "12-1", **changes: Any) -> Event:
@@ -68,7 +68,24 @@ def test_events_that_are_gone_are_said(client: RecordingClient, run: Any) -> Non
     assert "41-0" in done.err
 
 
-@pytest.mark.parametrize("wrong", [("--job", "nonsense"), ("--since",)])
+def entry(number: int) -> AuditEntry:
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    return AuditEntry(
+        number=number, at=at, actor="alice", action="cancel_jobs", target="jobs x", outcome="done: cancelled"
+    )
+
+
+def test_the_audit_trail_is_told_to_its_end(client: RecordingClient, run: Any) -> None:
+    client.answers["audit"] = Turns([[entry(1), entry(2)], [entry(3)], []])
+    lines = run("cluster", "events", "--audit").out.splitlines()
+    assert lines[0] == "1       2026-03-01 12:00:00Z  alice  cancel_jobs  jobs x  (done: cancelled)"
+    assert len(lines) == 3
+    assert [call[2]["after"] for call in client.calls] == [0, 2, 3]
+    client.answers["audit"] = Turns([[entry(1)], []])
+    assert json.loads(run("cluster", "events", "--audit", "--json").out)["action"] == "cancel_jobs"
+
+
+@pytest.mark.parametrize("wrong", [("--job", "nonsense"), ("--since",), ("--audit", "--follow")])
 def test_wrong_usage(client: RecordingClient, run: Any, wrong: tuple[str, ...]) -> None:
     assert run("cluster", "events", *wrong).code == 2
     assert client.calls == []

@@ -163,6 +163,7 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
         {"job_id": ID},
         {"job_id": ONE, "after": (0, 5, "1-2", (1, 2)), "limit": (*COUNT, 1_001), "follow": FLAG},
     ),
+    "audit": ({}, {"after": WHOLE, "limit": (*COUNT, 1_001)}),
     "events": (
         {},
         {
