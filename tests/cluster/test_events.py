@@ -25,6 +25,7 @@ async def watch_through_a_kill(cluster: LocalCluster) -> list[Event]:
     async with AsyncClient(cluster.servers) as watcher, AsyncClient(cluster.servers) as client:
         first = await client.enqueue_many([("noop", None)] * 50)
         await client.wait(first[-1], timeout=20.0)
+        await client.queues.pause("elsewhere")
         last = "00000000-0000-7000-8000-000000000001"
         watching = asyncio.ensure_future(collect(watcher, told, last))
         while not told:
@@ -49,6 +50,9 @@ def test_a_watcher_goes_on_at_another_node_and_sees_every_event_once(cluster: Lo
         number = int(node.name[1:]) - 1
         with Client(cluster.addresses[number]) as client:
             known = [event.cursor for event in client.events(since="1-0")]
+            (record,) = client.audit()
+        assert (record.actor, record.action) == ("127.0.0.1", "configure_queue"), node.name
+        assert (record.target, record.outcome) == ("queue elsewhere", "done: configured")
         assert [event.cursor for event in told] == known[: len(told)], node.name
     completed = [event.job_id for event in told if event.kind == "job_completed"]
     assert len(completed) == len(set(completed)) == 151
