@@ -219,3 +219,14 @@ def test_cursors_as_text() -> None:
 def test_every_kind_of_event_has_a_name() -> None:
     assert KINDS["job_enqueued"] is JobEnqueued
     assert len(set(KINDS.values())) == len(KINDS)
+
+
+def test_a_checkpoint_leaves_nothing_out_that_will_not_be_applied_again() -> None:
+    cores = Cores(limits=CoreLimits(checkpoint_bytes=1))
+    cores.checkpoint("n1")
+    enqueue(cores, "a")
+    cores.checkpoint("n1")
+    cores.disks["n1"].kill()
+    core = cores._make("n1")
+    assert core.state.index > 0
+    assert core.feed.after == 0, "the feed reaches as far as the checkpoint"
