@@ -1,14 +1,23 @@
-"""ClusterService: how this node sees the cluster, and handing over the leadership."""
+"""ClusterService: how this node sees the cluster, what happens in it, and steering its members."""
 
+import asyncio
 from typing import Final
 
 from orchestrix_raft.api import events
 from orchestrix_raft.api.callers import caller
-from orchestrix_raft.api.calls import handlers
-from orchestrix_raft.api.errors import Context, Handlers, Refusal, invalid
+from orchestrix_raft.api.calls import Feed, Unary, handlers
+from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, applied, invalid
 from orchestrix_raft.api.service import Service
 from orchestrix_raft.api.workers import stuck_slots
-from orchestrix_raft.coordinator.port import ClusterView, NodeView
+from orchestrix_raft.coordinator.port import (
+    Added,
+    ClusterView,
+    Door,
+    NodeView,
+    NotApplied,
+    Outcome,
+    Unknown,
+)
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.machine.commands import NoteAudit
@@ -21,19 +30,23 @@ _NEVER_HEARD: Final = "unknown"
 
 
 class ClusterService(Service):
-    """One per server; holds nothing but the node."""
+    """One per server; holds nothing but the node and notes that are being written."""
+
+    def __init__(self, door: Door) -> None:
+        super().__init__(door)
+        self._notes: set[asyncio.Task[Outcome]] = set()  # under way; a task that nobody holds may vanish
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
-        return handlers(
-            CLUSTER,
-            {
-                "Status": self.status,
-                "TransferLeadership": self.transfer_leadership,
-                "Watch": self.watch,
-                "ListAudit": self.list_audit,
-            },
-        )
+        methods: dict[str, Unary | Feed] = {
+            "Status": self.status,
+            "TransferLeadership": self.transfer_leadership,
+            "AddMember": self.add_member,
+            "RemoveMember": self.remove_member,
+            "Watch": self.watch,
+            "ListAudit": self.list_audit,
+        }
+        return handlers(CLUSTER, methods)
 
     async def status(self, _request: wire.StatusRequest) -> wire.StatusResponse:
         """Everything this node knows; works without a leader."""
@@ -55,15 +68,59 @@ class ClusterService(Service):
         self, request: wire.TransferLeadershipRequest
     ) -> wire.TransferLeadershipResponse:
         """Returns the node that leads now."""
-        if len(request.node_id) > limits.QUEUE_CHARS:
-            raise invalid("NODE_ID_INVALID", f"node_id has {len(request.node_id)} characters")
+        _check_node_id(request.node_id)
         target = await self._node.transfer_leadership(request.node_id)
         outcome = f"refused: {target.reason}" if isinstance(target, Rejected) else f"done: to {target}"
-        note = NoteAudit(caller(), "transfer_leadership", request.node_id or "any node", outcome)
-        await self._node.submit(note)
+        self._note("transfer_leadership", request.node_id or "any node", outcome)
         if isinstance(target, Rejected):
             raise Refusal(target)
         return wire.TransferLeadershipResponse(target=target)
+
+    async def add_member(self, request: wire.AddMemberRequest) -> wire.AddMemberResponse:
+        """The node that was added; returns when that is committed, not when it has caught up."""
+        if len(request.address) > limits.ADDRESS_CHARS:
+            raise invalid("ADDRESS_INVALID", f"address has {len(request.address)} characters")
+        outcome = await self._node.add_member(request.address)
+        self._note("add_member", request.address, _told(outcome))
+        if isinstance(outcome, Added):
+            return wire.AddMemberResponse(node_id=outcome.node_id, already=outcome.already)
+        if isinstance(outcome, NotApplied):
+            raise Refusal(outcome.rejected)
+        raise UnknownOutcome(outcome.message)
+
+    async def remove_member(self, request: wire.RemoveMemberRequest) -> wire.RemoveMemberResponse:
+        """Returns when the removal is committed."""
+        _check_node_id(request.node_id)
+        self._note("remove_member", request.node_id, "asked")  # before: this node may be gone afterwards
+        outcome = await self._node.remove_member(request.node_id)
+        if isinstance(outcome, NotApplied):
+            self._note("remove_member", request.node_id, _told(outcome))
+        applied(outcome)
+        return wire.RemoveMemberResponse()
+
+    def _note(self, action: str, target: str, outcome: str) -> None:
+        """Into the audit trail, beside the call: what was asked for is done, whatever becomes of the note."""
+        note = NoteAudit(caller(), action, target, outcome)
+        task = asyncio.get_running_loop().create_task(self._node.submit(note))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+
+def _told(outcome: Added | Outcome) -> str:
+    match outcome:
+        case Added(node_id=node_id):
+            return f"done: {node_id}"
+        case NotApplied(rejected=rejected):
+            return f"refused: {rejected.reason}"
+        case Unknown():
+            return "unknown"
+        case _:
+            return "done"
+
+
+def _check_node_id(node_id: str) -> None:
+    if len(node_id) > limits.NODE_ID_CHARS:
+        raise invalid("NODE_ID_INVALID", f"node_id has {len(node_id)} characters")
 
 
 def _status(view: ClusterView) -> wire.StatusResponse:

@@ -10,6 +10,7 @@ import msgspec
 
 from orchestrix_raft.consensus.messages import Message as ConsensusMessage
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Rejected
 
 
 class _Closed(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -53,6 +54,24 @@ class BeatSummary(_Closed, frozen=True, tag=104):
     nodes: tuple[
         tuple[str, int, int, int, int], ...
     ]  # id, applied index, owned jobs, sessions, age of beat in ms
+
+
+class MemberChange(_Closed, frozen=True, tag=105):
+    """Add or remove a member, please; for the leader."""
+
+    number: int
+    change: str  # add, remove
+    node_id: str
+    disk_id: str  # "" to remove
+    again: bool  # it was asked for before, and nobody knows what became of it
+
+
+class MemberAnswer(_Closed, frozen=True, tag=106):
+    """To MemberChange `number`: the log index by which it is made; or why not; or neither: ask again."""
+
+    number: int
+    index: int
+    refusal: Rejected | None
 
 
 # ---- job logs: 120-129
@@ -107,4 +126,14 @@ class LinesAnswer(_Closed, frozen=True, tag=123):
 
 LinesMessage = LinesShared | LinesTaken | LinesRequest | LinesAnswer
 
-PeerMessage = ConsensusMessage | Forward | ReadRequest | ReadAnswer | NodeBeat | BeatSummary | LinesMessage
+PeerMessage = (
+    ConsensusMessage
+    | Forward
+    | ReadRequest
+    | ReadAnswer
+    | NodeBeat
+    | BeatSummary
+    | MemberChange
+    | MemberAnswer
+    | LinesMessage
+)

@@ -148,6 +148,13 @@ class EventPage(NamedTuple):
     cursor: Cursor
 
 
+class Added(NamedTuple):
+    """A node that is a member now, as a learner if it was none before."""
+
+    node_id: str
+    already: bool
+
+
 class SessionHandle(Protocol):
     """The node's end of one worker stream."""
 
@@ -221,6 +228,11 @@ class NodePort(Protocol):
         ...
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        """Let the cluster add the node that waits at that API address."""
+        ...
+
+    async def remove_member(self, node_id: str) -> Outcome: ...
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:
         """`deliver` is called on the loop, in order; a Refused is always the last message."""
         ...

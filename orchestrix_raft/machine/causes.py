@@ -21,6 +21,7 @@ from orchestrix_raft.machine.commands import (
     NodeStarted,
     NodeStopped,
     Observe,
+    RemoveNode,
     Report,
     ResumeSession,
 )
@@ -54,7 +55,7 @@ class Cause(NamedTuple):
 
 _OF_WORKERS: Final = frozenset({Report, Observe, AttachSession, ResumeSession, DrainSession, CloseSession})
 _OF_NODES: Final = frozenset({DetachSession, NodeStarted, NodeStopped})
-_OF_THE_LEADER: Final = frozenset({NodeHealthChanged, Forget, ForgetAudit, FireSchedule})
+_OF_THE_LEADER: Final = frozenset({NodeHealthChanged, RemoveNode, Forget, ForgetAudit, FireSchedule})
 
 _ACTORS: Final = MappingProxyType[type, Actor](
     dict[type, Actor]()

@@ -31,8 +31,8 @@ class LineWatch:
     def ask(self) -> float:
         """Compare what nodes keep, and ask each for some logs; seconds until `check` may be called."""
         copies: dict[tuple[bytes, LinePlace], int] = {}
-        lost = [node for node in self._nodes if node.lost]
-        for node in [*lost, *(node for node in self._nodes if not node.lost)]:
+        lost = [node for node in self._nodes if not node.counts]
+        for node in [*lost, *(node for node in self._nodes if node.counts)]:
             for job_id, lines in node.disk.job_lines().items():
                 for line in lines:
                     known = self._logs.setdefault(job_id, {}).setdefault(line.place, line)
@@ -41,7 +41,7 @@ class LineWatch:
                             f"{node.name} keeps {line} of job {job_id.hex()}, others keep {known}"
                         )
                     place = job_id, line.place
-                    copies[place] = copies.get(place, 0) + (not node.lost)
+                    copies[place] = copies.get(place, 0) + node.counts
         self._count(copies, bool(lost))
         for job_id in sorted(self._logs)[:JOBS]:
             for node in self._nodes:
@@ -60,7 +60,7 @@ class LineWatch:
 
     def _ask(self, node: SimNode, job_id: bytes) -> None:
         core = node.core
-        if core is not None:
+        if core is not None and node.counts:
             self._asked += 1
             done = self._told.append
             core.log_exchange.read(
@@ -72,10 +72,11 @@ class LineWatch:
         """Every node told all lines that any node keeps, in order."""
         if len(self._told) != self._asked:
             self._violation(f"{self._asked} logs were asked for, {len(self._told)} were told")
+        gone = {node.name for node in self._nodes if not node.counts}
+        members = {node.name: node.core.consensus.members for node in self._nodes if node.core is not None}
         for name, job_id, page in self._told:
             wanted = [line for _, line in sorted(self._logs[job_id].items())]
-            silent = {node.name for node in self._nodes if node.lost}
-            if page.lines != wanted or set(page.silent) != silent:
+            if page.lines != wanted or set(page.silent) != gone & members[name]:
                 self._violation(
                     f"{name} told {len(page.lines)} of {len(wanted)} lines of job {job_id.hex()},"
                     f" without {page.silent}"

@@ -14,6 +14,7 @@ from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.port import (
+    Added,
     ClusterView,
     Done,
     Door,
@@ -21,12 +22,14 @@ from orchestrix_raft.coordinator.port import (
     Freshness,
     JobView,
     NodeView,
+    NotApplied,
     Outcome,
     Page,
     QueueDetails,
     QueueView,
     SchedulePage,
     ScheduleView,
+    Unknown,
 )
 from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
@@ -76,6 +79,7 @@ from orchestrix_raft.machine.commands import (
 from orchestrix_raft.machine.explain import Reason
 from orchestrix_raft.storage.port import LogLine
 from tests.unit.api.fake_events import FakeEvents
+from tests.unit.api.fake_members import FakeMembers
 from tests.unit.api.fake_schedules import FakeSchedules
 
 NO_LEADER = Rejected(Code.UNAVAILABLE, "NO_LEADER", "there is no leader: try again")
@@ -154,6 +158,7 @@ class FakeNode:
         self.reasons: list[Reason] = []
         self.schedules = FakeSchedules(WALL_MS)
         self.events = FakeEvents()
+        self.changes = FakeMembers()
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
@@ -399,6 +404,12 @@ class FakeNode:
         if self.leader != self.node_id:
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", "this node is not the leader")
         return node_id or "n2"
+
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        return await self.changes.add(address)
+
+    async def remove_member(self, node_id: str) -> Outcome:
+        return await self.changes.remove(node_id)
 
     @property
     def wall_ms(self) -> int:

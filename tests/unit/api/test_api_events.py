@@ -164,6 +164,8 @@ async def test_every_change_by_hand_says_who_asks(node: FakeNode) -> None:
         await client.schedules.pause("s")
         assert node.actors == ["127.0.0.1"] * 5
         await client.transfer_leadership()
+        while not node.notes:
+            await asyncio.sleep(0)
     (note,) = node.notes
     assert (note.actor, note.action, note.target) == ("127.0.0.1", "transfer_leadership", "any node")
     assert note.outcome.startswith("done: to ")

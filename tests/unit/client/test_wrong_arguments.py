@@ -11,6 +11,7 @@ import pytest
 
 from orchestrix_raft import AsyncClient, Client, InvalidArgument, RetryPolicy, TlsFiles
 from orchestrix_raft.client.building import Options
+from orchestrix_raft.client.cluster import AsyncCluster
 from orchestrix_raft.client.following import AsyncFollowing
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedule_model import ScheduleOptions
@@ -182,6 +183,8 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "retry_where": ({}, FILTER),
     "purge_where": ({"state": "dead"}, FILTER),
     "transfer_leadership": ({}, {"node_id": (None, *TEXT)}),
+    "cluster.add": ({}, {"address": (None, "", *TEXT)}),
+    "cluster.remove": ({}, {"node_id": (None, "", *TEXT)}),
     "close": ({}, {}),
     "queues.list": ({}, {}),
     "queues.get": ({}, {"name": NAME}),
@@ -270,6 +273,7 @@ def test_the_table_has_every_argument_of_every_call() -> None:
         ("", AsyncFollowing),
         ("queues.", AsyncQueues),
         ("schedules.", AsyncSchedules),
+        ("cluster.", AsyncCluster),
     )
     public = {
         f"{before}{name}": function
