@@ -1,10 +1,8 @@
 """ClusterService: how this node sees the cluster, what happens in it, and steering its members."""
 
-import asyncio
 from typing import Final
 
-from orchestrix_raft.api import events
-from orchestrix_raft.api.callers import caller
+from orchestrix_raft.api import draining, events
 from orchestrix_raft.api.calls import Feed, Unary, handlers
 from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, applied, invalid
 from orchestrix_raft.api.service import Service
@@ -12,7 +10,6 @@ from orchestrix_raft.api.workers import stuck_slots
 from orchestrix_raft.coordinator.port import (
     Added,
     ClusterView,
-    Door,
     NodeView,
     NotApplied,
     Outcome,
@@ -20,8 +17,8 @@ from orchestrix_raft.coordinator.port import (
 )
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
-from orchestrix_raft.machine.commands import NoteAudit
 from orchestrix_raft.wire import cluster as wire
+from orchestrix_raft.wire import drain as wire_drain
 from orchestrix_raft.wire.events import ListAuditRequest, ListAuditResponse, WatchRequest
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.workers import worker_info
@@ -32,10 +29,6 @@ _NEVER_HEARD: Final = "unknown"
 class ClusterService(Service):
     """One per server; holds nothing but the node and notes that are being written."""
 
-    def __init__(self, door: Door) -> None:
-        super().__init__(door)
-        self._notes: set[asyncio.Task[Outcome]] = set()  # under way; a task that nobody holds may vanish
-
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
         methods: dict[str, Unary | Feed] = {
@@ -43,6 +36,8 @@ class ClusterService(Service):
             "TransferLeadership": self.transfer_leadership,
             "AddMember": self.add_member,
             "RemoveMember": self.remove_member,
+            "DrainNode": self.drain_node,
+            "UndrainNode": self.undrain_node,
             "Watch": self.watch,
             "ListAudit": self.list_audit,
         }
@@ -98,12 +93,13 @@ class ClusterService(Service):
         applied(outcome)
         return wire.RemoveMemberResponse()
 
-    def _note(self, action: str, target: str, outcome: str) -> None:
-        """Into the audit trail, beside the call: what was asked for is done, whatever becomes of the note."""
-        note = NoteAudit(caller(), action, target, outcome)
-        task = asyncio.get_running_loop().create_task(self._node.submit(note))
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
+    async def drain_node(self, request: wire_drain.DrainNodeRequest) -> wire_drain.DrainNodeResponse:
+        """Committed; how far it has come is to be seen in Status."""
+        return await self._noted("drain_node", request.node_id, draining.drain_node(self._node, request))
+
+    async def undrain_node(self, request: wire_drain.UndrainNodeRequest) -> wire_drain.UndrainNodeResponse:
+        """It takes workers again."""
+        return await self._noted("undrain_node", request.node_id, draining.undrain_node(self._node, request))
 
 
 def _told(outcome: Added | Outcome) -> str:
@@ -144,4 +140,5 @@ def _status(view: ClusterView) -> wire.StatusResponse:
 def _node(node: NodeView) -> wire.NodeStatus:
     fields = node._asdict()
     fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
+    fields["drain"] = wire_drain.drain_message(node.drain)
     return wire.NodeStatus(**fields)

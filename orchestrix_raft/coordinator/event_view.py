@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
+from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.domain.worker import worker_id
 from orchestrix_raft.machine import events
 from orchestrix_raft.machine.causes import Actor, Cause
@@ -22,6 +23,7 @@ KINDS: Final = MappingProxyType[str, type](
 """The name of every kind of event, and its type."""
 
 _NAMES: Final = MappingProxyType[type, str]({kind: name for name, kind in KINDS.items()})
+_OF_SESSIONS: Final = TimerKind.SESSION_DEADLINE
 TEXT_CHARS: Final = 1_000  # of an error, for instance: the job has all of it, a page of events has many
 
 _UNTOLD: Final = frozenset({"args", "result", "job_id", "boot_id", "seq", "idle_seq", "due_seq", "reason"})
@@ -153,9 +155,11 @@ def told_fields(kind: type) -> list[str]:
 
 
 def _fields(value: msgspec.Struct) -> dict[str, Any]:
-    told = {}
+    told: dict[str, Any] = {}
     for name in value.__struct_fields__:
-        if name == "session_id":  # who knows it speaks for the worker
+        if name == "key" and isinstance(value, events.TimerSetAside) and value.kind == _OF_SESSIONS:
+            told[name] = worker_id(value.key).hex()
+        elif name == "session_id":  # who knows it speaks for the worker
             told["worker_id"] = worker_id(getattr(value, name)).hex()
         elif name not in _UNTOLD:
             told[name] = _plain(getattr(value, name))

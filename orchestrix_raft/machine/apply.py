@@ -19,6 +19,7 @@ from orchestrix_raft.machine import (
     audit,
     codec,
     digest,
+    drains,
     jobs,
     keeping,
     loading,
@@ -36,15 +37,19 @@ from orchestrix_raft.machine.commands import (
     CloseSession,
     Command,
     DetachSession,
+    DrainNode,
     DrainSession,
     Entry,
+    ExpireSession,
     Forget,
     ForgetAudit,
+    MoveSessions,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
     RemoveNode,
     ResumeSession,
+    UndrainNode,
 )
 from orchestrix_raft.machine.dispatch import dispatch
 from orchestrix_raft.machine.events import Event, TimerSetAside
@@ -71,6 +76,10 @@ DECIDE: Final = MappingProxyType[type, Decide](
         NodeHealthChanged: nodes.decide_health,
         RemoveNode: nodes.decide_removed,
         Forget: keeping.decide_forget,
+        DrainNode: drains.decide_drain,
+        UndrainNode: drains.decide_undrain,
+        MoveSessions: drains.decide_moves,
+        ExpireSession: drains.decide_expire,
         ForgetAudit: audit.decide_forget,
     }
 )

@@ -13,10 +13,13 @@ from orchestrix_raft.machine.commands import (
     AttachSession,
     CloseSession,
     DetachSession,
+    DrainNode,
     DrainSession,
+    ExpireSession,
     FireSchedule,
     Forget,
     ForgetAudit,
+    MoveSessions,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
@@ -55,7 +58,9 @@ class Cause(NamedTuple):
 
 _OF_WORKERS: Final = frozenset({Report, Observe, AttachSession, ResumeSession, DrainSession, CloseSession})
 _OF_NODES: Final = frozenset({DetachSession, NodeStarted, NodeStopped})
-_OF_THE_LEADER: Final = frozenset({NodeHealthChanged, RemoveNode, Forget, ForgetAudit, FireSchedule})
+_OF_THE_LEADER: Final = frozenset(
+    {NodeHealthChanged, RemoveNode, MoveSessions, ExpireSession, Forget, ForgetAudit, FireSchedule}
+)
 
 _ACTORS: Final = MappingProxyType[type, Actor](
     dict[type, Actor]()
@@ -77,5 +82,7 @@ def actor_of(sessions: Mapping[bytes, Session], node_id: str, command: Any) -> t
             return actor, node_id or getattr(command, "node_id", "")
         case Actor.LEADER:
             return actor, ""
+        case _ if type(command) is DrainNode and command.leaving:
+            return Actor.NODE, node_id
         case _:
             return actor, node_id

@@ -11,6 +11,7 @@ from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.machine import (
     attempts,
     audit,
+    drains,
     events,
     jobs,
     keeping,
@@ -85,6 +86,9 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
         events.NodeRemoved: nodes.evolve_removed,
+        events.NodeDraining: drains.evolve_draining,
+        events.NodeUndrained: drains.evolve_undrained,
+        events.HandoffAsked: drains.evolve_handoff_asked,
         events.Audited: audit.evolve_audited,
         events.AuditForgotten: audit.evolve_forgotten,
     }

@@ -12,7 +12,6 @@ import pytest
 from orchestrix_raft import AsyncClient, Client, InvalidArgument, RetryPolicy, TlsFiles
 from orchestrix_raft.client.building import Options
 from orchestrix_raft.client.cluster import AsyncCluster
-from orchestrix_raft.client.following import AsyncFollowing
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedule_model import ScheduleOptions
 from orchestrix_raft.client.schedules import AsyncSchedules
@@ -185,6 +184,9 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "transfer_leadership": ({}, {"node_id": (None, *TEXT)}),
     "cluster.add": ({}, {"address": (None, "", *TEXT)}),
     "cluster.remove": ({}, {"node_id": (None, "", *TEXT)}),
+    "cluster.drain": ({"node_id": "n"}, {"node_id": NAME, "force": (None, 1, "yes")}),
+    "cluster.undrain": ({}, {"node_id": NAME}),
+    "cluster.drain_worker": ({}, {"worker_id": (*NAME, "xyz", "0f")}),
     "close": ({}, {}),
     "queues.list": ({}, {}),
     "queues.get": ({}, {"name": NAME}),
@@ -268,18 +270,17 @@ async def test_what_an_argument_cannot_be_is_refused_in_one_line_that_names_it()
 
 
 def test_the_table_has_every_argument_of_every_call() -> None:
-    every = (
-        ("", AsyncClient),
-        ("", AsyncFollowing),
-        ("queues.", AsyncQueues),
-        ("schedules.", AsyncSchedules),
-        ("cluster.", AsyncCluster),
-    )
+    every = {
+        "": AsyncClient,
+        "queues.": AsyncQueues,
+        "schedules.": AsyncSchedules,
+        "cluster.": AsyncCluster,
+    }
     public = {
         f"{before}{name}": function
-        for before, owner in every
-        for name, function in vars(owner).items()
-        if not name.startswith("_") and inspect.isfunction(function)
+        for before, owner in every.items()
+        for name, function in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
     }
     del public["schedules.update"]  # as cron, every and at; it looks at the schedule first
     assert set(public) == set(CALLS)

@@ -2,15 +2,30 @@
 
 from orchestrix_raft.consensus.twin import TwinNode
 from orchestrix_raft.coordinator.event_reader import SLICE, EventReader
-from orchestrix_raft.coordinator.event_view import KINDS, Cursor, EventFilter, EventView, parse_cursor
+from orchestrix_raft.coordinator.event_view import (
+    KINDS,
+    Cursor,
+    EventFilter,
+    EventView,
+    parse_cursor,
+    view,
+)
 from orchestrix_raft.coordinator.feed import FeedKeep
 from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.job import Timer, TimerKind
 from orchestrix_raft.domain.queue import QueueChange
 from orchestrix_raft.domain.report import Completed, Failed, Outcome
 from orchestrix_raft.domain.session import Assignments, ReportMessage
+from orchestrix_raft.domain.worker import worker_id
 from orchestrix_raft.machine.commands import CancelJobs, ConfigureQueue, Enqueue, PurgeJobs
-from orchestrix_raft.machine.events import JobCompleted, JobEnqueued
+from orchestrix_raft.machine.events import (
+    JobAssigned,
+    JobCompleted,
+    JobEnqueued,
+    SessionDetached,
+    TimerSetAside,
+)
 from orchestrix_raft.machine.packing import LONG_BYTES, PLAIN_BYTES
 from tests.scenarios.driver import job, key
 from tests.unit.coordinator.bench import Cores
@@ -208,6 +223,21 @@ def test_a_restart_continues_the_feed() -> None:
     assert kinds(read(cores)) == kinds(before)[: len(before) - 1], "what was applied since is applied again"
     cores.run(2.0)
     assert read(cores)[: len(before)] == before
+
+
+def test_session_ids_which_authorise_are_never_told() -> None:
+    secret = b"s" * 16
+    timer = Timer(TimerKind.SESSION_DEADLINE, 5, 1)
+    told = [
+        SessionDetached(secret, "n1", timer),
+        JobAssigned(key("a"), secret, "n1", 1, 7, None),
+        TimerSetAside(TimerKind.SESSION_DEADLINE, secret, "KeyError"),
+    ]
+    for event in told:
+        shown = view(event, Cursor(1, 1), 0, None, ("", ""))
+        assert secret.hex() not in repr(shown)
+        assert repr(secret) not in repr(shown)
+        assert worker_id(secret).hex() in repr(shown)
 
 
 def test_cursors_as_text() -> None:
