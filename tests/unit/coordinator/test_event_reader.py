@@ -20,6 +20,7 @@ from orchestrix_raft.domain.session import Assignments, ReportMessage
 from orchestrix_raft.domain.worker import worker_id
 from orchestrix_raft.machine.commands import CancelJobs, ConfigureQueue, Enqueue, PurgeJobs
 from orchestrix_raft.machine.events import (
+    Event,
     JobAssigned,
     JobCompleted,
     JobEnqueued,
@@ -228,7 +229,7 @@ def test_a_restart_continues_the_feed() -> None:
 def test_session_ids_which_authorise_are_never_told() -> None:
     secret = b"s" * 16
     timer = Timer(TimerKind.SESSION_DEADLINE, 5, 1)
-    told = [
+    told: list[Event] = [
         SessionDetached(secret, "n1", timer),
         JobAssigned(key("a"), secret, "n1", 1, 7, None),
         TimerSetAside(TimerKind.SESSION_DEADLINE, secret, "KeyError"),
