@@ -39,6 +39,7 @@ from orchestrix_raft.worker.session import (
     Cancel,
     Effect,
     Fatal,
+    Learnt,
     Left,
     Moved,
     Reconnect,
@@ -229,6 +230,8 @@ class Shell:
                     self._fail(kind(message, reason))
                 case Left():
                     self._left.set()
+                case Learnt(servers):
+                    self._servers.learn(servers)
         if stream is not None and stream is self._current:
             stream.wake()
 
