@@ -18,6 +18,7 @@ from orchestrix_raft.machine import (
     attempts,
     codec,
     digest,
+    drains,
     jobs,
     keeping,
     loading,
@@ -33,14 +34,18 @@ from orchestrix_raft.machine.commands import (
     CloseSession,
     Command,
     DetachSession,
+    DrainNode,
     DrainSession,
     Entry,
+    ExpireSession,
     Forget,
+    MoveSessions,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
     RemoveNode,
     ResumeSession,
+    UndrainNode,
 )
 from orchestrix_raft.machine.dispatch import dispatch
 from orchestrix_raft.machine.events import Event, TimerSetAside
@@ -67,6 +72,10 @@ DECIDE: Final = MappingProxyType[type, Decide](
         NodeHealthChanged: nodes.decide_health,
         RemoveNode: nodes.decide_removed,
         Forget: keeping.decide_forget,
+        DrainNode: drains.decide_drain,
+        UndrainNode: drains.decide_undrain,
+        MoveSessions: drains.decide_moves,
+        ExpireSession: drains.decide_expire,
     }
 )
 """Commands that are decided as a whole."""

@@ -15,6 +15,7 @@ from orchestrix_raft.domain.session import (
     Assignments,
     CoordinatorMessage,
     Drain,
+    DrainAsked,
     Farewell,
     Goodbye,
     HandlerLine,
@@ -74,6 +75,7 @@ FROM_NODE: list[CoordinatorMessage] = [
     HeartbeatAck(10, ("a:1", "b:2")),
     Refused("NO_LEADER", "none"),
     Redirect(("a:1",)),
+    DrainAsked(),
     Farewell(),
 ]
 
