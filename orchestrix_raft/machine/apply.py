@@ -18,6 +18,7 @@ from orchestrix_raft.machine import (
     attempts,
     codec,
     digest,
+    generations,
     jobs,
     keeping,
     loading,
@@ -36,9 +37,11 @@ from orchestrix_raft.machine.commands import (
     DrainSession,
     Entry,
     Forget,
+    MarkContents,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
+    RaiseGeneration,
     ResumeSession,
 )
 from orchestrix_raft.machine.dispatch import dispatch
@@ -65,6 +68,8 @@ DECIDE: Final = MappingProxyType[type, Decide](
         NodeStopped: nodes.decide_stopped,
         NodeHealthChanged: nodes.decide_health,
         Forget: keeping.decide_forget,
+        RaiseGeneration: generations.decide_raise,
+        MarkContents: generations.decide_mark,
     }
 )
 """Commands that are decided as a whole."""

@@ -337,6 +337,19 @@ class JobGivenUp(_Closed, frozen=True, tag=53):
     reason: str
 
 
+# ---- backup and verification: 105-109
+
+
+class GenerationRaised(_Closed, frozen=True, tag=105):
+    """A new cluster goes on from here: tokens and sessions from before this are void."""
+
+    generation: int
+
+
+class ContentsMarked(_Closed, frozen=True, tag=106):
+    """Nodes compare what they hold as of the entry that has this."""
+
+
 Event = (
     JobEnqueued
     | JobReady
@@ -374,4 +387,6 @@ Event = (
     | IdForgotten
     | OldestKept
     | JobGivenUp
+    | GenerationRaised
+    | ContentsMarked
 )

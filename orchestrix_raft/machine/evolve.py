@@ -11,6 +11,7 @@ from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.machine import (
     attempts,
     events,
+    generations,
     jobs,
     keeping,
     nodes,
@@ -82,6 +83,8 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.IdForgotten: keeping.evolve_id_forgotten,
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
+        events.GenerationRaised: generations.evolve_raised,
+        events.ContentsMarked: generations.evolve_marked,
     }
 )
 

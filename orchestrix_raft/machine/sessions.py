@@ -28,7 +28,7 @@ from orchestrix_raft.machine.events import (
     SessionEnded,
     SessionResumed,
 )
-from orchestrix_raft.machine.state import State
+from orchestrix_raft.machine.state import GENERATION_SHIFT, State
 from orchestrix_raft.machine.timers import set_timer
 
 FIRST_EPOCH: Final = 1
@@ -154,7 +154,7 @@ def held_jobs(state: State, session: Session) -> list[Job]:
 
 def _current(state: State, session_id: bytes, epoch: int) -> Session | Rejected:
     session = state.sessions.get(session_id)
-    if session is None:
+    if session is None or session.epoch >> GENERATION_SHIFT:  # of a former generation: it only waits for its end
         return SESSION_UNKNOWN
     return session if session.epoch == epoch else _MOVED
 
