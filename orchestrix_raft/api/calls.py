@@ -18,15 +18,16 @@ _INTERNAL = Rejected(Code.INTERNAL, "INTERNAL", "the node failed to answer; its 
 
 Unary = Callable[[Any], Awaitable[Any]]
 Stream = Callable[[Context], Awaitable[None]]
+Answers = Callable[[Any, Context], Awaitable[None]]
 
 
-def handlers(service: Service, methods: Mapping[str, Unary | Stream]) -> Handlers:
+def handlers(service: Service, methods: Mapping[str, Unary | Stream | Answers]) -> Handlers:
     """Handlers for all methods of `service`; a method without one is an error of the program.
 
-    A unary method takes the request and returns the response; a streaming one takes the context and reads
-    and writes itself.  Both refuse by raising `Refusal` or `UnknownOutcome`.  Bytes that are no message of
-    the method are refused here.
-    """
+    A unary method takes the request and returns the response; one that answers with a stream takes the
+    request and the context and writes itself; a streaming one takes the context and reads and writes
+    itself.  All refuse by raising `Refusal` or `UnknownOutcome`.  Bytes that are no message of the method
+    are refused here."""
     if service.methods.keys() != methods.keys():
         raise LookupError(f"{service.name}: {sorted(service.methods.keys() ^ methods.keys())} not matched")
     table = {}
@@ -36,6 +37,8 @@ def handlers(service: Service, methods: Mapping[str, Unary | Stream]) -> Handler
         write: Any = method.response.SerializeToString
         if method.client_streams:
             table[name] = grpc.stream_stream_rpc_method_handler(_stream(serve), read, write)
+        elif method.server_streams:
+            table[name] = grpc.unary_stream_rpc_method_handler(_answers(serve, read), None, write)
         else:
             table[name] = grpc.unary_unary_rpc_method_handler(_unary(serve, read), None, write)
     return grpc.method_handlers_generic_handler(service.name, table)
@@ -46,6 +49,16 @@ def _unary(serve: Unary, read: Callable[[bytes], Any]) -> Any:
         try:
             return await serve(read(data))
         except Exception as error:  # the boundary: whatever it is, the caller gets a status
+            await _answer(context, error)
+
+    return call
+
+
+def _answers(serve: Answers, read: Callable[[bytes], Any]) -> Any:
+    async def call(data: bytes, context: Context) -> None:
+        try:
+            await serve(read(data), context)
+        except Exception as error:  # the boundary, as above
             await _answer(context, error)
 
     return call

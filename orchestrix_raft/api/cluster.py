@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from orchestrix_raft.api.backups import BackupCalls
 from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import Handlers, Refusal, invalid
 from orchestrix_raft.api.workers import stuck_slots
@@ -20,10 +21,20 @@ class ClusterService:
 
     def __init__(self, node: NodePort) -> None:
         self._node = node
+        self._backups = BackupCalls(node)
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
-        return handlers(CLUSTER, {"Status": self.status, "TransferLeadership": self.transfer_leadership})
+        return handlers(
+            CLUSTER,
+            {
+                "Status": self.status,
+                "TransferLeadership": self.transfer_leadership,
+                "Backup": self._backups.backup,
+                "MarkContents": self._backups.mark_contents,
+                "GetContents": self._backups.get_contents,
+            },
+        )
 
     async def status(self, _request: wire.StatusRequest) -> wire.StatusResponse:
         """Everything this node knows; works without a leader."""

@@ -14,6 +14,7 @@ import typer
 
 from orchestrix_raft import OrchestrixError
 from orchestrix_raft.cli import (
+    backups,
     cluster,
     dev,
     enqueue,
@@ -52,6 +53,10 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(queues.app, name="queues")
 app.add_typer(workers.app, name="workers")
+cluster.app.command()(backups.backup)
+cluster.app.command()(backups.restore)
+cluster.app.command()(backups.recover)
+cluster.app.command()(backups.verify)
 app.add_typer(cluster.app, name="cluster")
 app.command("worker")(workers.worker)
 

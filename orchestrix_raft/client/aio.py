@@ -4,10 +4,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from orchestrix_raft.client import building
+from orchestrix_raft.client import backups, building
+from orchestrix_raft.client.backups import Backup, Verification
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.lane import Lane
@@ -413,6 +415,21 @@ class AsyncClient:
             cursor = response.next_cursor
             if not cursor:
                 return done
+
+    async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> Backup:
+        """Write a backup of the whole cluster to a new file: everything acknowledged before this call, as of
+        one log entry.  The file is there as a whole or not at all.
+
+        `FileExistsError` unless `force`; `OSError` of the file system; `Unavailable` when no node gave one.
+        """
+        return await backups.write_backup(self._caller, Path(path), force)
+
+    async def verify(self, *, timeout: float = 60.0) -> Verification:
+        """Let every member read all that it holds as of one log entry, and compare.  A node that does not
+        answer within `timeout` seconds is in the answer, with the reason."""
+        status = await self.status()
+        members = [(node.node_id, node.address) for node in status.nodes]
+        return await backups.verify(self._caller, members, timeout)
 
     async def transfer_leadership(self, node_id: str = "") -> str:
         """Ask the leader to hand over, to `node_id` or the best follower; returns the new leader.

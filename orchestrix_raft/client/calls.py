@@ -110,7 +110,9 @@ class Channel:
         if stub is None:
             read: Any = method.response.FromString
             write: Any = method.request.SerializeToString
-            make = self._channel.stream_stream if method.client_streams else self._channel.unary_unary
+            channel = self._channel
+            answers = channel.unary_stream if method.server_streams else channel.unary_unary
+            make: Any = channel.stream_stream if method.client_streams else answers
             stub = self._stubs[method.name] = make(method.path, write, read)
         return stub
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator
 from orchestrix_raft.consensus.port import Accepted, Apply, Consensus, Refused, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
+from orchestrix_raft.coordinator.contents import ContentsTrail
 from orchestrix_raft.coordinator.digests import DigestTrail
 from orchestrix_raft.coordinator.duties import Duties
 from orchestrix_raft.coordinator.effects import Effects
@@ -51,7 +52,7 @@ from orchestrix_raft.machine.codec import (
 from orchestrix_raft.machine.commands import Command, Entry
 from orchestrix_raft.machine.history import FINISHED, PAYLOADS
 from orchestrix_raft.machine.port import Applied
-from orchestrix_raft.storage.port import LocalStore, StateStore
+from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
 
@@ -72,7 +73,7 @@ class Core:
     ) -> None:
         self.limits = limits
         self._clocks = clocks
-        self._store = store
+        self.store = store
         self.job_logs = JobLogs(local, limits.lines_kept_s)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
@@ -89,6 +90,7 @@ class Core:
         self.beats = Beats(identity.node_id, limits.beats)
         self.effects = Effects(self.hub, self.watches, self._origin, self.beats)
         self.digests = DigestTrail()
+        self.contents = ContentsTrail()
         self.consensus = make_consensus(self._apply, self._restore)
         self.consensus.before_flush = self._leave_early
         self.carry: Callable[[], None] = _nothing  # set by the shell: takes `outbox` away in mid-step
@@ -292,6 +294,8 @@ class Core:
     def _apply(self, index: int, term: int, data: bytes) -> None:
         applied = self.machine.apply(index, term, decode_entry(data))
         self.digests.note(index, self.machine.state.digest)
+        if self.machine.state.marked == index:
+            self.contents.begin(index, self.checkpoints.mark(self.consensus, index, term))
         self._applied.append((index, applied))
         if term == self.consensus.term:
             self._stamper.followed(self.machine.state, self._clocks.monotonic())
@@ -301,6 +305,7 @@ class Core:
         self._applied.clear()
         self.disk_work.clear()
         self.checkpoints.replaced()
+        self.contents.replaced()
         self.loading = True
         return self._load_beside()
 
@@ -313,7 +318,7 @@ class Core:
 
     def _load(self) -> Machine:
         machine = Machine(self.history, self.history)
-        if self._store.position() is not None:
+        if self.store.position() is not None:
             machine.load(self.history.tables)
         return machine
 
@@ -402,9 +407,11 @@ class Core:
             wake = min(wake, now + self.schedules.due_in_s(self.machine.state, wall_ms))
         return max(now, wake)
 
-    def checkpoint_done(self, work: CheckpointWork) -> None:
-        """`checkpoints.write(work)` has returned."""
+    def checkpoint_done(self, work: CheckpointWork, view: StateView | None = None) -> None:
+        """`checkpoints.write(work)` has returned, with `view`."""
         self.checkpoints.done(work, self.consensus)
+        if work.marked:
+            self.contents.written(work.position.index, view)
 
     # ---- reads ---------------------------------------------------------------------------------------
 

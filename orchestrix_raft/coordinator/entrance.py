@@ -70,6 +70,10 @@ class Waiting:
         """See NodePort."""
         return self._rejected()
 
+    async def backup(self) -> Rejected:
+        """See NodePort."""
+        return self._rejected()
+
     def logs(self, job_id: bytes, after: int, limit: int) -> None:
         """Asked before `fresh`."""
 

@@ -12,11 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from orchestrix_raft.consensus.port import Refused
 from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator.backups import Backups
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
+from orchestrix_raft.coordinator.contents import ContentsReader, Finding
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.port import (
+    BackupHandle,
     ClusterView,
     Freshness,
     JobView,
@@ -37,7 +40,7 @@ from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMess
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.explain import Reason, explain
-from orchestrix_raft.storage.port import LocalStore, StorageError
+from orchestrix_raft.storage.port import LocalStore, StateView, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +78,8 @@ class Node:
         self._closed = False
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
+        self._backups = Backups(core, cluster_id, self.fresh, self._until)
+        self._contents = ContentsReader(core.contents, self._until)
         core.carry = self._carry_messages
         self._leader: str | None = None  # as logged last
 
@@ -160,16 +165,18 @@ class Node:
     def _write(self, work: CheckpointWork) -> None:
         """On the disk thread."""
         try:
-            self.core.checkpoints.write(work)
+            view = self.core.checkpoints.write(work)
         except Exception as error:
             # Whatever it is: a checkpoint that never ends would keep memory and log for ever.
             self._loop.call_soon_threadsafe(self.fail, error)
             return
-        self._loop.call_soon_threadsafe(self._written, work)
+        self._loop.call_soon_threadsafe(self._written, work, view)
 
-    def _written(self, work: CheckpointWork) -> None:
+    def _written(self, work: CheckpointWork, view: StateView | None) -> None:
         if not self._closed:
-            self.core.checkpoint_done(work)
+            self.core.checkpoint_done(work, view)
+            self._contents.look()
+            self.schedule()
 
     def fail(self, error: BaseException) -> None:
         """Stop for good; the process ends with a clear line."""
@@ -352,6 +359,15 @@ class Node:
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", target.reason)
         return target
 
+    async def backup(self) -> BackupHandle | Rejected:
+        """See NodePort."""
+        return await self._backups.open()
+
+    async def contents(self, index: int) -> Finding:
+        """See NodePort."""
+        fresh = await self.fresh(index, False)
+        return None if isinstance(fresh, Rejected) else await self._contents.find(index)
+
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> "StreamHandle":
         """See NodePort."""
         try:
@@ -429,6 +445,7 @@ class Node:
         if self._timer is not None:
             self._timer.cancel()
         self._disk.shutdown(wait=True)
+        self._contents.close()
         self.core.consensus.close()
 
 

@@ -1,14 +1,14 @@
 """Generations of a cluster: what a restore or a recovery makes void.
 
-A cluster that goes on from a backup, or from the survivor of a lost majority, has forgotten whatever its former
-self did afterwards.  That former self may have given the same jobs to workers under tokens of the same numbers.
-So the new cluster begins with one entry that raises the generation: every token from then on is larger than every
-token from before, those from before are refused, and nobody resumes a session from before.  The jobs that
-ran are taken from such sessions when these expire, which is later than when their workers stop by themselves.
+A cluster that goes on from a backup, or from the survivor of a lost majority, has forgotten whatever its
+former self did afterwards.  That former self may have given the same jobs to workers under tokens of the
+same numbers. So the new cluster begins with one entry that raises the generation: every token from then on
+is larger than every token from before, those from before are refused, and nobody resumes a session from
+before.  The jobs that ran are taken from such sessions when these expire, which is later than when their
+workers stop by themselves.
 
-The same entry stands for whatever else the state has to be told then.  Marks for comparing contents are here, too:
-both are for those who look after a cluster's data.
-"""
+The same entry stands for whatever else the state has to be told then.  Marks for comparing contents are
+here, too: both are for those who look after a cluster's data."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -29,6 +29,7 @@ from orchestrix_raft.machine.invariants import check
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Resolved
 from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.comparing import Comparing
 from orchestrix_raft.simulation.faults import GENTLE
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
@@ -81,6 +82,7 @@ class Checker:
         self.hindered_at = 0.0  # the newest fault that can cost a session
         self.slots = SlotLedger(self.violation)
         self.limits = LimitsWatch()
+        self.comparing = Comparing(world, history, self.violation)
         self._unique = UniqueWatch()
         self._committed: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
@@ -120,6 +122,8 @@ class Checker:
         self._lives.next_entry(decode_entry(data))
         result = self.shadow.apply(index, term, decode_entry(data))
         self._digests[index] = self.shadow.state.digest
+        if self.shadow.state.marked == index:
+            self.comparing.marked(index)
         if result.faults:
             self.violation(f"an unexpected exception in decide: {result.faults}")
         for resolved in result.resolved:

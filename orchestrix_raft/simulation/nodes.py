@@ -19,6 +19,7 @@ from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
 from orchestrix_raft.storage.port import StateStore
+from orchestrix_raft.storage.views import Contents, contents_of
 
 
 class NodeClock:
@@ -84,6 +85,7 @@ class SimNode:
         self.farewells = 0  # asked for, and still without an answer when the process ended
         self.lost = False  # the machine is gone for good
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
+        self.compare: Callable[[str, int, Contents], None] = _ignore
         self._leaving: Core | None = None
         self._pauses: list[tuple[float, float]] = []
         self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
@@ -302,8 +304,12 @@ class SimNode:
         self.world.after(self.world.rng.uniform(0.001, 0.5), write)
 
     def _checkpoint(self, core: Core, work: CheckpointWork) -> None:
-        core.checkpoints.write(work)
-        core.checkpoint_done(work)
+        core.checkpoint_done(work, core.checkpoints.write(work))
+        for index, view in core.contents.take():
+            contents = contents_of(view)
+            view.close()
+            core.contents.end(index, contents)
+            self.compare(self.name, index, contents)
         self.poke()
 
     # ---- connections between nodes -------------------------------------------------------------------
@@ -395,3 +401,7 @@ class SimNode:
     def leads(self) -> bool:
         """This process believes that it leads."""
         return self.core is not None and self.core.role is Role.LEADER
+
+
+def _ignore(name: str, index: int, contents: Contents) -> None:
+    """Default of `SimNode.compare`."""

@@ -43,6 +43,7 @@ class Totals(NamedTuple):
     limited: int  # assignments of queues with a limit
     restarts: int
     snapshots: int
+    compared: int  # times a node read all that it holds at a mark
 
     def plus(self, other: "Totals") -> "Totals":
         """The sum of two."""
@@ -80,6 +81,7 @@ class Run:
                 self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied
             )
             node.cluster = {n.name: n for n in self.nodes}
+            node.compare = self.checker.comparing.found
             self.nodes.append(node)
         for node in self.nodes:
             node.cluster = {n.name: n for n in self.nodes}
@@ -103,6 +105,7 @@ class Run:
         for client in self.clients:
             self._client_loop(client)
         self._owner_loop()
+        self.checker.comparing.repeat(self.nodes, FAULTS_UNTIL_S)
         self._watch()
 
     def _hindered(self) -> None:
@@ -189,4 +192,5 @@ class Run:
             self.checker.limits.assigned,
             sum(node.starts - 1 for node in self.nodes),
             sum(n.snapshots + (n.core.checkpoints.generation if n.core else 0) for n in self.nodes),
+            self.checker.comparing.compared,
         )

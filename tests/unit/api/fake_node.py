@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import grpc.aio
 
 from orchestrix_raft.api.server import ApiServer
+from orchestrix_raft.coordinator.contents import Finding
 from orchestrix_raft.coordinator.port import (
     ClusterView,
     Done,
@@ -68,6 +69,7 @@ from orchestrix_raft.machine.commands import (
     WhereResult,
 )
 from orchestrix_raft.machine.explain import Reason
+from tests.unit.api.fake_backups import FakeBackup, FakeBackups
 from tests.unit.api.fake_schedules import FakeSchedules
 
 NO_LEADER = Rejected(Code.UNAVAILABLE, "NO_LEADER", "there is no leader: try again")
@@ -141,6 +143,7 @@ class FakeNode:
         self.options: dict[str, QueueOptions] = {}
         self.reasons: list[Reason] = []
         self.schedules = FakeSchedules(WALL_MS)
+        self.backups = FakeBackups(node_id)
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
@@ -364,6 +367,12 @@ class FakeNode:
             self.stale,
             WALL_MS,
         )
+
+    async def backup(self) -> FakeBackup | Rejected:
+        return self.backups.open()
+
+    async def contents(self, index: int) -> Finding:
+        return self.backups.found.get(index)
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         if self.leader != self.node_id:
