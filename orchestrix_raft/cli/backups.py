@@ -123,8 +123,8 @@ def _tell_what_is_left(left: Left) -> None:
     )
     if open_ones:
         output.line(
-            f"of that, the last {open_ones} entries are not known to have been acknowledged: they are kept as if"
-            " they had been; whoever asked for them was at most told that the outcome is unknown"
+            f"of that, the last {open_ones} entries are not known to have been acknowledged: they are kept as"
+            " if they had been; whoever asked for them was at most told that the outcome is unknown"
         )
     others = ", ".join(member for member in left.members if member != left.node_id)
     if others:
