@@ -11,6 +11,8 @@ from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.coordinator import renewal
 from orchestrix_raft.coordinator.backup_file import BackupFile, Head
+from orchestrix_raft.coordinator.option_table import BY_NAME, read_value
+from orchestrix_raft.coordinator.options import OptionError
 from orchestrix_raft.coordinator.renewal import Left, Renewed
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.storage.offline import Survivor
@@ -75,7 +77,11 @@ def restore(
 ) -> None:
     """Make the data directory of a new cluster of one from FILE; no node may run on it."""
     try:
-        head, made = renewal.restore(file, data_dir, node_id or "")
+        name = read_value(BY_NAME["node_id"], {"node_id": node_id}, {}, {}) or ""
+    except OptionError as error:
+        raise typer.BadParameter(str(error)) from error
+    try:
+        head, made = renewal.restore(file, data_dir, name)
     except StorageError as error:
         raise Failure(str(error)) from error
     if as_json:

@@ -75,6 +75,8 @@ def read_head(data: bytes, name: object) -> tuple[Head, int]:
         raise StorageError(
             f"{name}: format {form} was written by a newer version; this one reads up to {FORMAT}"
         )
+    if form < FORMAT:
+        raise Damaged(f"{name}: its head is damaged (there is no format {form})")
     record = data[_PREFIX_BYTES : _PREFIX_BYTES + length]
     if length > HEAD_BYTES_MAX or hashlib.sha256(record).digest() != digest:
         raise Damaged(f"{name}: its head is damaged (SHA-256 differs)")

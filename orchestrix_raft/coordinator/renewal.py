@@ -63,7 +63,8 @@ class Left(NamedTuple):
 
 
 def restore(file: Path, data_dir: Path, node_id: str = "") -> tuple[Head, Renewed]:
-    """A data directory of a new cluster from a backup.  StorageError: nothing was made."""
+    """A data directory of a new cluster from a backup.  `node_id`: as the options of a node allow it, or ""
+    for one that is made up.  StorageError: nothing was made."""
     with closing(BackupFile(file)) as backup:
         made: list[Renewed] = []
 
