@@ -130,7 +130,7 @@ async def test_a_node_from_which_nothing_comes_is_given_up(
 
     monkeypatch.setattr(node, "backup", stands_still)
     client._caller.deadline_s = 0.2
-    with pytest.raises(Unavailable, match="nothing came for 0.05 s"):
+    with pytest.raises(Unavailable, match=r"nothing came for 0\.05 s"):
         await client.backup(path)
     assert nothing_else(path)
 
