@@ -19,10 +19,12 @@ from bench import (
     delayed,
     failover,
     latency,
+    live,
     report,
     retention,
     retention_cluster,
     schedules,
+    sessions,
     singles,
     throughput,
 )
@@ -38,8 +40,10 @@ QUESTIONS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "schedules": schedules.measure,
     "delayed": delayed.measure,
     "retention-cluster": retention_cluster.measure,
+    "live": live.measure,
+    "sessions": sessions.measure,
 }
-LONG: Final = frozenset({"schedules", "delayed", "retention-cluster"})
+LONG: Final = frozenset({"schedules", "delayed", "retention-cluster", "live", "sessions"})
 
 
 def main() -> int:

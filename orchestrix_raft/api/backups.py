@@ -4,8 +4,9 @@ import asyncio
 from typing import Final
 
 from orchestrix_raft.api.errors import Context, Refusal, applied
+from orchestrix_raft.api.service import Service
 from orchestrix_raft.coordinator.backup_file import Head
-from orchestrix_raft.coordinator.port import BackupHandle, NodePort
+from orchestrix_raft.coordinator.port import BackupHandle
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.machine.commands import MarkContents
 from orchestrix_raft.wire import backup as wire
@@ -17,11 +18,8 @@ _STALLED: Final = Rejected(
 )
 
 
-class BackupCalls:
-    """The methods; holds nothing but the node."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
+class BackupCalls(Service):
+    """The methods."""
 
     async def backup(self, _request: wire.BackupRequest, context: Context) -> None:
         """Streams the file: what stands at its head, then the rest in pieces."""

@@ -5,8 +5,9 @@ from typing import Final
 from orchestrix_raft.api.backups import BackupCalls
 from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import Handlers, Refusal, invalid
+from orchestrix_raft.api.service import Service
 from orchestrix_raft.api.workers import stuck_slots
-from orchestrix_raft.coordinator.port import ClusterView, NodePort, NodeView
+from orchestrix_raft.coordinator.port import ClusterView, NodeView
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import cluster as wire
@@ -16,23 +17,20 @@ from orchestrix_raft.wire.workers import worker_info
 _NEVER_HEARD: Final = "unknown"
 
 
-class ClusterService:
+class ClusterService(Service):
     """One per server; holds nothing but the node."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
-        self._backups = BackupCalls(node)
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
+        backups = BackupCalls(self._door)
         return handlers(
             CLUSTER,
             {
                 "Status": self.status,
                 "TransferLeadership": self.transfer_leadership,
-                "Backup": self._backups.backup,
-                "MarkContents": self._backups.mark_contents,
-                "GetContents": self._backups.get_contents,
+                "Backup": backups.backup,
+                "MarkContents": backups.mark_contents,
+                "GetContents": backups.get_contents,
             },
         )
 

@@ -11,18 +11,19 @@ import grpc
 from grpc_health.v1 import health_pb2 as pb
 
 from orchestrix_raft.api.errors import Context, Handlers, Refusal, abort
-from orchestrix_raft.coordinator.port import NodePort
+from orchestrix_raft.api.service import Service
+from orchestrix_raft.coordinator.port import Door
 from orchestrix_raft.domain.errors import Code, Rejected
 
 SERVICE: Final = "grpc.health.v1.Health"
 WATCH_S: Final = 0.5
 
 
-class Health:
+class Health(Service):
     """Answers for the whole server ("") and for each service by its full name."""
 
-    def __init__(self, node: NodePort, services: Iterable[str]) -> None:
-        self._node = node
+    def __init__(self, door: Door, services: Iterable[str]) -> None:
+        super().__init__(door)
         self._services = frozenset({"", SERVICE, *services})
         self._stopping = False
 

@@ -14,7 +14,8 @@ from orchestrix_raft.api.errors import (
     applied,
     invalid,
 )
-from orchestrix_raft.coordinator.port import Freshness, JobView, NodePort
+from orchestrix_raft.api.service import Service
+from orchestrix_raft.coordinator.port import Door, Freshness, JobView
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.ids import format_job_id
@@ -50,11 +51,11 @@ class _Accepted(NamedTuple):
     rejected: dict[int, Rejected]
 
 
-class JobService:
+class JobService(Service):
     """One per server; holds nothing but the node and the number of waiters."""
 
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
+    def __init__(self, door: Door) -> None:
+        super().__init__(door)
         self._waiters = 0
 
     def handlers(self) -> Handlers:

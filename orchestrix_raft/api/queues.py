@@ -5,7 +5,8 @@ from typing import Final
 from orchestrix_raft.api import checks
 from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import Handlers, Refusal, applied
-from orchestrix_raft.coordinator.port import Freshness, NodePort, QueueDetails
+from orchestrix_raft.api.service import Service
+from orchestrix_raft.coordinator.port import Freshness, QueueDetails
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import JobState
@@ -19,11 +20,8 @@ PURGED: Final = "purged"
 _WAITING: Final = (JobState.SCHEDULED, JobState.PENDING)
 
 
-class QueueService:
+class QueueService(Service):
     """One per server; holds nothing but the node."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""

@@ -11,7 +11,8 @@ from msgspec.structs import astuple, replace
 from orchestrix_raft.api import checks
 from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import Handlers, Refusal, applied, invalid
-from orchestrix_raft.coordinator.port import Done, Freshness, NodePort, ScheduleView
+from orchestrix_raft.api.service import Service
+from orchestrix_raft.coordinator.port import Done, Freshness, ScheduleView
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.schedule import (
@@ -43,11 +44,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9._:/@-]+").fullmatch
 _ANY_ID: Final = bytes(limits.JOB_ID_BYTES)
 
 
-class ScheduleService:
+class ScheduleService(Service):
     """One per server; holds nothing but the node."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""

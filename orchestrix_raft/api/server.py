@@ -12,7 +12,7 @@ from orchestrix_raft.api.jobs import JobService
 from orchestrix_raft.api.queues import QueueService
 from orchestrix_raft.api.schedules import ScheduleService
 from orchestrix_raft.api.workers import WorkerService
-from orchestrix_raft.coordinator.port import NodePort
+from orchestrix_raft.coordinator.port import Door
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.transport import SERVER_OPTIONS, TlsFiles, server_credentials
 
@@ -20,18 +20,18 @@ from orchestrix_raft.wire.transport import SERVER_OPTIONS, TlsFiles, server_cred
 class ApiServer:
     """`start`, then `stop` once; runs on the loop that starts it."""
 
-    def __init__(self, node: NodePort, tls: TlsFiles | None = None) -> None:
+    def __init__(self, door: Door, tls: TlsFiles | None = None) -> None:
         self._tls = tls
         names = [service.name for service in services.ALL]
-        self._health = Health(node, names)
+        self._health = Health(door, names)
         self._server = grpc.aio.server(options=SERVER_OPTIONS)
         self._server.add_generic_rpc_handlers(
             (
-                JobService(node).handlers(),
-                ScheduleService(node).handlers(),
-                QueueService(node).handlers(),
-                WorkerService(node).handlers(),
-                ClusterService(node).handlers(),
+                JobService(door).handlers(),
+                ScheduleService(door).handlers(),
+                QueueService(door).handlers(),
+                WorkerService(door).handlers(),
+                ClusterService(door).handlers(),
                 self._health.handlers(),
             )
         )

@@ -7,6 +7,7 @@ from orchestrix_raft.api import checks, incoming
 from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import Context, Handlers, Refusal
 from orchestrix_raft.api.outbox import Outbox
+from orchestrix_raft.api.service import Service
 from orchestrix_raft.coordinator.port import NodePort, SessionHandle
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import ASSIGNED
@@ -28,11 +29,8 @@ LAST_WORDS_S: Final = 10.0  # how long a stream stays open for its last message 
 _INVALID: Final = "INVALID_ARGUMENT"
 
 
-class WorkerService:
+class WorkerService(Service):
     """One per server; holds nothing but the node."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""

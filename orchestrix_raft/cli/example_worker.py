@@ -43,5 +43,5 @@ def checksum(ctx: JobContext, path: str) -> str:
             ctx.raise_if_cancelled()
             digest.update(block)
             done += len(block)
-            ctx.progress(100 * done // max(size, 1))
+            ctx.progress(min(100, 100 * done // max(size, 1)))  # the file may grow meanwhile
     return digest.hexdigest()

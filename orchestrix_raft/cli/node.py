@@ -14,11 +14,12 @@ from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.consensus.port import SafetyFault
-from orchestrix_raft.coordinator.link import LinkError
+from orchestrix_raft.coordinator.first_start import StartError
+from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS, Kind, Option, read_value
 from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_config, resolve
-from orchestrix_raft.coordinator.port import NodePort
-from orchestrix_raft.coordinator.process import Process, StartError
+from orchestrix_raft.coordinator.port import Door
+from orchestrix_raft.coordinator.process import Process
 from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.tls import TlsError
 from orchestrix_raft.storage.port import StorageError
@@ -66,7 +67,7 @@ async def _run(options: NodeOptions) -> None:
     """The node's life, with an eye on the loop that everything in it shares."""
     registry = Registry()
     lag = LoopLag(registry)
-    process = Process(options, lambda port: _api(port, options), registry)
+    process = Process(options, lambda door: _api(door, options), registry)
     lag.start()
     try:
         await process.run()
@@ -93,12 +94,12 @@ def _options(flags: Mapping[str, object], env: Mapping[str, str]) -> NodeOptions
     return options
 
 
-def _api(port: NodePort, options: NodeOptions) -> ApiServer:
+def _api(door: Door, options: NodeOptions) -> ApiServer:
     """The API; under TLS a caller must show a certificate of the same authority, as nodes do."""
     files = options.tls
     if files is None:
-        return ApiServer(port)
-    return ApiServer(port, TlsFiles(ca=str(files.ca), cert=str(files.cert), key=str(files.key)))
+        return ApiServer(door)
+    return ApiServer(door, TlsFiles(ca=str(files.ca), cert=str(files.cert), key=str(files.key)))
 
 
 def _parameter(option: Option) -> inspect.Parameter:

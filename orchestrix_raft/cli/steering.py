@@ -7,7 +7,7 @@ import typer
 
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
-from orchestrix_raft.client.aio import WAITING
+from orchestrix_raft.client.model import WAITING
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.ids import parse_job_id
 

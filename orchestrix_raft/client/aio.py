@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,8 +13,10 @@ from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
+    WAITING,
     Attempt,
     ClusterStatus,
+    Enqueued,
     Job,
     LogLine,
     Reason,
@@ -32,6 +33,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire import jobs as wire
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.arguments import refused, seconds, text, whole
 from orchestrix_raft.wire.cluster import StatusRequest, TransferLeadershipRequest
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import (
@@ -43,15 +45,16 @@ from orchestrix_raft.wire.errors import (
     error_for,
 )
 from orchestrix_raft.wire.servers import Backoff
-from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, parse_servers
+from orchestrix_raft.wire.targets import addresses_of, files_of
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles
 
 DEADLINE_S: Final = 30.0
 WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
-WAITING: Final = ("scheduled", "pending")
 REQUESTS: Final = 4  # of one enqueue_many under way
 
 _JOBS: Final = services.JOBS.methods
 _CLUSTER: Final = services.CLUSTER.methods
+_LINES_MAX: Final = (1 << 32) - 1  # what a message can count
 
 
 class AsyncClient:
@@ -70,8 +73,8 @@ class AsyncClient:
         deadline: float = DEADLINE_S,
         tls: TlsFiles | None = None,
     ) -> None:
-        addresses = parse_servers(servers if isinstance(servers, str) else tuple(servers))
-        self._caller = Caller(addresses, tls, deadline)
+        seconds("deadline", deadline, zero=False)
+        self._caller = Caller(addresses_of(servers), files_of(tls), deadline)
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
@@ -146,8 +149,20 @@ class AsyncClient:
             on_conflict,
             expires,
         )
-        job, size = building.new_job(type, args, options)
-        return format_job_id(await self._lane.enqueue(job, size))
+        return (await self._enqueue(type, args, options)).id
+
+    async def enqueue_told(
+        self, /, type: str, args: Mapping[str, Any] | None = None, **options: Any
+    ) -> Enqueued:
+        """Like `enqueue`, with the same options; tells besides the id whether the job is a new one."""
+        return await self._enqueue(type, args, Options(**options))
+
+    async def _enqueue(self, job_type: str, args: Mapping[str, Any] | None, options: Options) -> Enqueued:
+        job, size = building.new_job(job_type, args, options)
+        placed = await self._lane.enqueue(job, size)
+        # An id made here that "was there already" came with an earlier sending of this same call.
+        created = placed.created or (options.job_id is None and placed.job_id == job.job_id)
+        return Enqueued(id=format_job_id(placed.job_id), created=created)
 
     async def enqueue_many(
         self,
@@ -181,7 +196,7 @@ class AsyncClient:
             None,
             None,
             correlation_id,
-            tuple(labels or ()),
+            labels,
             retry_for,
             key,
             expires=expires,
@@ -234,12 +249,14 @@ class AsyncClient:
         response: wire.GetJobResponse = await self._caller.call(_JOBS["GetJob"], request)
         return job_of(response.job)
 
-    async def wait(self, job_id: str, timeout: float | None = None) -> Job:
+    async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """The job once it is completed, cancelled or dead, whichever it is; `Job.raise_for_state` raises for
         the latter two.  `DeadlineExceeded` after `timeout` seconds; None waits for ever."""
         raw = building.id_bytes(job_id)
         now = asyncio.get_running_loop().time
-        until = None if timeout is None else now() + timeout
+        with refused():
+            patience_s = None if timeout is None else seconds("timeout", timeout)
+        until = None if patience_s is None else now() + patience_s
         while True:
             left = WAIT_SLICE_S if until is None else max(0.0, min(WAIT_SLICE_S, until - now()))
             request = wire.WaitJobRequest(job_id=raw, timeout_ms=int(left * 1_000), read=self._read())
@@ -251,7 +268,7 @@ class AsyncClient:
             if job.finished:
                 return job
             if until is not None and now() >= until:
-                raise DeadlineExceeded(f"job {job_id} is {job.state} after {timeout:g} s", "WAIT_TIMEOUT")
+                raise DeadlineExceeded(f"job {job_id} is {job.state} after {patience_s:g} s", "WAIT_TIMEOUT")
 
     async def list_jobs(
         self,
@@ -260,12 +277,12 @@ class AsyncClient:
         type: str | None = None,
         limit: int = 100,
     ) -> list[Job]:
-        """Up to `limit` jobs, newest first: unfinished ones by creation, then finished ones by their end.
+        """Up to `limit` jobs: unfinished ones, newest first; then ended ones, latest end first.
         `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`)."""
-        found: list[Job] = []
-        async for job in self._jobs(building.states(state), queue or "", type or "", limit):
-            found.append(job)
-        return found
+        with refused():
+            whole("limit", limit, 1)
+        names = building.filter_name("queue", queue), building.filter_name("type", type)
+        return [job async for job in self._jobs(building.states(state), *names, limit)]
 
     async def _jobs(self, states: list[str], queue: str, job_type: str, limit: int) -> AsyncIterator[Job]:
         cursor = b""
@@ -300,6 +317,9 @@ class AsyncClient:
 
     async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
         """Lines that the job's handlers logged, those after number `after`, wherever they are kept."""
+        with refused():
+            whole("after", after, 0, _LINES_MAX)
+            whole("limit", limit, 1, limits.PAGE)
         request = wire.GetLogsRequest(job_id=building.id_bytes(job_id), after=after, limit=limit)
         method = _JOBS["GetLogs"]
         response: wire.GetLogsResponse = await self._caller.call(method, request)
@@ -323,6 +343,8 @@ class AsyncClient:
         `already_cancelled`, `already_dead`.
         """
         job_ids = [building.id_bytes(job_id)]
+        with refused():
+            text("reason", reason, empty=True)
         request = wire.CancelJobsRequest(request_id=os.urandom(16), job_ids=job_ids, reason=reason)
         return await self._steer(_JOBS["CancelJobs"], request, job_id)
 
@@ -367,6 +389,8 @@ class AsyncClient:
         `older_than`: enqueued at least this many seconds ago.
         """
         where = building.job_filter(state, queue, type, older_than)
+        with refused():
+            text("reason", reason, empty=True)
         return await self._steer_where(_JOBS["CancelWhere"], where, reason)
 
     async def retry_where(
@@ -417,25 +441,22 @@ class AsyncClient:
                 return done
 
     async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> Backup:
-        """Write a backup of the whole cluster to a new file: everything acknowledged before this call, as of
-        one log entry.  The file is there as a whole or not at all.
+        """Write all that was acknowledged before this call, as of one log entry, to a new file: wholly or not
+        at all.  `FileExistsError` unless `force`; `OSError`; `Unavailable` when no node gave one."""
+        return await backups.write_backup(self._caller, path, force)
 
-        `FileExistsError` unless `force`; `OSError` of the file system; `Unavailable` when no node gave one.
-        """
-        return await backups.write_backup(self._caller, Path(path), force)
-
-    async def verify(self, *, timeout: float = 60.0) -> Verification:
-        """Let every member read all that it holds as of one log entry, and compare.  A node that does not
-        answer within `timeout` seconds is in the answer, with the reason."""
-        status = await self.status()
-        members = [(node.node_id, node.address) for node in status.nodes]
-        return await backups.verify(self._caller, members, timeout)
+    async def verify(self, *, timeout: float | timedelta = 60.0) -> Verification:
+        """Let every member read all that it holds as of one log entry, and compare.  Who does not answer
+        within `timeout` seconds is in the answer, with the reason."""
+        return await backups.verify(self._caller, timeout)
 
     async def transfer_leadership(self, node_id: str = "") -> str:
         """Ask the leader to hand over, to `node_id` or the best follower; returns the new leader.
 
         The leader is found through any node; `Unavailable` when none is known within the deadline.
         """
+        with refused():
+            text("node_id", node_id, empty=True)
         method, request = _CLUSTER["TransferLeadership"], TransferLeadershipRequest(node_id=node_id)
         leader, address = await self._leader()
         try:

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from orchestrix_raft.client.calls import Caller, Channel, Failed
 from orchestrix_raft.client.model import at
 from orchestrix_raft.wire import backup as wire
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.arguments import flag, refused, seconds, text
+from orchestrix_raft.wire.cluster import StatusRequest, StatusResponse
 from orchestrix_raft.wire.errors import OrchestrixError, Unavailable
 from orchestrix_raft.wire.servers import Backoff
 from orchestrix_raft.wire.transport import EOF
@@ -60,11 +62,14 @@ class Verification(msgspec.Struct, frozen=True):
     nodes: list[NodeContents]
 
 
-async def write_backup(caller: Caller, path: Path, force: bool) -> Backup:
+async def write_backup(caller: Caller, name: str | os.PathLike[str], force: bool) -> Backup:
     """Fetch a backup into a new file; it is there as a whole or not at all.
 
     FileExistsError unless `force`; any OSError of the file system; `Unavailable` when no node gave one.
     """
+    with refused():
+        path = Path(text("path", os.fspath(name) if isinstance(name, os.PathLike) else name))
+        flag("force", force)
     _free(path, force)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -192,8 +197,16 @@ async def _pieces(caller: Caller, channel: Channel) -> AsyncIterator[Any]:
             call.cancel()
 
 
-async def verify(caller: Caller, members: list[tuple[str, str]], timeout_s: float) -> Verification:
-    """Let all `members` (id, address) look at what they hold as of one entry, and compare."""
+async def verify(caller: Caller, timeout: float | timedelta) -> Verification:
+    """Let all members look at what they hold as of one entry, and compare.  Each has `timeout` seconds."""
+    with refused():
+        timeout_s = seconds("timeout", timeout, zero=False)
+    status: StatusResponse = await caller.call(_CLUSTER["Status"], StatusRequest())
+    return await compare(caller, [(node.node_id, node.address) for node in status.nodes], timeout_s)
+
+
+async def compare(caller: Caller, members: list[tuple[str, str]], timeout_s: float) -> Verification:
+    """The same for these members (id, address)."""
     mark: wire.MarkContentsResponse = await caller.call(_CLUSTER["MarkContents"], wire.MarkContentsRequest())
     until = asyncio.get_running_loop().time() + timeout_s
     found = await asyncio.gather(*(_ask(caller, *member, mark.index, until) for member in members))

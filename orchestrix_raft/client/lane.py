@@ -8,13 +8,14 @@ same ids, over the next stream when its stream breaks: so a lost answer neither 
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc.aio
 
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller, Channel, Failed
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.conversation import converse
 from orchestrix_raft.wire.errors import UNKNOWN, OrchestrixError, OutcomeUnknown, Unavailable, error_for
 from orchestrix_raft.wire.jobs import EnqueueRequest, EnqueueResponse, NewJob
 from orchestrix_raft.wire.servers import Backoff
@@ -30,10 +31,17 @@ _METHOD: Final = services.JOBS.methods["EnqueueStream"]
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
 
 
+class Placed(NamedTuple):
+    """What became of a job: its id, or that of the one that was there already (`created` is False)."""
+
+    job_id: bytes
+    created: bool
+
+
 class _Item:
     __slots__ = ("expires", "future", "job", "size")
 
-    def __init__(self, job: NewJob, size: int, future: "asyncio.Future[bytes]", expires: float) -> None:
+    def __init__(self, job: NewJob, size: int, future: "asyncio.Future[Placed]", expires: float) -> None:
         self.job = job
         self.size = size
         self.future = future
@@ -71,15 +79,15 @@ class Lane:
         self._broken: asyncio.Event = asyncio.Event()
         self._leaving: asyncio.TimerHandle | None = None  # a refusal came: nothing more goes to this server
 
-    def enqueue(self, job: NewJob, size: int) -> "asyncio.Future[bytes]":
-        """A future of the id of the job: its own, or that of the one that was there already."""
+    def enqueue(self, job: NewJob, size: int) -> "asyncio.Future[Placed]":
+        """A future of what becomes of the job."""
         loop = asyncio.get_running_loop()
         if self._task is None:
             self._task = loop.create_task(self._run())
             self._task.add_done_callback(self._ended)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP_S, self._sweep)
-        future: asyncio.Future[bytes] = loop.create_future()
+        future: asyncio.Future[Placed] = loop.create_future()
         self._waiting.append(_Item(job, size, future, loop.time() + self._caller.deadline_s))
         self._wake.set()
         return future
@@ -124,26 +132,18 @@ class Lane:
         self._broken.clear()
         self._stay()
         call = channel.stub(_METHOD)()
-        tasks = [
-            asyncio.ensure_future(do) for do in (self._write(call), self._read(call), self._broken.wait())
-        ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            errors = await converse(call, self._write(call), self._read(call), self._broken.wait())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            call.cancel()
             self._stay()
-        for task in tasks:
-            error = None if task.cancelled() else task.exception()
+        for error in errors:
             if isinstance(error, grpc.aio.AioRpcError):
                 verdict = self._caller.judge(error, channel)
                 if isinstance(verdict, OrchestrixError):
                     self._fail_all(verdict)
                 else:
                     self._trouble = verdict.over(self._trouble)
-            elif error is not None:
+            else:
                 raise error
         return self._answers > before
 
@@ -209,14 +209,16 @@ class Lane:
             return
         self._trouble = None
         self._caller.wrote(response.applied_index)
-        answers: dict[int, bytes | OrchestrixError] = {e.position: e.job_id for e in response.existing}
+        answers: dict[int, Placed | OrchestrixError] = {
+            e.position: Placed(e.job_id, created=False) for e in response.existing
+        }
         for r in response.rejected:
             job_ids = (format_job_id(batch.items[r.position].job.job_id),)
             answers[r.position] = error_for(r.code, r.reason, r.message, job_ids)
         for position, item in enumerate(batch.items):
             if item.future.done():
                 continue
-            answer = answers.get(position, item.job.job_id)
+            answer = answers.get(position) or Placed(item.job.job_id, created=True)
             if isinstance(answer, OrchestrixError):
                 item.future.set_exception(answer)
             else:

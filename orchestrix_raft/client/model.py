@@ -9,18 +9,23 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.job import AttemptState, JobState
+from orchestrix_raft.wire.arguments import milliseconds, number, shown, text, whole
 from orchestrix_raft.wire.cluster import StatusResponse
 from orchestrix_raft.wire.common import RetryPolicyMessage
 from orchestrix_raft.wire.errors import JobFailed
 from orchestrix_raft.wire.jobs import AttemptMessage, JobMessage, LogLineMessage, ReasonMessage
 from orchestrix_raft.wire.workers import WorkerInfo
 
+_MAX_RETRIES: Final = "RetryPolicy.max_retries"
+_MULTIPLIER_MAX: Final = limits.MULTIPLIER_PERMILLE_MAX // 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES: Final = {int(state): state.word for state in JobState}
 _ATTEMPT_STATES: Final = {int(state): state.word for state in AttemptState}
 TERMINAL: Final = frozenset({"completed", "cancelled", "dead"})
+WAITING: Final = ("scheduled", "pending")
 RETRY_PRESETS: Final = {
     "default": RetryPolicyMessage.PRESET_DEFAULT,
     "fast": RetryPolicyMessage.PRESET_FAST,
@@ -33,13 +38,6 @@ def at(ms: int) -> datetime | None:
     return _EPOCH + timedelta(milliseconds=ms) if ms else None
 
 
-def ms_of(moment: datetime) -> int:
-    """A datetime as Unix milliseconds; one without a zone is taken as local time, as datetime does."""
-    return round(
-        (moment - _EPOCH if moment.tzinfo else moment.astimezone(UTC) - _EPOCH) / timedelta(milliseconds=1)
-    )
-
-
 class _Value(msgspec.Struct, frozen=True, kw_only=True):
     pass
 
@@ -48,9 +46,9 @@ class RetryPolicy(_Value, frozen=True):
     """How often and how late a failed attempt is tried again.  None takes the value of the preset."""
 
     max_retries: int | None = None  # 3; retries after the first failure
-    delay: float | None = None  # 10 s; before the first retry
+    delay: float | timedelta | None = None  # 10 s; before the first retry
     multiplier: float | None = None  # 2; each further delay is this many times the one before
-    max_delay: float | None = None  # 600 s
+    max_delay: float | timedelta | None = None  # 600 s
     jitter: float | None = None  # 0.2; the delay varies by this share, up and down
     preset: str = "default"  # or `fast`, `patient`; the numbers above are those of `default`
 
@@ -65,26 +63,34 @@ class RetryPolicy(_Value, frozen=True):
         return cls(preset="patient", max_retries=max_retries)
 
     def message(self) -> RetryPolicyMessage:
-        """The form for the wire; ValueError for a negative number or an unknown preset."""
-        if self.preset not in RETRY_PRESETS:
+        """The form for the wire; TypeError or ValueError for what no policy can have."""
+        if text("RetryPolicy.preset", self.preset) not in RETRY_PRESETS:
             known = ", ".join(RETRY_PRESETS)
-            raise ValueError(f"RetryPolicy.preset is {self.preset!r}: there are {known}")
-        for name in ("max_retries", "delay", "multiplier", "max_delay", "jitter"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise ValueError(f"RetryPolicy.{name} is {value}: it must be 0 or more")
+            raise ValueError(f"RetryPolicy.preset is {shown(self.preset)}: there are {known}")
+        retries = self.max_retries
         return RetryPolicyMessage(
-            max_retries=self.max_retries,
-            delay_ms=_scaled(self.delay, 1_000),
-            multiplier_permille=_scaled(self.multiplier, 1_000),
-            max_delay_ms=_scaled(self.max_delay, 1_000),
-            jitter_percent=_scaled(self.jitter, 100),
+            max_retries=retries if retries is None else whole(_MAX_RETRIES, retries, 0, limits.RETRIES_MAX),
+            delay_ms=_duration_ms("delay", self.delay),
+            multiplier_permille=_scaled("multiplier", self.multiplier, 1_000, 1, _MULTIPLIER_MAX),
+            max_delay_ms=_duration_ms("max_delay", self.max_delay),
+            jitter_percent=_scaled("jitter", self.jitter, 100, 0, 1),
             preset=RETRY_PRESETS[self.preset],
         )
 
 
-def _scaled(value: float | None, factor: int) -> int | None:
-    return None if value is None else round(value * factor)
+def _duration_ms(name: str, value: float | timedelta | None) -> int | None:
+    return None if value is None else milliseconds(f"RetryPolicy.{name}", value)
+
+
+def _scaled(name: str, value: float | None, factor: int, least: int, most: int) -> int | None:
+    return None if value is None else round(number(f"RetryPolicy.{name}", value, least, most) * factor)
+
+
+class Enqueued(_Value, frozen=True):
+    """What became of a job that was to be enqueued."""
+
+    id: str  # of the job there is now
+    created: bool  # False: it was there already, under this id or as the one with the unique key
 
 
 class Job(_Value, frozen=True):
@@ -101,7 +107,7 @@ class Job(_Value, frozen=True):
     losses: int  # assignments lost with their worker
     max_retries: int
     result: Any  # what the handler returned; None until completed
-    error: str  # of the newest failed attempt
+    error: str  # of the newest failed attempt; "" once completed: the history keeps it
     reason: str  # why it is dead or cancelled
     progress: int  # percent
     progress_message: str
@@ -198,7 +204,7 @@ class QueueStatus(_Value, frozen=True):
 class WorkerStatus(_Value, frozen=True):
     """One worker process."""
 
-    id: str  # the session's
+    id: str  # of the process; not its session id, which nobody else may know
     name: str
     queues: list[str]
     labels: list[str]
@@ -298,7 +304,7 @@ def log_line_of(m: LogLineMessage) -> LogLine:
 
 def _worker_of(m: WorkerInfo) -> WorkerStatus:
     return WorkerStatus(
-        id=m.session_id.hex(),
+        id=m.worker_id.hex(),
         name=m.name,
         queues=list(m.queues),
         labels=list(m.labels),

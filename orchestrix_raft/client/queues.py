@@ -3,15 +3,17 @@
 import os
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from orchestrix_raft.client.building import name_of
 from orchestrix_raft.client.calls import Caller
 from orchestrix_raft.client.model import at
 from orchestrix_raft.domain.queue import LIMITS
 from orchestrix_raft.wire import queues as wire
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.arguments import milliseconds, pair, shown
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import InvalidArgument
 
@@ -70,17 +72,17 @@ class AsyncQueues:
 
     async def get(self, name: str) -> Queue:
         """One queue; one that nothing is known of is empty and without limits."""
-        request = wire.GetQueueRequest(name=name, read=self._read())
+        request = wire.GetQueueRequest(name=name_of("queue", name), read=self._read())
         response: wire.GetQueueResponse = await self._caller.call(_QUEUES["GetQueue"], request)
         return queue_of(response.queue)
 
     async def pause(self, name: str) -> Queue:
         """No job of it is handed to a worker any more; those that run go on."""
-        return await self._configure(wire.ConfigureQueueRequest(name=name, paused=True))
+        return await self._configure(wire.ConfigureQueueRequest(name=name_of("queue", name), paused=True))
 
     async def resume(self, name: str) -> Queue:
         """The end of a pause."""
-        return await self._configure(wire.ConfigureQueueRequest(name=name, paused=False))
+        return await self._configure(wire.ConfigureQueueRequest(name=name_of("queue", name), paused=False))
 
     async def limit(
         self,
@@ -97,7 +99,7 @@ class AsyncQueues:
         `key_rate` and `key_concurrency` hold for the jobs of each `key` by itself.  Returns the queue as it
         is then; raises `InvalidArgument`.
         """
-        request = wire.ConfigureQueueRequest(name=name)
+        request = wire.ConfigureQueueRequest(name=name_of("queue", name))
         values = (rate, concurrency, key_rate, key_concurrency)
         for word, value in zip(LIMITS, values, strict=True):
             if value is None:
@@ -114,6 +116,7 @@ class AsyncQueues:
 
     async def purge(self, name: str) -> int:
         """Cancel every job of the queue that waits now; how many that were.  Those that run go on."""
+        name_of("queue", name)
         purged = 0
         cursor = b""
         while True:
@@ -158,22 +161,17 @@ def _limit(message: wire.RateLimitMessage) -> RateLimit:
     return RateLimit(message.count, message.window_ms / 1_000)
 
 
-def _rate(word: str, rate: Any) -> tuple[int, int]:
+def _rate(word: str, rate: object) -> tuple[int, int]:
     try:
-        count, window = rate
-        seconds = window.total_seconds() if isinstance(window, timedelta) else float(window)
-        window_ms = round(seconds * 1_000)
-    except (TypeError, ValueError, OverflowError) as error:
-        message = f"{word} is {rate!r}: it is (count, seconds), such as (100, 1.0)"
-        raise InvalidArgument(message, "QUEUE_OPTIONS_INVALID") from error
-    if window_ms < 0 or (window_ms == 0 and seconds):
-        message = f"{word} is {rate!r}: the window is from 0.001 seconds to 31 days"
-        raise InvalidArgument(message, "QUEUE_OPTIONS_INVALID")
+        count, window = pair(word, rate, "(count, seconds), such as (100, 1.0)")
+        window_ms = milliseconds(f"the window of {word}", window, zero=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(str(error), "QUEUE_OPTIONS_INVALID") from error
     return _count(word, count), window_ms
 
 
 def _count(word: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 32:
-        message = f"{word} is {value!r}: a whole number from 1 on; None removes the limit"
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 32:
+        message = f"{word} is {shown(value)}: a whole number from 1 on; None removes the limit"
         raise InvalidArgument(message, "QUEUE_OPTIONS_INVALID")
     return value

@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict
 import msgspec
 
 from orchestrix_raft.client.building import encode_args, policy_of
-from orchestrix_raft.client.model import RetryPolicy, at, ms_of
+from orchestrix_raft.client.model import RetryPolicy, at
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.schedule import (
@@ -20,10 +20,13 @@ from orchestrix_raft.domain.schedule import (
     parse_choice,
 )
 from orchestrix_raft.wire import schedules as wire
-from orchestrix_raft.wire.errors import InvalidArgument
+from orchestrix_raft.wire.arguments import milliseconds, moment_ms, names, shown, text, whole
 
 Seconds = float | timedelta
 
+NO_SCHEDULE: Final = ("this is no schedule: ", "INVALID_SCHEDULE")
+"""How a mistake in a schedule is told, and its reason."""
+_COUNT_MAX: Final = (1 << 32) - 1  # what the message can hold; the node has limits of its own
 _MISFIRES: Final = {choice - 1: choice.word for choice in Misfire}
 _OVERLAPS: Final = {choice - 1: choice.word for choice in Overlap}
 _DST_GAPS: Final = {choice - 1: choice.word for choice in DstGap}
@@ -190,37 +193,29 @@ def _seconds_of(duration_ms: int) -> float | None:
 # ---- options -> message
 
 
-def milliseconds(name: str, value: Seconds | None) -> int:
-    """0 for None; ValueError for what is negative or longer than a year."""
-    if value is None:
-        return 0
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not seconds >= 0:  # also refuses NaN
-        raise ValueError(f"{name} is {value}: it must be 0 seconds or more")
-    if seconds * 1_000 > limits.DURATION_MS:
-        raise ValueError(f"{name} is {value}: at most {limits.DURATION_MS // 86_400_000} days")
-    return round(seconds * 1_000) or (1 if seconds else 0)
-
-
 def set_cron(
     m: wire.ScheduleSpecMessage | wire.PreviewScheduleRequest,
     expression: str,
     timezone: str,
     dst_gap: str,
     dst_overlap: str,
+    *,
+    name: str = "expression",
 ) -> None:
-    """The times of a cron schedule."""
-    m.cron.expression, m.cron.timezone = expression, timezone
+    """The times of a cron schedule; `name`: of the argument that has the expression."""
+    m.cron.expression, m.cron.timezone = text(name, expression), text("timezone", timezone)
     _set(m.cron, "dst_gap", _number("dst_gap", DstGap, dst_gap))
     _set(m.cron, "dst_overlap", _number("dst_overlap", DstOverlap, dst_overlap))
 
 
-def set_interval(m: wire.ScheduleSpecMessage, period: Seconds, anchor: datetime | None) -> None:
-    """The times of an interval."""
-    seconds = period.total_seconds() if isinstance(period, timedelta) else period
-    if not seconds * 1_000 >= limits.INTERVAL_MS_MIN:  # also refuses NaN
-        raise ValueError(f"an interval of {seconds:g} s: it must be at least {limits.INTERVAL_MS_MIN} ms")
-    m.interval.period_ms = milliseconds("an interval", seconds)
+def set_interval(
+    m: wire.ScheduleSpecMessage, period: Seconds, anchor: datetime | None, *, name: str = "period"
+) -> None:
+    """The times of an interval; `name`: of the argument that has the period."""
+    period_ms = milliseconds(name, period)
+    if period_ms < limits.INTERVAL_MS_MIN:
+        raise ValueError(f"{name} is {shown(period)}: it must be at least {limits.INTERVAL_MS_MIN} ms")
+    m.interval.period_ms = period_ms
     m.interval.anchor_ms = 0 if anchor is None else moment_ms("anchor", anchor)
 
 
@@ -236,7 +231,7 @@ def set_options(m: wire.ScheduleSpecMessage, options: ScheduleOptions) -> None:
 def set_job(m: wire.ScheduleSpecMessage, job_type: str | None, args: Mapping[str, Any] | None) -> None:
     """What is run; None stays as it is."""
     if job_type is not None:
-        m.job.type = job_type
+        m.job.type = text("type", job_type)
     if args is not None:
         m.job.args = encode_args(args)
 
@@ -254,25 +249,24 @@ def _number(name: str, kind: type[AnyChoice], word: str) -> int:
         raise ValueError(f"{name}: {error}") from error
 
 
-def refused(error: Exception) -> InvalidArgument:
-    """What is wrong with the arguments of a call."""
-    return InvalidArgument(f"this is no schedule: {error}", "INVALID_SCHEDULE")
-
-
 def _set(message: Any, name: str, value: Any) -> None:
     setattr(message, name, value)
 
 
+def _job_name(m: Any, name: str, value: Any) -> None:
+    setattr(m.job, name, text(name, value))
+
+
 def _job_text(m: Any, name: str, value: Any) -> None:
-    setattr(m.job, name, value or "")
+    setattr(m.job, name, "" if value is None else text(name, value, empty=True))
 
 
-def _job_number(m: Any, name: str, value: Any) -> None:
-    setattr(m.job, name, value)
+def _job_priority(m: Any, name: str, value: Any) -> None:
+    m.job.priority = whole(name, value, -limits.PRIORITY_MAX, limits.PRIORITY_MAX)
 
 
 def _job_duration(m: Any, name: str, value: Any) -> None:
-    setattr(m.job, f"{name}_ms", milliseconds(name, value))
+    setattr(m.job, f"{name}_ms", 0 if value is None else milliseconds(name, value, zero=False))
 
 
 def _job_retry(m: Any, name: str, value: Any) -> None:
@@ -282,8 +276,9 @@ def _job_retry(m: Any, name: str, value: Any) -> None:
 
 
 def _job_labels(m: Any, name: str, value: Any) -> None:
+    found = () if value is None else names(name, value)
     del m.job.labels[:]
-    m.job.labels.extend(value or ())
+    m.job.labels.extend(found)
 
 
 def _choice(m: Any, name: str, value: Any) -> None:
@@ -292,39 +287,20 @@ def _choice(m: Any, name: str, value: Any) -> None:
 
 
 def _count(m: Any, name: str, value: Any) -> None:
-    if not isinstance(value, int) or not 0 <= value < 1 << 32:
-        raise ValueError(f"{name} is {value!r}: it must be a number from 0 on")
-    setattr(m, name, value)
-
-
-def count_of(name: str, value: Any) -> int:
-    """A number from 1 on; ValueError for another."""
-    if not isinstance(value, int) or not 0 < value < 1 << 32:
-        raise ValueError(f"{name} is {value!r}: it must be a number from 1 on")
-    return value
+    setattr(m, name, whole(name, value, 0, _COUNT_MAX))
 
 
 def _jitter(m: Any, name: str, value: Any) -> None:
-    m.jitter_ms = milliseconds(name, value)
+    m.jitter_ms = 0 if value is None else milliseconds(name, value)
 
 
 def _moment(m: Any, name: str, value: Any) -> None:
     setattr(m, f"{name}_ms", 0 if value is None else moment_ms(name, value))
 
 
-def moment_ms(name: str, value: datetime) -> int:
-    """Unix milliseconds; TypeError or ValueError with the name of the option."""
-    if not isinstance(value, datetime):
-        raise TypeError(f"{name} is {value!r}: it must be a datetime")
-    at_ms = ms_of(value)
-    if at_ms <= 0:
-        raise ValueError(f"{name} is {value}: it must be after 1970")
-    return at_ms
-
-
 _SETTERS: Final = {
-    "queue": _job_text,
-    "priority": _job_number,
+    "queue": _job_name,
+    "priority": _job_priority,
     "timeout": _job_duration,
     "retry": _job_retry,
     "retry_for": _job_duration,

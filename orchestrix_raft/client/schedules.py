@@ -7,15 +7,13 @@ from typing import Any, Final, Unpack
 
 from orchestrix_raft.client.calls import Caller
 from orchestrix_raft.client.schedule_model import (
+    NO_SCHEDULE,
     PreviewedRun,
     Schedule,
     ScheduleOptions,
     Seconds,
     Triggered,
-    count_of,
     cursor_number,
-    moment_ms,
-    refused,
     runs_of,
     schedule_of,
     set_cron,
@@ -27,6 +25,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire import schedules as wire
 from orchestrix_raft.wire import services
+from orchestrix_raft.wire.arguments import moment_ms, names, refused, text, whole
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import InvalidArgument, OrchestrixError
 
@@ -135,11 +134,9 @@ class AsyncSchedules:
             current = await self._get(id)
             spec = wire.ScheduleSpecMessage()
             spec.CopyFrom(current.spec)
-            try:
+            with refused(*NO_SCHEDULE):
                 change(spec)
                 number = cursor_number(cursor)
-            except (TypeError, ValueError, OverflowError) as error:
-                raise refused(error) from error
             try:
                 return await self._send(spec, number, current.version)
             except OrchestrixError as error:
@@ -156,6 +153,9 @@ class AsyncSchedules:
     ) -> "list[Schedule]":
         """Up to `limit` schedules by id: those whose id begins with `prefix`, in one of the states active,
         paused and finished."""
+        with refused():
+            text("prefix", prefix, empty=True)
+            whole("limit", limit, 1)
         return [found async for found in self._walk(prefix, _states(state), limit)]
 
     async def _walk(self, prefix: str, states: Iterable[str], limit: int) -> AsyncIterator[Schedule]:
@@ -180,25 +180,27 @@ class AsyncSchedules:
 
     async def pause(self, id: str, reason: str = "") -> str:
         """No run until it is resumed.  Returns `paused` or `already_paused`."""
-        request = wire.PauseScheduleRequest(request_id=os.urandom(16), id=id, reason=reason)
+        with refused():
+            text("reason", reason, empty=True)
+        request = wire.PauseScheduleRequest(request_id=os.urandom(16), id=_id(id), reason=reason)
         return (await self._steer("PauseSchedule", request)).result
 
     async def resume(self, id: str) -> str:
         """Runs again, from now on.  Returns `resumed` or `not_paused`."""
-        request = wire.ResumeScheduleRequest(request_id=os.urandom(16), id=id)
+        request = wire.ResumeScheduleRequest(request_id=os.urandom(16), id=_id(id))
         return (await self._steer("ResumeSchedule", request)).result
 
     async def trigger(self, id: str) -> Triggered:
         """A run now, paused or not, under the schedule's overlap policy; its times stay as they are."""
         response = await self._steer(
-            "TriggerSchedule", wire.TriggerScheduleRequest(request_id=os.urandom(16), id=id)
+            "TriggerSchedule", wire.TriggerScheduleRequest(request_id=os.urandom(16), id=_id(id))
         )
         job_id = format_job_id(response.job_id) if response.job_id else None
         return Triggered(response.result, job_id)
 
     async def delete(self, id: str) -> None:
         """For good; its unfinished runs go on.  `ScheduleNotFound` if there is none."""
-        await self._steer("DeleteSchedule", wire.DeleteScheduleRequest(request_id=os.urandom(16), id=id))
+        await self._steer("DeleteSchedule", wire.DeleteScheduleRequest(request_id=os.urandom(16), id=_id(id)))
 
     async def preview(
         self,
@@ -216,13 +218,12 @@ class AsyncSchedules:
         Up to `count` times (at most 100) from `start` (now) on.  `id`: of the schedule, which decides what
         `H` stands for.
         """
-        request = wire.PreviewScheduleRequest(id=id)
-        try:
+        request = wire.PreviewScheduleRequest()
+        with refused(*NO_SCHEDULE):
+            request.id = text("id", id, empty=True)
             set_cron(request, expression, timezone, dst_gap, dst_overlap)
             request.from_ms = 0 if start is None else moment_ms("start", start)
-            request.count = count_of("count", count)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise refused(error) from error
+            request.count = whole("count", count, 1, limits.PREVIEW_RUNS_ASKED)
         response: wire.PreviewScheduleResponse = await self._caller.call(
             _SCHEDULES["PreviewSchedule"], request
         )
@@ -237,14 +238,14 @@ class AsyncSchedules:
         cursor: str,
         options: ScheduleOptions,
     ) -> Schedule:
-        try:
-            spec = wire.ScheduleSpecMessage(id=schedule_id)
+        with refused(*NO_SCHEDULE):
+            spec = wire.ScheduleSpecMessage(id=_id(schedule_id))
             timing(spec)
+            if job_type is None:
+                raise TypeError("type is None: it must be text")
             set_job(spec, job_type, args)
             set_options(spec, options)
             number = cursor_number(cursor)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise refused(error) from error
         return await self._send(spec, number, None)
 
     async def _send(self, spec: wire.ScheduleSpecMessage, cursor: int, version: int | None) -> Schedule:
@@ -255,7 +256,7 @@ class AsyncSchedules:
         return schedule_of(response.schedule, response.result, response.cursor)
 
     async def _get(self, schedule_id: str) -> wire.ScheduleMessage:
-        request = wire.GetScheduleRequest(id=schedule_id, read=self._read())
+        request = wire.GetScheduleRequest(id=_id(schedule_id), read=self._read())
         response: wire.GetScheduleResponse = await self._caller.call(_SCHEDULES["GetSchedule"], request)
         return response.schedule
 
@@ -268,8 +269,14 @@ class AsyncSchedules:
         return ReadOptions(min_index=self._caller.index)
 
 
+def _id(schedule_id: str) -> str:
+    with refused(reason="SCHEDULE_ID_INVALID"):
+        return text("id", schedule_id)
+
+
 def _states(state: str | Iterable[str] | None) -> list[str]:
-    words = () if state is None else (state,) if isinstance(state, str) else tuple(state)
+    with refused(reason="STATE_INVALID"):
+        words = () if state is None else (state,) if isinstance(state, str) else names("state", state)
     for word in words:
         if word not in wire.STATES:
             known = ", ".join(wire.STATES)
@@ -300,10 +307,12 @@ def _change_times(
             was.timezone or wire.DEFAULT_ZONE if timezone is None else timezone,
             wire.read_gap(was.dst_gap) if dst_gap is None else dst_gap,
             wire.read_overlap(was.dst_overlap) if dst_overlap is None else dst_overlap,
+            name="cron",
         )
     if every is not None or anchor is not None:
         if every is None and m.WhichOneof("timing") != "interval":
             raise ValueError("anchor is for intervals")
-        set_interval(m, m.interval.period_ms / 1_000 if every is None else every, anchor)
+        period = m.interval.period_ms / 1_000 if every is None else every
+        set_interval(m, period, anchor, name="every")
     if run_at is not None:
         m.one_shot.run_at_ms = moment_ms("run_at", run_at)

@@ -183,6 +183,7 @@ class Client:
         return Schedules(self._client.schedules, self._run)  # not kept, as above
 
     enqueue = _face(AsyncClient.enqueue)
+    enqueue_told = _face(AsyncClient.enqueue_told)
     enqueue_many = _face(AsyncClient.enqueue_many)
     get = _face(AsyncClient.get)
     wait = _face(AsyncClient.wait)

@@ -76,7 +76,7 @@ class Backups:
     def __init__(self, core: Core, cluster_id: str, fresh: Fresh, until: Until) -> None:
         """`until` waits for a condition that is looked at after every step of the core."""
         self._core = core
-        self._store = core.store
+        self._store = core.replica.store
         self._cluster_id = cluster_id
         self._fresh = fresh
         self._until = until
@@ -102,7 +102,7 @@ class Backups:
         fresh = await self._fresh(0, True)
         if isinstance(fresh, Rejected):
             return fresh
-        core.checkpoints.ask()
+        core.replica.checkpoints.ask()
         await self._until(lambda: (at := store.position()) is not None and at.index >= fresh.applied_index)
         for _ in range(COPIES_TRIED):
             reader = await self._copy()

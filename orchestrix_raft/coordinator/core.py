@@ -9,19 +9,16 @@ durable, commit, apply and replicate, then let effects follow the committed even
 """
 
 import random
-from collections import deque
 from collections.abc import Callable, Generator
+from typing import Final
 
-from orchestrix_raft.consensus.port import Accepted, Apply, Consensus, Refused, Restore, Role
+from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
-from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
-from orchestrix_raft.coordinator.contents import ContentsTrail
-from orchestrix_raft.coordinator.digests import DigestTrail
-from orchestrix_raft.coordinator.duties import Duties
+from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.effects import Effects
-from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
+from orchestrix_raft.coordinator.leadership import Leadership
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
@@ -32,29 +29,23 @@ from orchestrix_raft.coordinator.messages import (
 )
 from orchestrix_raft.coordinator.origin import Origin
 from orchestrix_raft.coordinator.proposer import OnDone, Proposer
-from orchestrix_raft.coordinator.reads import Reads
-from orchestrix_raft.coordinator.schedules import ScheduleRunner
+from orchestrix_raft.coordinator.reads import WaitingReads
+from orchestrix_raft.coordinator.replica import Replica
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
-from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.coordinator.watches import Watches
-from orchestrix_raft.domain.job import Job
 from orchestrix_raft.domain.session import CoordinatorMessage, HandlerLine, Hello
-from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.codec import (
-    decode_entry,
-    decode_job,
-    encode_batch,
-    encode_entry,
-    make_entry,
-    unnumbered,
-)
-from orchestrix_raft.machine.commands import Command, Entry
-from orchestrix_raft.machine.history import FINISHED, PAYLOADS
-from orchestrix_raft.machine.port import Applied
+from orchestrix_raft.machine.codec import encode_batch, unnumbered
+from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
+
+LOOK_S: Final = 0.25
+"""At the latest so often somebody looks at deadlines of callers, silent streams, observations, beats and
+checkpoints.  Most wait for seconds and are many: one coarse look costs less than knowing the nearest of them,
+and the consensus of a healthy node wants its own step more often than that."""
 
 
 class Core:
@@ -73,40 +64,36 @@ class Core:
     ) -> None:
         self.limits = limits
         self._clocks = clocks
-        self.store = store
         self.job_logs = JobLogs(local, limits.lines_kept_s)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
-        self.history = LayeredHistory(store)
-        self.checkpoints = Checkpoints(self.history, store, limits.checkpoint_s, limits.checkpoint_bytes)
-        self.machine = self._load()
+        self.replica = Replica(store, limits.checkpoint_s, limits.checkpoint_bytes)
         self.proposer = Proposer(identity.node_id, limits.proposer)
-        self._origin = Origin(identity, self.proposer, self.machine.state)
+        self._origin = Origin(identity, self.proposer, self.state)
         self.hub = SessionHub(
-            identity.node_id, limits.hub, self.submit, self._keep_lines, self.args_of, servers
+            identity.node_id,
+            limits.hub,
+            self.state,
+            self.submit,
+            self.proposer.refusal,
+            self._keep_lines,
+            self.replica.args_of,
+            servers,
         )
-        self.hub.state = self.machine.state
         self.watches = Watches()
         self.beats = Beats(identity.node_id, limits.beats)
         self.effects = Effects(self.hub, self.watches, self._origin, self.beats)
-        self.digests = DigestTrail()
-        self.contents = ContentsTrail()
         self.consensus = make_consensus(self._apply, self._restore)
         self.consensus.before_flush = self._leave_early
         self.carry: Callable[[], None] = _nothing  # set by the shell: takes `outbox` away in mid-step
-        self.reads = Reads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
-        self._applied: deque[tuple[int, Applied]] = deque()
-        self._restored = False
-        self.loading = False  # a snapshot is installed and its state not loaded: what is seen here is old
-        self._stamper = Stamper(clocks)
-        self.schedules = ScheduleRunner(clocks.monotonic)
-        self._duties = Duties(limits, self.beats, self._stamper)
-        self._connected: set[str] = set()
-        self._leading = False
-        self._leader: tuple[int, str | None] = (0, None)
-        self._in_flight: deque[int] = deque()
-        self._stopped = False
+        self.reads = WaitingReads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
         self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
+        self.leadership = Leadership(
+            limits, clocks, self.replica, self.consensus, self.proposer, self.beats, self.faults.extend
+        )
+        self._connected: set[str] = set()
+        self._leader: tuple[int, str | None] = (0, None)
+        self._stopped = False
         self.addresses: dict[str, str] = {}  # of members whose NodeStarted is not applied yet; by the shell
 
     # ---- in ------------------------------------------------------------------------------------------
@@ -161,9 +148,9 @@ class Core:
     def _beat(self, peer: str, beat: NodeBeat) -> None:
         now = self._clocks.monotonic()
         self.beats.heard(peer, beat, now)
-        self._stamper.heard(peer, beat.wall_ms, now)
-        self.digests.compare(peer, beat.digest_index, beat.digest)
-        if self._leading:
+        self.leadership.stamper.heard(peer, beat.wall_ms, now)
+        self.replica.digests.compare(peer, beat.digest_index, beat.digest)
+        if self.leading:
             self.outbox.append((peer, self.beats.summary(now)))
 
     # ---- the step ------------------------------------------------------------------------------------
@@ -194,28 +181,16 @@ class Core:
         self.carry()
 
     def _more(self) -> bool:
-        proposer = self.proposer
-        if self._leading and self.schedules.busy:
-            return True
         if self.consensus.applied_index < self.consensus.commit_index:
             return True
-        if not proposer.pending:
-            return False
-        if self._leading:
-            return self._stamper.ready(self.now) and len(self._in_flight) < self.limits.proposer.in_flight
-        return proposer.can_forward and self.consensus.leader_id in self._connected
+        if self.leading:
+            return self.leadership.busy(self.now)
+        proposer = self.proposer
+        return proposer.pending and proposer.can_forward and self.consensus.leader_id in self._connected
 
     def _follow_leadership(self, now: float) -> None:
         consensus = self.consensus
-        leading = consensus.ready
-        if leading and not self._leading:
-            self._stamper.start(self.machine.state, consensus.voters, now)
-            self.beats.lead(now)
-            self._duties.lead()
-            self.schedules.lead()
-        elif self._leading and not leading:
-            self._in_flight.clear()
-        self._leading = leading
+        self.leadership.look(now)
         leader = (consensus.term, consensus.leader_id)
         if leader != self._leader:
             self._leader = leader
@@ -231,9 +206,8 @@ class Core:
         self.beats.beat_at = 0.0
 
     def _propose(self, now: float) -> None:
-        if self._leading:
-            if self._stamper.ready(now):
-                self._propose_entries(now)
+        if self.leading:
+            self.leadership.propose(now)
         else:
             leader = self.consensus.leader_id
             if leader is not None and leader in self._connected:
@@ -243,45 +217,14 @@ class Core:
         if self._origin.unannounced:
             self._announce(now)
 
-    def _propose_entries(self, now: float) -> None:
-        in_flight = self._in_flight
-        while in_flight and in_flight[0] <= self.consensus.applied_index:
-            in_flight.popleft()
-        while len(in_flight) < self.limits.proposer.in_flight and self.proposer.pending:
-            batches = self.proposer.take_for_entry()
-            if not batches or not self._append(
-                Entry(self._stamper.elapsed_ms(now), self._stamper.wall_ms(now), batches)
-            ):
-                return
-        if not in_flight and self._stamper.due(self.machine.state, now):
-            self._append(Entry(self._stamper.elapsed_ms(now), self._stamper.wall_ms(now), ()))
-
-    def _append(self, entry: Entry) -> bool:
-        verdict = self.consensus.propose(encode_entry(entry))
-        if isinstance(verdict, Refused):
-            # Leadership went between two looks at it, or a transfer holds entries back: own commands are
-            # still unresolved and are sent again, those of others are sent again by their origins.
-            self.proposer.resend(self._clocks.monotonic())
-            return False
-        self._in_flight.append(verdict.index)
-        return True
-
-    def _unnumbered(self, commands: tuple[Command, ...], now: float) -> Accepted | None:
-        """Leader: commands that need no exactly-once, because they name what they saw."""
-        entry = make_entry(
-            self._stamper.elapsed_ms(now), self._stamper.wall_ms(now), (unnumbered(*commands),)
-        )
-        verdict = self.consensus.propose(encode_entry(entry))
-        return None if isinstance(verdict, Refused) else verdict
-
     def _announce(self, now: float) -> None:
         """Commit NodeStarted; until it is applied this node is no origin."""
         if now < self._origin.announce_at:
             return
         command = self._origin.announcement()
         leader = self.consensus.leader_id
-        if self._leading:
-            if not self._stamper.ready(now) or self._unnumbered((command,), now) is None:
+        if self.leading:
+            if not self.leadership.can_stamp(now) or self.leadership.unnumbered((command,), now) is None:
                 return
         elif leader is not None and leader in self._connected:
             self.outbox.append((leader, Forward((encode_batch(unnumbered(command)),))))
@@ -292,43 +235,21 @@ class Core:
     # ---- applying ------------------------------------------------------------------------------------
 
     def _apply(self, index: int, term: int, data: bytes) -> None:
-        applied = self.machine.apply(index, term, decode_entry(data))
-        self.digests.note(index, self.machine.state.digest)
-        if self.machine.state.marked == index:
-            self.contents.begin(index, self.checkpoints.mark(self.consensus, index, term))
-        self._applied.append((index, applied))
+        self.replica.apply(index, term, data)
+        if self.state.marked == index:
+            self.replica.mark(self.consensus, index, term)
         if term == self.consensus.term:
-            self._stamper.followed(self.machine.state, self._clocks.monotonic())
+            self.leadership.stamper.followed(self.state, self._clocks.monotonic())
 
     def _restore(self) -> Generator[object, None, None]:
-        """An installed snapshot replaces the state, once it is loaded."""
-        self._applied.clear()
         self.disk_work.clear()
-        self.checkpoints.replaced()
-        self.contents.replaced()
-        self.loading = True
-        return self._load_beside()
-
-    def _load_beside(self) -> Generator[object, None, None]:
-        machine = Machine(self.history, self.history)
-        yield from machine.load_in_steps(self.history.tables)
-        self.machine = machine
-        self.loading = False
-        self._restored = True
-
-    def _load(self) -> Machine:
-        machine = Machine(self.history, self.history)
-        if self.store.position() is not None:
-            machine.load(self.history.tables)
-        return machine
+        return self.replica.restore()
 
     def _effects(self, now: float) -> None:
-        if self._restored:
-            self._restored = False
+        if self.replica.take_replaced():
             self._reconcile(now)
-        applied = self._applied
-        while applied:
-            index, result = applied.popleft()
+        while applied := self.replica.next_applied():
+            index, result = applied
             incarnation = self._origin.incarnation
             self.effects.follow(result.events, now)
             self.faults.extend(result.faults)
@@ -336,11 +257,10 @@ class Core:
 
     def _reconcile(self, now: float) -> None:
         """The state was replaced: everything that followed events looks at it anew."""
-        state = self.machine.state
+        state = self.state
         self._origin.restored(state, now)
         self.hub.state_replaced(state)
-        self.watches.state_replaced(self.job)
-        self.digests.clear()
+        self.watches.state_replaced(self.replica.job)
         self.effects.members_changed = True
 
     # ---- time ----------------------------------------------------------------------------------------
@@ -352,17 +272,17 @@ class Core:
         if now >= self.beats.beat_at:
             self._send_beat(now)
         self.job_logs.expire(now, self._clocks.wall_ms())
-        if self._leading:
-            self._do_duties(now)
+        if self.leading:
+            self.leadership.do_duties(now)
         if not self.disk_work:
-            work = self.checkpoints.begin(consensus, now)
+            work = self.replica.begin_checkpoint(consensus, now)
             if work is not None:
                 self.disk_work.append(work)
 
     def _send_beat(self, now: float) -> None:
         self.beats.beat_at = now + self.limits.beats.interval_s
         beat = self._my_beat()
-        if self._leading:
+        if self.leading:
             self.beats.heard(self.identity.node_id, beat, now)
             for peer in sorted(self._connected):
                 self.outbox.append((peer, self.beats.summary(now)))
@@ -370,48 +290,29 @@ class Core:
             self.outbox.append((self.consensus.leader_id, beat))
 
     def _my_beat(self) -> NodeBeat:
-        index, digest = self.digests.newest()
+        index, digest = self.replica.digests.newest()
         return NodeBeat(
             self.proposer.incarnation,
             self._clocks.wall_ms(),
             self.consensus.applied_index,
             len(self.hub),
-            self.machine.state.owned_jobs(self.identity.node_id),
+            self.state.owned_jobs(self.identity.node_id),
             index,
             digest,
         )
-
-    def _do_duties(self, now: float) -> None:
-        """What the leader should propose now."""
-        resting = self.history.checkpointing
-        commands = self._duties.due(self.machine.state, self.consensus.applied_index, now, resting)
-        if commands:
-            accepted = self._unnumbered(commands, now)
-            if accepted is not None:
-                self._duties.proposed(accepted.index)
-        if self._stamper.ready(now):
-            wall_ms, applied = self._stamper.wall_ms(now), self.consensus.applied_index
-            state = self.machine.state
-            self.schedules.step(state, wall_ms, applied, lambda plans: self._unnumbered(plans, now))
-            self.faults.extend(self.schedules.taken_faults())
 
     @property
     def wake_at(self) -> float:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
-        wake = min(self.consensus.wake_at, now + 0.25)
-        if self._leading and not self._in_flight:  # what is in flight brings the time along
-            wake = min(wake, now + self._stamper.due_in_s(self.machine.state, now))
-            wake = min(wake, now + self._duties.due_in_s(now))
-            wall_ms = self._stamper.wall_ms(now)
-            wake = min(wake, now + self.schedules.due_in_s(self.machine.state, wall_ms))
+        wake = min(self.consensus.wake_at, now + LOOK_S)
+        if self.leading:
+            wake = min(wake, now + self.leadership.due_in_s(now))
         return max(now, wake)
 
     def checkpoint_done(self, work: CheckpointWork, view: StateView | None = None) -> None:
         """`checkpoints.write(work)` has returned, with `view`."""
-        self.checkpoints.done(work, self.consensus)
-        if work.marked:
-            self.contents.written(work.position.index, view)
+        self.replica.checkpoint_done(work, view, self.consensus)
 
     # ---- reads ---------------------------------------------------------------------------------------
 
@@ -424,14 +325,14 @@ class Core:
         return True
 
     @property
-    def leading(self) -> bool:
-        """This node leads and may stamp entries."""
-        return self._leading
+    def state(self) -> State:
+        """The replicated state as applied here; another object after a snapshot."""
+        return self.replica.state
 
     @property
-    def role(self) -> Role:
-        """As consensus says."""
-        return self.consensus.role
+    def leading(self) -> bool:
+        """This node leads, and has applied what its predecessors committed."""
+        return self.leadership.active
 
     @property
     def stale(self) -> bool:
@@ -443,9 +344,9 @@ class Core:
         """The replicated wall clock, read between entries."""
         now = self._clocks.monotonic()
         return (
-            self._stamper.wall_ms(now)
-            if self._leading
-            else max(self.machine.state.wall_ms, self._clocks.wall_ms())
+            self.leadership.stamper.wall_ms(now)
+            if self.leading
+            else max(self.state.wall_ms, self._clocks.wall_ms())
         )
 
     @property
@@ -462,24 +363,6 @@ class Core:
     def connected_peers(self) -> frozenset[str]:
         """Members with a live connection."""
         return frozenset(self._connected)
-
-    def clock_skews(self) -> list[tuple[str, int]]:
-        """(node, offset in ms) of clocks that are far off."""
-        return self._stamper.skewed(self.now)
-
-    def job(self, job_id: bytes) -> Job | None:
-        """Live or finished."""
-        live = self.machine.state.jobs.get(job_id)
-        if live is not None:
-            return live
-        data = self.history.get(FINISHED, job_id)
-        return decode_job(data) if data else None
-
-    def args_of(self, job: Job) -> bytes:
-        """A job's arguments, from disk if they are large."""
-        if not job.args_stored:
-            return job.spec.args
-        return self.history.get(PAYLOADS, job.spec.job_id) or b""
 
     def _keep_lines(self, lines: list[HandlerLine]) -> None:
         self.job_logs.keep(lines, self._clocks.wall_ms())

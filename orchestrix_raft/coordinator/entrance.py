@@ -1,29 +1,38 @@
 """What the API finds behind its door: before there is a cluster, somebody who says what the node waits for.
 
-`Entrance` is what the API is given, once; `Waiting` answers behind it until the node can.
+The API asks at a `port.Door` who answers; `Waiting` does until the node can.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
+from orchestrix_raft.coordinator.contents import Finding
 from orchestrix_raft.coordinator.port import (
     ClusterView,
     Freshness,
-    NodePort,
+    JobView,
     NotApplied,
     Outcome,
+    Page,
+    QueueDetails,
+    QueueView,
+    SchedulePage,
     SessionHandle,
 )
 from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.job import Attempt, JobState
+from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, Refused, WorkerMessage
+from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.explain import Reason
 
 NO_CLUSTER: Final = "NODE_FORMING"
 
 
 class Waiting:
-    """The part of `NodePort` that is asked before anything of a node is read: `status` answers, everything
-    else is refused, and certainly not done.  why: what the node waits for, as of now."""
+    """`NodePort` of a node without a cluster: `status` answers, everything else is refused, and certainly not
+    done; where a read cannot refuse, there is nothing.  why: what the node waits for, as of now."""
 
     def __init__(self, node_id: str, why: Callable[[], str], wall_ms: Callable[[], int]) -> None:
         self._node_id = node_id
@@ -74,11 +83,54 @@ class Waiting:
         """See NodePort."""
         return self._rejected()
 
+    async def contents(self, index: int) -> Finding:
+        """Nothing yet."""
+        return None
+
+    def job(self, job_id: bytes) -> None:
+        """No such job."""
+
+    def attempts(self, job_id: bytes) -> list[Attempt]:
+        """Of no job."""
+        return []
+
+    def explain(self, job_id: bytes) -> list[Reason]:
+        """No such job."""
+        return []
+
     def logs(self, job_id: bytes, after: int, limit: int) -> None:
-        """Asked before `fresh`."""
+        """No such job."""
+
+    async def list_jobs(
+        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
+    ) -> Page | Rejected:
+        """See NodePort."""
+        return self._rejected()
+
+    async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
+        """No such job."""
+        return None
 
     def find_schedule(self, schedule_id: str) -> None:
-        """Asked before `submit`."""
+        """No such schedule."""
+
+    async def list_schedules(
+        self, prefix: str, states: frozenset[str], limit: int, cursor: bytes
+    ) -> SchedulePage | Rejected:
+        """See NodePort."""
+        return self._rejected()
+
+    def sessions(self) -> list[Session]:
+        """None yet."""
+        return []
+
+    def queues(self) -> list[QueueDetails]:
+        """None yet."""
+        return []
+
+    def queue(self, name: str) -> QueueDetails:
+        """Unknown ones are empty and without limits."""
+        return QueueDetails(QueueView(name, 0, 0, 0, 0), QueueOptions(), 0, 0, 0)
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:
         """The worker tries elsewhere, and comes again."""
@@ -102,13 +154,3 @@ class _Closed:
 
     def closed(self) -> None:
         """As it was."""
-
-
-class Entrance:
-    """Stands for `node`, which may be replaced."""
-
-    def __init__(self, node: Waiting | NodePort) -> None:
-        self.node = node
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.node, name)

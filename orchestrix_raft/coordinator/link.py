@@ -12,10 +12,9 @@ import asyncio
 import logging
 import random
 import socket
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Final, Generic, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol
 
 import msgspec
 
@@ -23,14 +22,10 @@ from orchestrix_raft.coordinator.addresses import Address
 from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints, Connection, M, why
 from orchestrix_raft.coordinator.frames import HEADER_BYTES, seal
 from orchestrix_raft.coordinator.hello import Accept, Hello, Refusal, Reject, copied_from, two_processes
+from orchestrix_raft.coordinator.listening import Listening
 from orchestrix_raft.coordinator.tls import PeerTls, why_not_certified
 
-_BACKLOG: Final = 128  # connections the system holds until they are accepted
 _log = logging.getLogger(__name__)
-
-
-class LinkError(Exception):
-    """The link cannot be started; one line."""
 
 
 class LinkLimits(NamedTuple):
@@ -105,8 +100,7 @@ class PeerLink(Generic[M]):
         self._peers: dict[str, Connection[M]] = {}  # node id -> the connection that serves it
         self._dialling: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listening: list[socket.socket] = []
-        self._closing = False
+        self._listening = Listening(self._accepted, self._limits.redial_max_s)
         self._sweeper: asyncio.TimerHandle | None = None
         self._announcing: asyncio.Handle | None = None
         self._swept_at = clock()
@@ -115,28 +109,16 @@ class PeerLink(Generic[M]):
 
     async def start(self, listen: Address) -> None:
         """Listen at `listen`; LinkError if that cannot be."""
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(
-                listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-            for family, where in sorted({(info[0], info[4]) for info in found}):
-                sock = socket.create_server(where[:2], family=family, backlog=_BACKLOG)
-                sock.setblocking(False)
-                self._listening.append(sock)
-        except OSError as error:
-            self._close_listening()
-            raise LinkError(f"the peer link cannot listen at {listen}: {why(error)}") from error
-        for sock in self._listening:
-            self._spawn(self._accept(sock))
+        await self._listening.open(listen)
+        for work in self._listening.accepting():
+            self._spawn(work)
         self._swept_at = self._clock()
         self._sweep_later()
 
     @property
     def port(self) -> int:
         """Where it listens (the real one, when 0 was asked for)."""
-        port: int = self._listening[0].getsockname()[1]
-        return port
+        return self._listening.port
 
     async def close(self) -> None:
         """Close every connection; hooks are not called any more for what ends by this."""
@@ -145,7 +127,7 @@ class PeerLink(Generic[M]):
                 timer.cancel()
         self._peers.clear()
         self._dialling.clear()
-        await self._accept_no_more()
+        await self._listening.accept_no_more()
         waiting = list(self._tasks)
         for task in waiting:
             task.cancel()
@@ -154,25 +136,10 @@ class PeerLink(Generic[M]):
             self._let_go(connection)
         if waiting:
             await asyncio.wait(waiting)
-        self._close_listening()
+        self._listening.close()
         for connection in connections:
             if connection.opened:
                 await connection.closed.wait()
-
-    async def _accept_no_more(self) -> None:
-        """Let those who accept take what they have: a connection that comes as they are cancelled is lost
-        without being closed."""
-        self._closing = True
-        loop = asyncio.get_running_loop()
-        for sock in self._listening:
-            if sys.platform != "win32":  # its loop has no readers
-                loop.remove_reader(sock)
-        await asyncio.sleep(0)
-
-    def _close_listening(self) -> None:
-        for sock in self._listening:
-            sock.close()
-        self._listening.clear()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -292,24 +259,16 @@ class PeerLink(Generic[M]):
 
     # ---- accepting -------------------------------------------------------------------------------------
 
-    async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while not self._closing:
-            try:
-                sock, where = await loop.sock_accept(listening)
-            except OSError as error:
-                _log.error("the peer link cannot accept connections: %s", why(error))
-                await asyncio.sleep(self._limits.redial_max_s)  # out of file descriptors: let some be closed
-                continue
-            connection = self._connection(None)
-            connection.remote_host = str(where[0])
-            connection.remote = f"{where[0]}:{where[1]}"
-            self._pending[connection] = None
-            self._unborn[connection] = sock
-            connection.abandon = self._spawn(self._set_up(connection)).cancel
-            if len(self._pending) > self._limits.pending:
-                oldest = next(iter(self._pending))
-                self.offended(oldest, f"more than {self._limits.pending} connections wait for a Hello")
+    def _accepted(self, sock: socket.socket, where: tuple[Any, ...]) -> None:
+        connection = self._connection(None)
+        connection.remote_host = str(where[0])
+        connection.remote = f"{where[0]}:{where[1]}"
+        self._pending[connection] = None
+        self._unborn[connection] = sock
+        connection.abandon = self._spawn(self._set_up(connection)).cancel
+        if len(self._pending) > self._limits.pending:
+            oldest = next(iter(self._pending))
+            self.offended(oldest, f"more than {self._limits.pending} connections wait for a Hello")
 
     async def _set_up(self, connection: Connection[M]) -> None:
         sock = self._unborn.pop(connection)

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from orchestrix_raft.consensus.port import Refused
 from orchestrix_raft.coordinator import queries
@@ -18,34 +19,21 @@ from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.contents import ContentsReader, Finding
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.messages import PeerMessage
-from orchestrix_raft.coordinator.port import (
-    BackupHandle,
-    ClusterView,
-    Freshness,
-    JobView,
-    LogPage,
-    NotApplied,
-    Outcome,
-    Page,
-    QueueDetails,
-    SchedulePage,
-    ScheduleView,
-)
-from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view
+from orchestrix_raft.coordinator.port import BackupHandle, Freshness, NotApplied, Outcome
+from orchestrix_raft.coordinator.reading import NodeReads
 from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
-from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import Command
-from orchestrix_raft.machine.explain import Reason, explain
 from orchestrix_raft.storage.port import LocalStore, StateView, StorageError
 
 log = logging.getLogger(__name__)
 
-WAITERS = 50_000  # readers, and callers that wait for jobs: beyond it they are told to come again
-OVERLOADED = Rejected(
+READERS: Final = 50_000
+"""Who wait for this node to be as fresh as they ask: those beyond it are told to come again."""
+
+OVERLOADED: Final = Rejected(
     Code.RESOURCE_EXHAUSTED,
     "NODE_OVERLOADED",
     "too many readers wait on this node: use another one",
@@ -54,8 +42,8 @@ OVERLOADED = Rejected(
 SendPeer = Callable[[str, list[PeerMessage]], None]
 
 
-class Node:
-    """`coordinator.port.NodePort` over a `Core`."""
+class Node(NodeReads):
+    """`coordinator.port.NodePort` over a `Core`; what only reads is in `NodeReads`."""
 
     def __init__(
         self,
@@ -65,10 +53,8 @@ class Node:
         send: SendPeer,
         members_changed: Callable[[], None],
     ) -> None:
-        self.core = core
+        super().__init__(core, local, cluster_id)
         self._members_changed = members_changed
-        self._local = local
-        self._cluster_id = cluster_id
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -79,7 +65,7 @@ class Node:
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
         self._backups = Backups(core, cluster_id, self.fresh, self._until)
-        self._contents = ContentsReader(core.contents, self._until)
+        self._contents = ContentsReader(core.replica.contents, self._until)
         core.carry = self._carry_messages
         self._leader: str | None = None  # as logged last
 
@@ -165,7 +151,7 @@ class Node:
     def _write(self, work: CheckpointWork) -> None:
         """On the disk thread."""
         try:
-            view = self.core.checkpoints.write(work)
+            view = self.core.replica.checkpoints.write(work)
         except Exception as error:
             # Whatever it is: a checkpoint that never ends would keep memory and log for ever.
             self._loop.call_soon_threadsafe(self.fail, error)
@@ -245,7 +231,7 @@ class Node:
         if self._closed:
             return Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
         if linearizable or core.consensus.applied_index < min_index:
-            if len(core.reads) >= WAITERS:
+            if len(core.reads) >= READERS:
                 return OVERLOADED
             future: asyncio.Future[bool] = self._loop.create_future()
 
@@ -261,95 +247,6 @@ class Node:
             if not await future:
                 return queries.not_fresh(core, min_index, linearizable)
         return self.freshness()
-
-    def freshness(self) -> Freshness:
-        """See NodePort."""
-        return Freshness(self.core.consensus.applied_index, self.core.stale or self.core.loading)
-
-    def job(self, job_id: bytes) -> JobView | None:
-        """See NodePort."""
-        job = self.core.job(job_id)
-        return None if job is None else queries.view(self.core, job)
-
-    def attempts(self, job_id: bytes) -> list[Attempt]:
-        """See NodePort."""
-        return queries.attempts(self.core, job_id)
-
-    def explain(self, job_id: bytes) -> list[Reason]:
-        """See NodePort."""
-        job = self.core.job(job_id)
-        return [] if job is None else explain(self.core.machine.state, job)
-
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
-        """See NodePort."""
-        job = self.core.job(job_id)
-        if job is None:
-            return None
-        if job.owner and job.owner != self.core.identity.node_id:
-            owner = self.core.machine.state.nodes.get(job.owner)
-            if owner is not None:
-                return LogPage([], owner.address)
-        return LogPage([(n, *line) for n, line in self._local.lines(job_id, after, limit)], "")
-
-    async def list_jobs(
-        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
-    ) -> Page | Rejected:
-        """See NodePort."""
-        wrong = queries.Listing.check(cursor)
-        if wrong is not None:
-            return wrong
-        listing = queries.Listing(self.core, states, queue, job_type, limit, cursor)
-        while not listing.slice():
-            await asyncio.sleep(0)
-        return listing.page()
-
-    async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
-        """See NodePort."""
-        job = self.core.job(job_id)
-        if job is not None and job.state not in TERMINAL and len(self.core.watches) < WAITERS:
-            ended = asyncio.Event()
-            self.core.watches.add(job_id, ended.set)
-            try:
-                async with asyncio.timeout(timeout_ms / 1000):
-                    await ended.wait()
-            except TimeoutError:
-                # Not an error: the caller asked to be told how it stands by now.
-                pass
-            finally:
-                self.core.watches.remove(job_id, ended.set)
-        return self.job(job_id)
-
-    def find_schedule(self, schedule_id: str) -> ScheduleView | None:
-        """See NodePort."""
-        return schedule_view(self.core, schedule_id)
-
-    async def list_schedules(
-        self, prefix: str, states: frozenset[str], limit: int, cursor: bytes
-    ) -> SchedulePage | Rejected:
-        """See NodePort."""
-        wrong = ScheduleListing.check(cursor)
-        if wrong is not None:
-            return wrong
-        listing = ScheduleListing(self.core, prefix, states, limit, cursor)
-        while not listing.slice():
-            await asyncio.sleep(0)
-        return listing.page()
-
-    def sessions(self) -> list[Session]:
-        """See NodePort."""
-        return list(self.core.machine.state.sessions.values())
-
-    def queues(self) -> list[QueueDetails]:
-        """See NodePort."""
-        return queries.queues_of(self.core)
-
-    def queue(self, name: str) -> QueueDetails:
-        """See NodePort."""
-        return queries.queue(self.core, name)
-
-    def status(self) -> ClusterView:
-        """See NodePort."""
-        return queries.status(self.core, self._cluster_id)
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         """See NodePort."""
@@ -378,11 +275,6 @@ class Node:
         self.schedule()
         return StreamHandle(self, stream)
 
-    @property
-    def wall_ms(self) -> int:
-        """See NodePort."""
-        return self.core.wall_ms
-
     # ---- the end -------------------------------------------------------------------------------------
 
     async def goodbye(self, timeout_s: float) -> None:
@@ -407,9 +299,8 @@ class Node:
                 await self._until(lambda: said.is_set() or core.stale)
         except TimeoutError:
             log.warning("going down without having handed everything over; the cluster will notice")
-        if (
-            self.freshness().stale
-        ):  # the others stop as well, or are gone: waiting longer would hand over nothing
+        if self.freshness().stale:
+            # The others stop as well, or are gone: waiting longer would hand over nothing.
             log.warning("going down without contact to a leader; sessions are left to the other nodes")
 
     async def _hand_over_leadership(self) -> None:
@@ -462,10 +353,10 @@ class StreamHandle:
 
     async def room(self) -> None:
         """See SessionHandle."""
-        room = self._node.core.hub.room
-        while not room.open_to(self._stream):
+        room = self._node.core.hub.reports.room
+        while not room.may_read(self._stream):
             opened = asyncio.Event()
-            room.wait(self._stream, opened.set)
+            room.wait_to_read(self._stream, opened.set)
             await opened.wait()
 
     def closed(self) -> None:

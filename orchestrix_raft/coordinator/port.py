@@ -145,7 +145,8 @@ class SessionHandle(Protocol):
 
     def receive(self, message: WorkerMessage) -> None: ...
     async def room(self) -> None:
-        """Wait until a report may be received: too much of what workers said is still to be committed."""
+        """Wait until a report may be received: too much of what workers said is still to be committed.  What
+        is said behind it waits as well, so the node keeps a little before that comes to pass."""
         ...
 
     def closed(self) -> None:
@@ -232,3 +233,7 @@ class NodePort(Protocol):
     def wall_ms(self) -> int:
         """The replicated wall clock, for defaults that need a time."""
         ...
+
+
+Door = Callable[[], NodePort]
+"""Who answers now: before there is a cluster somebody else than afterwards, so it is asked for every call."""

@@ -31,17 +31,17 @@ def view(core: Core, job: Job) -> JobView:
         if job.timer.kind == TimerKind.READY_AT_WALL:
             scheduled = job.timer.due_ms
         else:
-            state = core.machine.state
+            state = core.state
             scheduled = state.wall_ms + max(0, job.timer.due_ms - state.elapsed_ms)
-    return JobView(job, core.args_of(job), scheduled)
+    return JobView(job, core.replica.args_of(job), scheduled)
 
 
 def attempts(core: Core, job_id: bytes) -> list[Attempt]:
     """Finished attempts that are kept, oldest first."""
-    job = core.job(job_id)
+    job = core.replica.job(job_id)
     newest = 0 if job is None else job.attempt
     numbers = range(max(1, newest - limits.ATTEMPTS_KEPT + 1), newest + 1)
-    rows = [core.history.get(ATTEMPTS, attempt_key(job_id, number)) for number in numbers]
+    rows = [core.replica.history.get(ATTEMPTS, attempt_key(job_id, number)) for number in numbers]
     return [decode_attempt(row) for row in rows if row]  # none of one that runs
 
 
@@ -99,10 +99,10 @@ class Listing:
     def _walk_live(self) -> Iterator[int]:
         below = self._cursor[1:] or b"\xff" * 24
         heap: list[bytes] = []
-        for seen, job_id in enumerate(list(self._core.machine.state.jobs)):
+        for seen, job_id in enumerate(list(self._core.state.jobs)):
             if seen % SLICE == SLICE - 1:
                 yield seen
-            job = self._core.machine.state.jobs.get(job_id)
+            job = self._core.state.jobs.get(job_id)
             if job is None or not self._wanted(job):
                 continue
             place = job.created_ms.to_bytes(8, "big") + job_id
@@ -112,7 +112,7 @@ class Listing:
                 else:
                     heapq.heappushpop(heap, place)
         for place in sorted(heap, reverse=True):
-            job = self._core.machine.state.jobs.get(place[8:])
+            job = self._core.state.jobs.get(place[8:])
             self._next = _LIVE + place
             if job is not None and self._wanted(job):  # else it has moved on since it was seen
                 self._jobs.append(view(self._core, job))
@@ -124,7 +124,7 @@ class Listing:
         for seen, place in enumerate(heapq.merge(*walks, reverse=True)):
             if seen % (SLICE // 10) == SLICE // 10 - 1:
                 yield seen
-            data = self._core.history.get(FINISHED, place[8:])
+            data = self._core.replica.history.get(FINISHED, place[8:])
             job = decode_job(data) if data else None
             if job is not None and self._wanted(job):
                 self._jobs.append(view(self._core, job))
@@ -138,7 +138,7 @@ class Listing:
         prefix = bytes([state])
         edge = below
         while True:
-            rows = self._core.history.scan(FINISHED_BY_TIME, prefix + edge, 200, reverse=True)
+            rows = self._core.replica.history.scan(FINISHED_BY_TIME, prefix + edge, 200, reverse=True)
             places = [key[1:] for key, _ in rows if key[:1] == prefix and key[1:] < edge]
             yield from places
             if not places:
@@ -183,7 +183,7 @@ def _role(core: Core, node_id: str) -> str:
 
 
 def _nodes(core: Core) -> list[NodeView]:
-    state, consensus, me = core.machine.state, core.consensus, core.identity.node_id
+    state, consensus, me = core.state, core.consensus, core.identity.node_id
     now, wall = core.now, core.wall_ms
     top = consensus.commit_index
     progress = {p.node_id: p for p in consensus.progress()} if consensus.role is Role.LEADER else {}
@@ -208,7 +208,7 @@ def _nodes(core: Core) -> list[NodeView]:
                 known.health if known and not (headless and role == "unreachable") else None,
                 applied,
                 max(0, top - applied) if applied else 0,
-                core.machine.state.owned_jobs(node_id),
+                core.state.owned_jobs(node_id),
                 len(state.sessions_of(node_id)),
                 0 if age is None else wall - int(age * 1000),
                 known.version if known else "",
@@ -229,37 +229,35 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
             problems.append(f"node {node.node_id} ({node.address}) is {node.health.word}")
         elif node.role == "unreachable":
             problems.append(f"node {node.node_id} ({node.address or 'address unknown'}) does not answer")
-    for node_id, index in sorted(core.digests.divergent.items()):
+    for node_id, index in sorted(core.replica.digests.divergent.items()):
         problems.append(f"node {node_id} has another state than this one since log index {index}: stop it")
-    for node_id, offset_ms in core.clock_skews():
+    for node_id, offset_ms in core.leadership.stamper.skewed(core.now):
         problems.append(
             f"the clock of node {node_id or core.identity.node_id} is off by {offset_ms / 1000:.1f} s"
         )
-    problems.extend(core.schedules.problems(core.machine.state))
+    problems.extend(core.leadership.schedules.problems(core.state))
     problems += core.consensus.problems()
-    if core.loading:
+    if core.replica.loading:
         problems.append("this node is loading a snapshot: until then what it shows is old")
     if core.job_logs.problem:
         problems.append(core.job_logs.problem)
-    if core.machine.state.set_aside:
-        problems.append(
-            f"{core.machine.state.set_aside} timers were set aside because of a bug: see the nodes' logs"
-        )
-    waiting = core.machine.state.counts[JobState.PENDING]
-    if waiting and not core.machine.state.sessions:
+    if core.state.set_aside:
+        problems.append(f"{core.state.set_aside} timers were set aside because of a bug: see the nodes' logs")
+    waiting = core.state.counts[JobState.PENDING]
+    if waiting and not core.state.sessions:
         problems.append(f"{waiting} jobs wait and no worker is connected")
     return problems
 
 
 def queues_of(core: Core) -> list[QueueDetails]:
     """Every queue that there is something to say about, by name."""
-    state = core.machine.state
+    state = core.state
     return [queue(core, name) for name in sorted(state.queues.keys() | state.limited.keys())]
 
 
 def queue(core: Core, name: str) -> QueueDetails:
     """A queue: unknown ones are empty and without limits."""
-    state = core.machine.state
+    state = core.state
     counts = state.queues.get(name)
     limited = state.limited.get(name)
     paused = limited is not None and limited.options.paused
@@ -281,7 +279,7 @@ def queue(core: Core, name: str) -> QueueDetails:
 
 def status(core: Core, cluster_id: str) -> ClusterView:
     """Everything `status` shows."""
-    state, consensus = core.machine.state, core.consensus
+    state, consensus = core.state, core.consensus
     nodes = _nodes(core)
     queues = [details.jobs for details in queues_of(core)]
     return ClusterView(

@@ -18,7 +18,7 @@ _ROUND_S = 1.0  # a round without an answer is asked again
 _PAUSE_S = 0.05  # between two askings of nodes that do not lead
 
 
-class Reads:
+class WaitingReads:
     """Waiting reads of one node."""
 
     def __init__(self, consensus: Consensus, wait_s: float, first_round: int = 0) -> None:

@@ -1,8 +1,9 @@
 """How much of what workers report may wait at a node for its commit.
 
-A worker keeps its reports until they are acknowledged, so none has to be refused: while there is no room
-the shell does not read on, the transport holds the worker back, and a commit lets it go on.  The bounds
-leave half of what the proposer may hold to the callers of the API, whatever the workers do.
+A worker keeps its reports until they are acknowledged, so none has to be refused.  While there is no room a
+little of what it says is kept apart, so that the heartbeats behind it are read and answered; beyond that the
+shell does not read on, the transport holds the worker back, and a commit lets it go on.  The bounds leave
+half of what the proposer may hold to the callers of the API, whatever the workers do.
 """
 
 from collections.abc import Callable
@@ -10,10 +11,23 @@ from typing import Final
 
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.report import Completed, Failed, Outcome
+from orchestrix_raft.domain.session import ReportMessage
 
-REPORT_BYTES: Final = 32 << 20  # of all workers of a node together
-REPORT_COMMANDS: Final = 50_000  # likewise
-STREAM_BYTES: Final = 8 << 20  # of one worker, so that a few do not take the room of all
+REPORT_BYTES: Final = 32 << 20
+"""Of all workers of a node together."""
+
+REPORT_COMMANDS: Final = 50_000
+"""Likewise."""
+
+STREAM_BYTES: Final = 8 << 20
+"""Of one worker, so that a few do not take the room of all."""
+
+KEPT_BYTES: Final = 1 << 20
+"""Of one worker, read while there is no room: the small reports of many slots."""
+
+KEPT_ALL_BYTES: Final = 32 << 20
+"""Likewise, of all workers of a node together."""
+
 _OUTCOME_BYTES: Final = 64  # ids and times
 
 
@@ -35,6 +49,8 @@ class ReportRoom:
         self._bytes = 0
         self._commands = 0
         self._waiting: dict[Stream, Callable[[], None]] = {}
+        self._kept_bytes = 0
+        self._readers: dict[Stream, Callable[[], None]] = {}
 
     @property
     def _full(self) -> bool:
@@ -46,7 +62,7 @@ class ReportRoom:
         return self._commands, self._bytes
 
     def open_to(self, stream: Stream) -> bool:
-        """One more report may be taken, of whatever size: the bounds are passed by one report at most."""
+        """One more report may be committed, of whatever size: the bounds are passed by one report at most."""
         return stream.over or not (self._full or stream.unanswered_bytes >= STREAM_BYTES)
 
     def wait(self, stream: Stream, then: Callable[[], None]) -> None:
@@ -73,3 +89,33 @@ class ReportRoom:
                 then()
         elif stream in self._waiting and self.open_to(stream):
             self._waiting.pop(stream)()
+
+    # ---- what is read while there is no room ---------------------------------------------------------
+
+    def may_read(self, stream: Stream) -> bool:
+        """One more report may be read, to be committed or kept: the bounds are passed by one at most."""
+        return stream.over or (stream.kept_bytes < KEPT_BYTES and self._kept_bytes < KEPT_ALL_BYTES)
+
+    def wait_to_read(self, stream: Stream, then: Callable[[], None]) -> None:
+        """Call `then` once it is worth looking at `may_read` again."""
+        self._readers[stream] = then
+
+    def keep(self, stream: Stream, message: ReportMessage, size: int) -> None:
+        """A report of `size` bytes was read and has no room yet."""
+        stream.kept.append((message, size))
+        stream.kept_bytes += size
+        self._kept_bytes += size
+
+    def take_kept(self, stream: Stream) -> tuple[ReportMessage, int]:
+        """The oldest report that was kept, and its size."""
+        was_full = self._kept_bytes >= KEPT_ALL_BYTES
+        message, size = stream.kept.popleft()
+        stream.kept_bytes -= size
+        self._kept_bytes -= size
+        if was_full and self._kept_bytes < KEPT_ALL_BYTES:
+            readers, self._readers = self._readers, {}
+            for then in readers.values():
+                then()
+        elif stream in self._readers and self.may_read(stream):
+            self._readers.pop(stream)()
+        return message, size

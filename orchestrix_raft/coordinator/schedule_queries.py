@@ -1,14 +1,14 @@
-"""What people and programs ask of a node's schedules: plain functions over the core, for one moment."""
+"""What people and programs ask of a node's schedules: plain functions over the state of one moment."""
 
 from collections.abc import Iterator
 from heapq import nsmallest
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
-from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.port import SchedulePage, ScheduleView
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.schedule import NO_SLOT, UNPLANNED, Schedule
+from orchestrix_raft.machine.state import State
 from orchestrix_raft.timetable.jitter import jitter_ms
 from orchestrix_raft.timetable.schedule_times import evaluator_of
 
@@ -17,14 +17,21 @@ ACTIVE_SHOWN: Final = 100
 _CURSOR: Final = b"I"
 
 
-def schedule_view(core: Core, schedule_id: str) -> ScheduleView | None:
+class Stateful(Protocol):
+    """Whoever has a state; after a snapshot, another one."""
+
+    @property
+    def state(self) -> State: ...
+
+
+def schedule_view(source: Stateful, schedule_id: str) -> ScheduleView | None:
     """A schedule with what is computed for display."""
-    schedule = core.machine.state.schedules.get(schedule_id)
-    return None if schedule is None else _view(core, schedule)
+    schedule = source.state.schedules.get(schedule_id)
+    return None if schedule is None else _view(source, schedule)
 
 
-def _view(core: Core, schedule: Schedule) -> ScheduleView:
-    runs = core.machine.state.book.runs.get(schedule.spec.schedule_id, {})
+def _view(source: Stateful, schedule: Schedule) -> ScheduleView:
+    runs = source.state.book.runs.get(schedule.spec.schedule_id, {})
     next_ms = _next_slot_ms(schedule)
     run_ms = next_ms
     if next_ms and schedule.spec.jitter_ms:
@@ -49,8 +56,10 @@ def _next_slot_ms(schedule: Schedule) -> int:
 class ScheduleListing:
     """One page in the making, by id: call `slice` until it says that it is done."""
 
-    def __init__(self, core: Core, prefix: str, states: frozenset[str], limit: int, cursor: bytes) -> None:
-        self._core = core
+    def __init__(
+        self, source: Stateful, prefix: str, states: frozenset[str], limit: int, cursor: bytes
+    ) -> None:
+        self._source = source
         self._prefix = prefix
         self._states = states
         self._limit = limit
@@ -71,15 +80,15 @@ class ScheduleListing:
 
     def page(self) -> SchedulePage:
         """The result; the cursor is empty when there are no more."""
-        schedules = self._core.machine.state.schedules
+        schedules = self._source.state.schedules
         shown = self._found[: self._limit]
-        views = [_view(self._core, schedules[found]) for found in shown if found in schedules]
+        views = [_view(self._source, schedules[found]) for found in shown if found in schedules]
         more = len(self._found) > self._limit
         return SchedulePage(views, _CURSOR + shown[-1].encode() if more else b"")
 
     def _walk(self) -> Iterator[int]:
         """Keep the smallest ids, one more than a page has."""
-        ids = iter(list(self._core.machine.state.schedules))
+        ids = iter(list(self._source.state.schedules))
         while chunk := list(islice(ids, SLICE)):
             wanted = (found for found in chunk if self._wanted(found))
             self._found = nsmallest(self._limit + 1, (*self._found, *wanted))
@@ -88,5 +97,5 @@ class ScheduleListing:
     def _wanted(self, schedule_id: str) -> bool:
         if schedule_id <= self._after or not schedule_id.startswith(self._prefix):
             return False
-        schedule = self._core.machine.state.schedules.get(schedule_id)
+        schedule = self._source.state.schedules.get(schedule_id)
         return schedule is not None and (not self._states or schedule.word in self._states)

@@ -3,6 +3,7 @@
 Used by the hub, which decides; the shell hands in messages and the end of the connection.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ from orchestrix_raft.domain.session import (
     Hello,
     Observation,
     Refused,
+    ReportMessage,
     StopJob,
     WorkerMessage,
 )
@@ -47,7 +49,10 @@ class Stream:
         self.outbox: list[Assignment] = []
         self.stops: list[StopJob] = []
         self.unanswered = 0  # outcomes reported and not acknowledged yet
-        self.unanswered_bytes = 0  # of them
+        self.unanswered_bytes = 0  # of those that are on their way to a commit
+        self.kept: deque[tuple[ReportMessage, int]] = deque()  # reports without room yet, and their bytes
+        self.kept_bytes = 0
+        self.after_kept: Callable[[], None] | None = None  # said behind them
         self.draining = False  # said that it wants nothing new
         self.leaving = False  # said goodbye
         self.over = False

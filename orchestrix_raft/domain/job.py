@@ -176,7 +176,7 @@ class Job(msgspec.Struct, array_like=True, gc=False):
     progress_percent: int = 0
     progress_message: str = ""
     result: bytes = b""  # JSON text
-    error: str = ""  # of the newest failed attempt
+    error: str = ""  # of the newest failed attempt; "" once completed
     reason: str = ""  # why it is dead or cancelled
     owner: str = ""  # node whose session holds (or last held) it
     worker: str = ""  # name of that session's worker

@@ -1,7 +1,8 @@
-"""Every bound of the system, declared once, with its unit and the reason for it.
+"""The bounds that several parts of the system must agree on, each declared once, with its unit and reason.
 
-Everything that can grow has a number here.  What an operator may change is read through
-`coordinator/options.py`; these are the defaults and the hard walls.
+What a client may ask for, what a log entry holds and what the replicated state keeps is bounded here, the
+same on every node.  What bounds one part of one process alone (a queue, a pause, a page) stands beside it.
+What an operator may change is read through `coordinator/options.py`; these are defaults and hard walls.
 """
 
 from typing import Final

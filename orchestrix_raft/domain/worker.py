@@ -1,5 +1,7 @@
 """A worker process's tie to the cluster: the session."""
 
+import hashlib
+
 import msgspec
 
 from orchestrix_raft.domain import limits
@@ -23,6 +25,17 @@ class Session(msgspec.Struct, array_like=True):
     timer: Timer | None = None
     leftovers: dict[int, tuple[str, str]] = msgspec.field(default_factory=dict)
     # token -> (queue, key) of the slots whose attempt is over and whose handler was not heard of
+
+    @property
+    def worker_id(self) -> bytes:
+        """What the session is called in front of others, see `worker_id`."""
+        return worker_id(self.session_id)
+
+
+def worker_id(session_id: bytes) -> bytes:
+    """16 bytes that name a session and say nothing of its id: whoever knows the id may resume the session, so
+    only its worker does.  The same at every node and for the session's whole life."""
+    return hashlib.sha256(b"worker" + session_id).digest()[: limits.SESSION_ID_BYTES]
 
 
 def fault_in_worker(

@@ -231,13 +231,12 @@ def _settle(state: State, trace: Trace) -> None:
         dispatch(state, trace.events)
 
 
+def _decide(state: State, command: Command) -> tuple[Event, ...] | Rejected:
+    return DECIDE[type(command)](state, command)
+
+
 def _apply_whole(state: State, command: Command, trace: Trace) -> Result:
-    try:
-        verdict = DECIDE[type(command)](state, command)
-    except LOCAL:
-        raise
-    except Exception as fault:  # a bug becomes a refusal, the same on every node
-        return trace.refusal(fault)
+    verdict = trace.judged(_decide, state, command)
     if isinstance(verdict, Rejected):
         return verdict
     for event in verdict:

@@ -107,16 +107,16 @@ def decide_loss(state: State, job: Job, seq: int) -> AttemptEnded:
     else:
         follows, reason = JobState.PENDING, "session_expired"
     return AttemptEnded(
-        job.spec.job_id,
-        job.token,
-        AttemptState.LOST,
-        "",
-        job.started_ms,
-        state.wall_ms,
-        follows,
-        seq,
-        None,
-        reason,
+        job_id=job.spec.job_id,
+        token=job.token,
+        state=AttemptState.LOST,
+        error="",
+        started_ms=job.started_ms,
+        finished_ms=state.wall_ms,
+        next_state=follows,
+        seq=seq,
+        timer=None,
+        reason=reason,
     )
 
 
@@ -196,17 +196,17 @@ def _stopped(state: State, job: Job, seq: int, told: _Told) -> AttemptEnded | No
     why, reason = stop_of(job)
     if why == CANCELLED_WHY:
         return AttemptEnded(
-            job.spec.job_id,
-            job.token,
-            AttemptState.CANCELLED,
-            told.error,
-            told.started_ms,
-            told.finished_ms,
-            JobState.CANCELLED,
-            0,
-            None,
-            reason,
-            told.reported,
+            job_id=job.spec.job_id,
+            token=job.token,
+            state=AttemptState.CANCELLED,
+            error=told.error,
+            started_ms=told.started_ms,
+            finished_ms=told.finished_ms,
+            next_state=JobState.CANCELLED,
+            seq=0,
+            timer=None,
+            reason=reason,
+            reported=told.reported,
         )
     if why == TIMED_OUT_WHY:
         return _failure(state, job, seq, AttemptState.TIMED_OUT, told, reason)
@@ -234,34 +234,34 @@ def _failure(state: State, job: Job, seq: int, ended: AttemptState, told: _Told,
             follows = JobState.SCHEDULED
             timer = Timer(TimerKind.READY_AT_ELAPSED, due_ms, seq)
     return AttemptEnded(
-        job_id,
-        job.token,
-        ended,
-        error,
-        told.started_ms,
-        told.finished_ms,
-        follows,
-        0,
-        timer,
-        reason,
-        told.reported,
+        job_id=job_id,
+        token=job.token,
+        state=ended,
+        error=error,
+        started_ms=told.started_ms,
+        finished_ms=told.finished_ms,
+        next_state=follows,
+        seq=0,
+        timer=timer,
+        reason=reason,
+        reported=told.reported,
     )
 
 
 def _too_large(state: State, job: Job, outcome: Completed) -> AttemptEnded:
     error = f"the result has {len(outcome.result)} bytes, at most {limits.PAYLOAD_BYTES} are allowed"
     return AttemptEnded(
-        job.spec.job_id,
-        job.token,
-        AttemptState.FAILED,
-        error,
-        outcome.started_ms,
-        outcome.finished_ms,
-        JobState.DEAD,
-        0,
-        None,
-        "result_too_large",
-        True,
+        job_id=job.spec.job_id,
+        token=job.token,
+        state=AttemptState.FAILED,
+        error=error,
+        started_ms=outcome.started_ms,
+        finished_ms=outcome.finished_ms,
+        next_state=JobState.DEAD,
+        seq=0,
+        timer=None,
+        reason="result_too_large",
+        reported=True,
     )
 
 
@@ -352,6 +352,8 @@ def evolve_completed(state: State, event: JobCompleted) -> None:
     job.session_id = b""
     job.stop = None
     job.result = event.result
+    # Those of earlier attempts stay in the history: a reader of the job must not take it for failed.
+    job.error = ""
     finish(state, job, _COMPLETED, "")
 
 
@@ -443,19 +445,19 @@ def _keep_attempt(
     job_id = job.spec.job_id
     number = job.attempt
     attempt = Attempt(
-        job_id,
-        number,
-        job.token,
-        ended,
-        job.worker,
-        job.session_id,
-        job.owner,
-        job.dispatched_ms,
-        started_ms,
-        finished_ms,
-        error,
-        reason,
-        reported,
+        job_id=job_id,
+        attempt=number,
+        token=job.token,
+        state=ended,
+        worker=job.worker,
+        session_id=job.session_id,
+        node_id=job.owner,
+        dispatched_ms=job.dispatched_ms,
+        started_ms=started_ms,
+        finished_ms=finished_ms,
+        error=error,
+        reason=reason,
+        reported=reported,
     )
     state.records.put(ATTEMPTS, attempt_key(job_id, number), encode_record(attempt))
     if number > limits.ATTEMPTS_KEPT:

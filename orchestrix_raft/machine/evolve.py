@@ -87,8 +87,3 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.ContentsMarked: generations.evolve_marked,
     }
 )
-
-
-def evolve(state: State, event: events.Event) -> None:
-    """Let one event change the state."""
-    EVOLVE[type(event)](state, event)

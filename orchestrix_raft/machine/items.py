@@ -5,7 +5,7 @@ A fault in deciding one item (a bug) concerns this item alone.
 
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
@@ -46,6 +46,10 @@ _DONE: Final = frozenset({"cancelled", "requested", "retried", "purged"})
 """Words that say that something was done."""
 
 
+Given = ParamSpec("Given")
+Verdict = TypeVar("Verdict")
+
+
 class Trace:
     """What the running entry has done so far."""
 
@@ -60,6 +64,18 @@ class Trace:
         for event in events:
             EVOLVE[type(event)](state, event)
             self.events.append(event)
+
+    def judged(
+        self, decide: Callable[Given, Verdict], *args: Given.args, **named: Given.kwargs
+    ) -> Verdict | Rejected:
+        """What `decide` says.  A bug in it becomes a refusal, the same on every node; a fault of this node
+        alone goes on and stops it."""
+        try:
+            return decide(*args, **named)
+        except LOCAL:
+            raise
+        except Exception as fault:  # a bug, see above
+            return self.refusal(fault)
 
     def refusal(self, fault: Exception) -> Rejected:
         """Note an exception of decide; the refusal it becomes is the same on every node."""
@@ -85,7 +101,7 @@ def apply_enqueue(state: State, command: Enqueue, trace: Trace) -> EnqueueResult
             verdict = decide(state, spec)
         except LOCAL:
             raise
-        except Exception as fault:  # a bug becomes a refusal, the same on every node
+        except Exception as fault:  # as in `Trace.judged`, which costs too much here: every job passes
             rejected[position] = trace.refusal(fault)
             continue
         if type(verdict) is JobEnqueued:
@@ -115,7 +131,7 @@ def apply_report(state: State, command: Report, trace: Trace) -> ReportResult | 
             verdict = decide(state, session, outcome)
         except LOCAL:
             raise
-        except Exception as fault:  # as above
+        except Exception as fault:  # likewise
             stale[position] = trace.refusal(fault).reason
             continue
         for event in verdict:
@@ -142,14 +158,10 @@ def apply_observe(state: State, command: Observe, trace: Trace) -> Rejected | No
     )
     for decide, items in marks:
         for mark in items:
-            try:
-                event = decide(state, session, mark)
-            except LOCAL:
-                raise
-            except Exception as fault:  # as above; the other marks still count
-                refused = trace.refusal(fault)
-                continue
-            if event is not None:
+            event = trace.judged(decide, state, session, mark)
+            if isinstance(event, Rejected):
+                refused = event  # the other marks still count
+            elif event is not None:
                 EVOLVE[type(event)](state, event)
                 trace.events.append(event)
     return refused
@@ -211,12 +223,7 @@ def apply_configure(state: State, command: ConfigureQueue, trace: Trace) -> Jobs
     known = asked_before(state, command.request_id, JobsResult)
     if known is not None:
         return known
-    try:
-        verdict = queues.decide_configure(state, command.name, command.change)
-    except LOCAL:
-        raise
-    except Exception as fault:  # as above
-        return trace.refusal(fault)
+    verdict = trace.judged(queues.decide_configure, state, command.name, command.change)
     if isinstance(verdict, Rejected):
         return verdict
     if verdict is not None:
@@ -273,13 +280,11 @@ def _do_to_each(state: State, job_ids: Iterable[bytes], trace: Trace, decide: De
     """Each decided upon after what came before it was done; the words for the caller, in order."""
     words: list[str] = []
     for job_id in job_ids:
-        try:
-            word, event = decide(job_id)
-        except LOCAL:
-            raise
-        except Exception as fault:  # as above
-            words.append(trace.refusal(fault).reason.lower())
+        verdict = trace.judged(decide, job_id)
+        if isinstance(verdict, Rejected):
+            words.append(verdict.reason.lower())
             continue
+        word, event = verdict
         if event is not None:
             EVOLVE[type(event)](state, event)
             trace.events.append(event)

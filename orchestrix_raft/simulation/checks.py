@@ -110,10 +110,10 @@ class Checker:
         elif known != mark:
             self.violation(f"{node.name} applied another entry at {index} than was committed")
         core = node.core
-        if core is not None and core.machine.state.digest != self._digests[index]:
+        if core is not None and core.state.digest != self._digests[index]:
             self.violation(f"{node.name} has another state at {index} (start {node.starts})")
         due = index % CHECK_EVERY == 0 and index == self.shadow.state.index
-        if core is not None and due and fingerprint(core.machine) != fingerprint(self.shadow):
+        if core is not None and due and fingerprint(core.replica.machine) != fingerprint(self.shadow):
             self.violation(f"{node.name} differs from the machine that never stopped at {index}")
 
     def _advance(self, index: int, term: int, data: bytes) -> None:
@@ -279,11 +279,11 @@ class Checker:
             if core is None:
                 self.violation(f"{node.name} is down at the end")
                 return
-            check(core.machine)
-            if core.machine.state.digest != self.shadow.state.digest:
+            check(core.replica.machine)
+            if core.state.digest != self.shadow.state.digest:
                 self.violation(f"{node.name} ends with another digest")
-            if core.digests.divergent:
-                self.violation(f"{node.name} believes that others diverged: {core.digests.divergent}")
+            if core.replica.digests.divergent:
+                self.violation(f"{node.name} believes that others diverged: {core.replica.digests.divergent}")
             for client in clients:
                 self._promises_kept(core, client)
         self._executions_accounted()
@@ -292,7 +292,7 @@ class Checker:
     def _promises_kept(self, core: Core, client: SimClient) -> None:
         """What a client was told is what this node holds."""
         for job_id in client.acknowledged:
-            job = core.job(job_id)
+            job = core.replica.job(job_id)
             if self.gone(job_id):
                 if job is not None:
                     self.violation(f"job {job_id.hex()} was forgotten and is here")
@@ -301,10 +301,10 @@ class Checker:
             elif job.state not in TERMINAL:
                 self.violation(f"job {job_id.hex()} ended in state {job.state.word}")
         for job_id in client.refused:
-            if core.job(job_id) is not None:
+            if core.replica.job(job_id) is not None:
                 self.violation(f"job {job_id.hex()} exists although its call was answered with NotApplied")
         for job_id, word in client.cancelled.items():
-            job = core.job(job_id)
+            job = core.replica.job(job_id)
             if word != "cancelled" or job_id in client.retried or self.gone(job_id):
                 continue
             if job is None or job.state is not JobState.CANCELLED:

@@ -209,7 +209,7 @@ class SimClient:
                 self._violation(f"a read at {node.name} took {self.world.now - asked_at:.1f} s")
             if ok:
                 self.reads += 1
-                if core.job(job_id) is None and core.history.get(FINISHED, job_id) is None:
+                if core.replica.job(job_id) is None and core.replica.history.get(FINISHED, job_id) is None:
                     self._violation(f"stale read at {node.name}: acknowledged job {job_id.hex()} not found")
 
         if self.world.chance(0.5):
@@ -227,7 +227,7 @@ class SimClient:
         job_id = self.world.rng.choice(list(self.acknowledged))
 
         def look() -> None:
-            job = core.job(job_id)
+            job = core.replica.job(job_id)
             if job is not None and job.state not in TERMINAL:
                 self.waits += 1
                 core.watches.add(job_id, lambda: None)

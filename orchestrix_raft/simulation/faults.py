@@ -44,8 +44,26 @@ MIXES = {
     "flap": Mix(flap=0.8, one_way=0.1, crash=0.03, slow=0.05, worker_leave=0.05),
     "workers": Mix(worker_crash=0.15, cut_worker=0.1, flap=0.2, worker_leave=0.15),
     "clocks": Mix(at_slot=0.05, clock_jump=0.2, pause=0.1, crash=0.05, apart_ms=180_000, drift=0.05),
-    "slots": Mix(0.03, outage=0.02, at_slot=0.25, clock_jump=0.05, flap=0.1, apart_ms=60_000, drift=0.01),
-    "full": Mix(0.06, 0.01, 0.01, 0.03, 0.04, 0.06, 0.05, 0.3, 0.05, 0.03, 0.05, 0.03, 0.03, 0.02, 0.05),
+    "slots": Mix(
+        crash=0.03, outage=0.02, at_slot=0.25, clock_jump=0.05, flap=0.1, apart_ms=60_000, drift=0.01
+    ),
+    "full": Mix(
+        crash=0.06,
+        crash_all=0.01,
+        outage=0.01,
+        at_slot=0.03,
+        fuse=0.04,
+        partition=0.06,
+        one_way=0.05,
+        flap=0.3,
+        pause=0.05,
+        worker_crash=0.03,
+        clock_jump=0.05,
+        slow=0.03,
+        cut_worker=0.03,
+        leave=0.02,
+        worker_leave=0.05,
+    ),
 }
 
 _NO_RATES = ("slow", "apart_ms", "drift")
@@ -138,7 +156,7 @@ class Faults:
         for node in self.nodes:
             core = node.core
             if core is not None and core.leading:
-                state = core.machine.state
+                state = core.state
                 due_ms = state.book.first_due_ms(state.schedules)
                 if due_ms is not None:
                     wait_s = max(0.0, (due_ms - core.wall_ms) / 1000) + self.world.rng.uniform(-0.01, 0.02)

@@ -156,7 +156,7 @@ class SimNode:
         if self.core is None:
             return
         self.world.tell(f"{self.name} crashes, applied {self.core.consensus.applied_index}")
-        self.snapshots += self.core.checkpoints.generation
+        self.snapshots += self.core.replica.checkpoints.generation
         self.core = None
         if power:
             self.disk.crash()
@@ -304,12 +304,13 @@ class SimNode:
         self.world.after(self.world.rng.uniform(0.001, 0.5), write)
 
     def _checkpoint(self, core: Core, work: CheckpointWork) -> None:
-        core.checkpoint_done(work, core.checkpoints.write(work))
-        for index, view in core.contents.take():
-            contents = contents_of(view)
+        core.checkpoint_done(work, core.replica.checkpoints.write(work))
+        contents = core.replica.contents
+        for index, view in contents.take():
+            found = contents_of(view)
             view.close()
-            core.contents.end(index, contents)
-            self.compare(self.name, index, contents)
+            contents.end(index, found)
+            self.compare(self.name, index, found)
         self.poke()
 
     # ---- connections between nodes -------------------------------------------------------------------
@@ -400,7 +401,7 @@ class SimNode:
     @property
     def leads(self) -> bool:
         """This process believes that it leads."""
-        return self.core is not None and self.core.role is Role.LEADER
+        return self.core is not None and self.core.consensus.role is Role.LEADER
 
 
 def _ignore(name: str, index: int, contents: Contents) -> None:

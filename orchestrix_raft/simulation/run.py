@@ -191,6 +191,6 @@ class Run:
             self.checker.slots.skipped,
             self.checker.limits.assigned,
             sum(node.starts - 1 for node in self.nodes),
-            sum(n.snapshots + (n.core.checkpoints.generation if n.core else 0) for n in self.nodes),
+            sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
             self.checker.comparing.compared,
         )

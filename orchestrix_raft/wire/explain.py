@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from orchestrix_raft.domain.durations import format_duration
+from orchestrix_raft.domain.words import counted
 from orchestrix_raft.wire.v1 import jobs_pb2 as pb
 
 TEXTS: Final[Mapping[str, str]] = {
@@ -12,21 +13,21 @@ TEXTS: Final[Mapping[str, str]] = {
     "unique_key_taken": "it cannot live again: job {job} has its unique key {unique_key!r}",
     "delayed": "its delay is over at {until}",
     "run_at": "it is to run at {until}",
-    "backing_off": "it failed {failures} times (its policy allows {max_retries} retries), is tried again at"
+    "backing_off": "it failed {failures} (its policy allows {max_retries}), is tried again at"
     " {until}: {error}",
     "expires": "it is cancelled if no worker takes it before {until}",
     "retry_limit": "it is dead if no worker takes it before {until}: no retry begins later",
     "queue_paused": "its queue {queue!r} is paused",
-    "queue_rate_limited": "its queue {queue!r} has had {limit} starts within {window}: the next at {until}",
-    "queue_full": "its queue {queue!r} runs {running} jobs, and may run {limit}",
-    "key_rate_limited": "its key {key!r} has had {limit} starts within {window}: the next at {until}",
-    "key_full": "its key {key!r} runs {running} jobs, and may run {limit}",
+    "queue_rate_limited": "its queue {queue!r} has had {starts} within {window}: the next at {until}",
+    "queue_full": "its queue {queue!r} runs {running}, and may run {limit}",
+    "key_rate_limited": "its key {key!r} has had {starts} within {window}: the next at {until}",
+    "key_full": "its key {key!r} runs {running}, and may run {limit}",
     "no_worker": "no worker serves its queue {queue!r}",
-    "no_worker_with_labels": "none of {workers} workers of its queue {queue!r} has all its labels: {labels}",
-    "workers_away": "the {workers} workers that could take it lost their connection; given up at {until}",
-    "workers_draining": "the {workers} workers that could take it take nothing new",
-    "workers_full": "the {workers} workers that could take it have no free slot among {slots}"
-    " ({stuck} held by handlers that should have ended); {pending} jobs of its queue are ready",
+    "no_worker_with_labels": "none of {workers} of its queue {queue!r} has all its labels: {labels}",
+    "workers_away": "the {workers} that could take it lost the connection; given up at {until}",
+    "workers_draining": "it could be taken only by what drains and takes nothing new: {workers}",
+    "workers_full": "{workers} could take it, with no free slot among {slots} ({stuck} held by handlers that"
+    " should have ended); of its queue {pending} can begin",
     "next": "nothing holds it: the next free slot is for its queue {queue!r}",
     "dispatched": "worker {worker} at node {node} has it since {since}, attempt {attempt}; its handler has"
     " not been seen to start yet",
@@ -35,6 +36,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "stopping": "it was asked to stop ({why}{because}), and is ended at {until} in any case",
 }
 """code -> text; what stands in braces is made of the facts, see `text_of`."""
+
+
+_NOUNS: Final = {"failures": "time", "running": "job", "workers": "worker", "pending": "job"}
+"""Facts that are told with their noun, one or several."""
 
 
 def text_of(code: str, facts: Mapping[str, int | str]) -> str:
@@ -46,6 +51,10 @@ def text_of(code: str, facts: Mapping[str, int | str]) -> str:
         shown[name] = _moment(int(facts.get(f"{name}_ms", 0)))
     if "window_ms" in facts:
         shown["window"] = format_duration(int(facts["window_ms"]))
+    shown.update({name: counted(int(facts[name]), noun) for name, noun in _NOUNS.items() if name in facts})
+    shown["starts"] = counted(int(facts.get("limit", 0)), "start")
+    if "max_retries" in facts:
+        shown["max_retries"] = counted(int(facts["max_retries"]), "retry", "retries")
     told = [str(facts[name]) for name in ("reason", "error") if facts.get(name)]
     shown["because"] = f": {', '.join(told)}" if told else ""
     return TEXTS[code].format_map(shown).rstrip(": ")

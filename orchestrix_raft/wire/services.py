@@ -37,7 +37,7 @@ def _service(file: FileDescriptor, name: str) -> Service:
 
 
 def _method(service: str, method: MethodDescriptor) -> Method:
-    streaming: Any = method  # the stubs of protobuf do not know the two streaming flags
+    streaming: Any = method  # the stubs of protobuf do not know the two flags
     return Method(
         method.name,
         f"/{service}/{method.name}",

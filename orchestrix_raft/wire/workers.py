@@ -264,7 +264,7 @@ def _read_assignments(message: pb.Assignments) -> tuple[dom.Assignment, ...]:
 def worker_info(session: Session, stuck: int) -> pb.Worker:
     """A session as the listings show it; `stuck` counts slots whose attempt is over."""
     return pb.Worker(
-        session_id=session.session_id,
+        worker_id=session.worker_id,
         name=session.name,
         queues=session.queues,
         labels=session.labels,

@@ -4,14 +4,11 @@ Parent to child: `Run`, `StopRun`.  Child to parent: `Said` (lines and progress)
 `Ended`.  When the pipe closes the process ends.
 """
 
-import asyncio
 import importlib
-import inspect
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -128,13 +125,4 @@ def _outcome(run: Run, context: JobContext) -> Outcome:
         no_retry_on = tuple(resolve(text) for text in run.no_retry_on)
     except (ImportError, AttributeError) as error:
         return failed(run.job, error, started_ms, now_ms(), ())
-    if inspect.iscoroutinefunction(function):
-        function = _blocking(function)
     return run_here(Handler(run.job.type, function, False, True, no_retry_on), run.job, context, now_ms)
-
-
-def _blocking(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(context: JobContext, **arguments: Any) -> Any:
-        return asyncio.run(function(context, **arguments))
-
-    return call

@@ -1,12 +1,12 @@
 """What a handler gets and may raise."""
 
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.session import Assignment
+from orchestrix_raft.wire.arguments import number, seconds, shown
 from orchestrix_raft.wire.errors import OrchestrixError
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,12 +24,13 @@ class Retry(OrchestrixError):
     """
 
     def __init__(
-        self, message: str = "the handler asked for another try", *, delay: float | None = None
+        self, message: str = "the handler asked for another try", *, delay: float | timedelta | None = None
     ) -> None:
+        given: object = message
+        if isinstance(given, int | float | timedelta):
+            raise TypeError(f"Retry({shown(given)}) would have it as its message: say Retry(delay=...)")
         super().__init__(message, "RETRY")
-        if delay is not None and not 0 <= delay < math.inf:
-            raise ValueError(f"delay is {delay}: it must be 0 seconds or more")
-        self.delay = delay
+        self.delay: float | None = None if delay is None else seconds("delay", delay)
 
 
 class Discard(OrchestrixError):
@@ -151,8 +152,17 @@ class JobContext:
 
     def log(self, message: object, level: str = "info") -> None:
         """Keep a line with the job; `client.logs` shows it.  Shipped a few times a second, best effort."""
+        given: object = level
+        if not isinstance(given, str):
+            raise TypeError(f"level is {shown(given)}: it must be a word, such as 'info' or 'warning'")
         self._sink.line(self._job, Line(self._now_ms(), sendable(level), sendable(message)))
 
     def progress(self, percent: float, message: str | None = None) -> None:
-        """How far it is, 0 to 100; only the newest value travels, a few times a second."""
-        self._sink.progress(self._job, max(0, min(100, int(percent))), sendable(message or ""))
+        """How far it is, 0 to 100; only the newest value travels, a few times a second.
+
+        Raises TypeError or ValueError for what is no percentage.
+        """
+        if isinstance(percent, float):
+            percent = round(percent, 6)  # sums of shares may end a hair above 100
+        whole = int(number("percent", percent, 0, 100))
+        self._sink.progress(self._job, whole, sendable(message or ""))

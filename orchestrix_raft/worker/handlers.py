@@ -10,6 +10,7 @@ import msgspec
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, Released
 from orchestrix_raft.domain.session import Assignment
+from orchestrix_raft.wire.arguments import flag, shown
 from orchestrix_raft.wire.payloads import json_text
 from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Retry, sendable
 
@@ -32,12 +33,62 @@ class Handler(NamedTuple):
     no_retry_on: NoRetry
 
 
-def make_handler(job_type: str, function: Callable[..., Any], process: bool, no_retry_on: NoRetry) -> Handler:
-    """A handler; ValueError when another process could not find the function by its name."""
-    if process and "<" in function.__qualname__:
-        where = f"{function.__module__}.{function.__qualname__}"
-        raise ValueError(f"{where} cannot run in a process: it must be a function at the top of its module")
-    return Handler(job_type, function, inspect.iscoroutinefunction(function), process, no_retry_on)
+def make_handler(
+    job_type: str | None, function: Callable[..., Any], process: bool, no_retry_on: NoRetry
+) -> Handler:
+    """A handler for a type, or (None) for that of the function's name; TypeError or ValueError for a function
+    that could not do it."""
+    if not callable(function):
+        raise TypeError(f"{shown(function)} is no function: a handler is one that takes a JobContext")
+    name = str(getattr(function, "__name__", ""))
+    if job_type is None and not name.isidentifier():
+        raise ValueError(f"{shown(function)} has no name: say which type of jobs it handles")
+    asynchronous = inspect.iscoroutinefunction(function)
+    where = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', name or '?')}"
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{where} is a generator: a handler returns its result")
+    if not _takes_context(function):
+        raise TypeError(f"{where} takes no JobContext: it must be the first of its parameters")
+    if flag("process", process):
+        if asynchronous:
+            raise TypeError(f"{where} is async: process=True is for a def, which may call asyncio.run itself")
+        if not _is_importable(function):
+            raise ValueError(
+                f"{where} cannot run in a process: it must be a function at the top of its module"
+            )
+    return Handler(
+        job_type or name, function, asynchronous, process, _exceptions(where, no_retry_on, process)
+    )
+
+
+def _takes_context(function: Callable[..., Any]) -> bool:
+    """It has a place for one positional argument, as far as one can see."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True  # written in C, and silent about it
+    return any(
+        one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL) for one in parameters
+    )
+
+
+def _is_importable(thing: Any) -> bool:
+    """Another process finds it by the name of its module and its own."""
+    return "<" not in getattr(thing, "__qualname__", "<")
+
+
+def _exceptions(where: str, no_retry_on: object, process: bool) -> NoRetry:
+    """What was given, if `except` could take it."""
+    wrong = f"no_retry_on of {where} is {shown(no_retry_on)}: it must be exceptions, such as (ValueError,)"
+    if not isinstance(no_retry_on, tuple | list):
+        raise TypeError(wrong)
+    for kind in no_retry_on:
+        if not isinstance(kind, type) or not issubclass(kind, BaseException):
+            raise TypeError(wrong)
+        if process and not _is_importable(kind):
+            name = kind.__qualname__
+            raise ValueError(f"no_retry_on of {where}: {name} must be at the top of its module to be found")
+    return tuple(no_retry_on)
 
 
 def arguments(job: Assignment) -> dict[str, Any]:

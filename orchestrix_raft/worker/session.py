@@ -237,7 +237,7 @@ class SessionCore:
         if now >= self._fence_at(self._welcome):
             return [
                 *self._start_afresh(),
-                Reconnect(True, "no heartbeat was answered in time: the jobs count as lost", afresh=True),
+                Reconnect(True, "no heartbeat was answered in time", afresh=True),
             ]
         oldest = min(self._heartbeats.values(), default=now)
         if now - oldest >= self._interval_s(self._welcome):

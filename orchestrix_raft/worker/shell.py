@@ -24,6 +24,7 @@ from orchestrix_raft.domain.session import (
     ReportMessage,
     WorkerMessage,
 )
+from orchestrix_raft.domain.words import counted
 from orchestrix_raft.wire.errors import InvalidArgument, PermissionDenied, error_for
 from orchestrix_raft.wire.servers import Servers
 from orchestrix_raft.wire.status import reason_of
@@ -33,6 +34,7 @@ from orchestrix_raft.worker.handlers import DRAINING, Handler
 from orchestrix_raft.worker.observations import Observations
 from orchestrix_raft.worker.runner import Runner
 from orchestrix_raft.worker.session import (
+    LEASE_LOST,
     Attached,
     Cancel,
     Effect,
@@ -91,7 +93,7 @@ class Shell:
         self._observations = Observations(self._observe_soon)
         self._runner = Runner(settings.name, handlers, settings.capacity, self._observations, self._ended)
         self._failures = 0  # streams in a row that were not welcomed
-        self._complaints = Complaints()
+        self._complaints = Complaints(self._loop.time())
         self._current: Stream | None = None
         self._streams: dict[Stream, asyncio.Task[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -200,6 +202,7 @@ class Shell:
             self._arm()
 
     def _apply(self, effects: Iterable[Effect], stream: Stream | None) -> None:
+        stopped = 0
         for effect in effects:
             match effect:
                 case Start(job):
@@ -207,6 +210,7 @@ class Shell:
                     self._runner.start(job)
                 case Cancel(token, reason):
                     self._runner.cancel(token, reason)
+                    stopped += reason == LEASE_LOST
                 case Send(message):
                     if self._current is not None:
                         self._current.send(message)
@@ -214,6 +218,8 @@ class Shell:
                     self._attached(stream, welcome.node_id)
                     self._servers.learn(welcome.servers)
                 case Reconnect(elsewhere, why, afresh):
+                    if afresh:
+                        _log.warning("the session is lost: %s; handlers told to stop: %d", why, stopped)
                     for one in list(self._streams) if afresh or stream is None else [stream]:
                         self._leave(one, elsewhere, why)
                 case Moved(servers):
@@ -309,7 +315,9 @@ class Shell:
 
     async def _drain(self) -> None:
         """Finish what runs, give back the rest, say goodbye."""
-        _log.info("draining: %d handlers run", len(self._runner))
+        _log.info(
+            "draining: %s to end", counted(len(self._runner), "handler") if len(self._runner) else "nothing"
+        )
         self._apply(self._core.drain(), self._current)
         await self._handlers_end(DRAIN_S, self._hurry.wait())
         for token in self._runner.tokens:

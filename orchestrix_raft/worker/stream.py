@@ -12,6 +12,7 @@ from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMess
 from orchestrix_raft.version import VERSION
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire import workers as wire
+from orchestrix_raft.wire.conversation import converse
 from orchestrix_raft.wire.transport import EOF, TlsFiles, connected, open_channel
 from orchestrix_raft.wire.unreachable import why_not_connected
 
@@ -77,19 +78,8 @@ class Stream:
             await channel.close(None)
 
     async def _converse(self, call: Any, hello: Callable[[], Hello]) -> str:
-        tasks = [
-            asyncio.ensure_future(do)
-            for do in (self._read(call), self._write(call, hello), self._closed.wait())
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            call.cancel()
-        failures = [e for task in tasks if not task.cancelled() and (e := task.exception()) is not None]
-        for error in failures:
+        works = (self._read(call), self._write(call, hello), self._closed.wait())
+        for error in await converse(call, *works):
             if not (self.why and isinstance(error, grpc.aio.AioRpcError)):
                 raise error  # an error of the transport after we closed the stream is its echo
         return self.why or "the node ended the stream"

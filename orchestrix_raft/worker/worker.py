@@ -7,11 +7,13 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 from orchestrix_raft.domain import limits
-from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, new_event_loop, parse_servers
-from orchestrix_raft.worker.handlers import Handler, make_handler
+from orchestrix_raft.wire import arguments
+from orchestrix_raft.wire.targets import addresses_of, files_of
+from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, new_event_loop
+from orchestrix_raft.worker.handlers import Handler, NoRetry, make_handler
 from orchestrix_raft.worker.session import Settings
 from orchestrix_raft.worker.shell import Shell
 
@@ -25,7 +27,7 @@ class Worker:
 
     `queues`: where its jobs come from.  `concurrency`: how many it runs at once.  `labels`: jobs that ask
     for labels run only on workers that have them all.  `name`: for people; default host and process id.
-    ValueError for anything that cannot be.
+    TypeError or ValueError, in one line, for anything that cannot be.
     """
 
     def __init__(
@@ -38,42 +40,62 @@ class Worker:
         *,
         tls: TlsFiles | None = None,
     ) -> None:
-        if isinstance(queues, str) or not queues:
-            raise ValueError(f"queues is {queues!r}: it must be a list of names with at least one")
-        if not 0 < concurrency <= limits.CAPACITY:
-            raise ValueError(f"concurrency is {concurrency}: it must be between 1 and {limits.CAPACITY}")
-        self._servers = parse_servers(servers if isinstance(servers, str) else tuple(servers))
+        served = tuple(sorted(set(arguments.names("queues", queues))))
+        if not 0 < len(served) <= limits.QUEUES_OF_A_WORKER:
+            most = limits.QUEUES_OF_A_WORKER
+            raise ValueError(f"queues has {len(served)} names: it must have at least one, and at most {most}")
+        arguments.whole("concurrency", concurrency, 1, limits.CAPACITY)
+        self._servers = addresses_of(servers)
         self._settings = Settings(
-            name or f"{socket.gethostname()}:{os.getpid()}",
-            tuple(sorted(set(queues))),
+            f"{socket.gethostname()}:{os.getpid()}" if name is None else arguments.text("name", name),
+            served,
             concurrency,
-            tuple(sorted(set(labels or ()))),
+            () if labels is None else tuple(sorted(set(arguments.names("labels", labels)))),
         )
-        self._tls = check_tls(tls)
+        self._tls = check_tls(files_of(tls))
         self._handlers: dict[str, Handler] = {}
         self._shell: Shell | None = None
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @overload
+    def job(self, type: F, /) -> F: ...
+
+    @overload
     def job(
-        self, type: str, *, process: bool = False, no_retry_on: tuple[type[BaseException], ...] = ()
-    ) -> Callable[[F], F]:
-        """Decorator: the function handles jobs of `type`.
+        self, type: str | None = None, *, process: bool = False, no_retry_on: NoRetry = ()
+    ) -> Callable[[F], F]: ...
+
+    def job(self, type: Any = None, *, process: bool = False, no_retry_on: NoRetry = ()) -> Any:
+        """Decorator: the function handles jobs of `type`, or of its own name if none is given; then it may
+        also stand without parentheses, as `@worker.job`.
 
         It is called with a `JobContext` and the job's arguments as keyword arguments; what it returns (any
         JSON value) is the job's result.  Coroutine functions run on the event loop, others in threads;
         with `process=True` in a process of its own, which is killed if it does not end when it should.
         Any exception is a failed attempt, tried again as the job's retry policy says; those in
         `no_retry_on` and `Discard` are not tried again, `Retry` says when.
+
+        TypeError or ValueError for a function that could not handle anything, and for a second one of a type.
         """
+        if callable(type):
+            return self._register(None, type, process, no_retry_on)
+        if type is not None:
+            arguments.text("type", type)
 
         def register(function: F) -> F:
-            if type in self._handlers:
-                raise ValueError(f"there is a handler for type {type!r} already")
-            self._handlers[type] = make_handler(type, function, process, no_retry_on)
-            return function
+            return self._register(type, function, process, no_retry_on)
 
         return register
+
+    def _register(self, job_type: str | None, function: F, process: bool, no_retry_on: NoRetry) -> F:
+        handler = make_handler(job_type, function, process, no_retry_on)
+        if handler.job_type in self._handlers:
+            raise ValueError(
+                f"there is a handler for type {handler.job_type!r} already: give this one another"
+            )
+        self._handlers[handler.job_type] = handler
+        return function
 
     def override(
         self,

@@ -274,8 +274,8 @@ class ListWorkersRequest(_message.Message):
     def __init__(self, read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("session_id", "name", "queues", "labels", "capacity", "used", "stuck", "node_id", "epoch", "draining", "attached_ms")
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("worker_id", "name", "queues", "labels", "capacity", "used", "stuck", "node_id", "epoch", "draining", "attached_ms")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     QUEUES_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
@@ -286,7 +286,7 @@ class Worker(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_MS_FIELD_NUMBER: _ClassVar[int]
-    session_id: bytes
+    worker_id: bytes
     name: str
     queues: _containers.RepeatedScalarFieldContainer[str]
     labels: _containers.RepeatedScalarFieldContainer[str]
@@ -297,7 +297,7 @@ class Worker(_message.Message):
     epoch: int
     draining: bool
     attached_ms: int
-    def __init__(self, session_id: _Optional[bytes] = ..., name: _Optional[str] = ..., queues: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., used: _Optional[int] = ..., stuck: _Optional[int] = ..., node_id: _Optional[str] = ..., epoch: _Optional[int] = ..., draining: _Optional[bool] = ..., attached_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, worker_id: _Optional[bytes] = ..., name: _Optional[str] = ..., queues: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., used: _Optional[int] = ..., stuck: _Optional[int] = ..., node_id: _Optional[str] = ..., epoch: _Optional[int] = ..., draining: _Optional[bool] = ..., attached_ms: _Optional[int] = ...) -> None: ...
 
 class ListWorkersResponse(_message.Message):
     __slots__ = ("workers", "read")

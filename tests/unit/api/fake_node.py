@@ -6,7 +6,7 @@ every command in order; `answer` overrides the outcome of chosen commands.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import grpc.aio
 
@@ -15,6 +15,7 @@ from orchestrix_raft.coordinator.contents import Finding
 from orchestrix_raft.coordinator.port import (
     ClusterView,
     Done,
+    Door,
     Freshness,
     JobView,
     LogPage,
@@ -412,10 +413,15 @@ def refuse(reason: str) -> Callable[[FakeSession], bool]:
     return on_open
 
 
-@asynccontextmanager
-async def serving(node: FakeNode) -> AsyncIterator[str]:
+def serving(node: FakeNode) -> AbstractAsyncContextManager[str]:
     """The API of the node on a free port of loopback; its address."""
-    server = ApiServer(node)
+    return serving_door(lambda: node)
+
+
+@asynccontextmanager
+async def serving_door(door: Door) -> AsyncIterator[str]:
+    """The API of whoever answers now; its address."""
+    server = ApiServer(door)
     port = await server.start("127.0.0.1:0")
     try:
         yield f"127.0.0.1:{port}"

@@ -84,7 +84,7 @@ async def test_a_watcher_of_health_hears_of_each_change(
 
 
 async def test_a_stopping_server_is_not_serving(node: FakeNode) -> None:
-    answers = health.Health(node, [])
+    answers = health.Health(lambda: node, [])
     context: Any = None
     assert (await answers.check(health_pb2.HealthCheckRequest(), context)).status == SERVING
     answers.stop()
@@ -112,16 +112,16 @@ async def test_reflection_lists_every_service(channel: grpc.aio.Channel) -> None
 async def test_a_port_in_use_is_one_clear_line(node: FakeNode) -> None:
     async with serving(node) as address:
         with pytest.raises(ApiError, match=f"cannot listen on {address}") as caught:
-            await ApiServer(node).start(address)
+            await ApiServer(lambda: node).start(address)
     assert "\n" not in str(caught.value)
 
 
 async def test_a_tls_file_that_is_not_there_is_one_clear_line(node: FakeNode) -> None:
-    server = ApiServer(node, TlsFiles(cert="/nowhere/cert.pem", key="/nowhere/key.pem"))
+    server = ApiServer(lambda: node, TlsFiles(cert="/nowhere/cert.pem", key="/nowhere/key.pem"))
     with pytest.raises(ApiError, match=r"TLS: .*key\.pem"):
         await server.start("127.0.0.1:0")
     with pytest.raises(ApiError, match="both a certificate and a key"):
-        await ApiServer(node, TlsFiles()).start("127.0.0.1:0")
+        await ApiServer(lambda: node, TlsFiles()).start("127.0.0.1:0")
 
 
 async def test_status_shows_what_the_node_knows(node: FakeNode, channel: grpc.aio.Channel) -> None:

@@ -9,24 +9,35 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from orchestrix_raft import AsyncClient, OrchestrixError, Unavailable
-from orchestrix_raft.coordinator.entrance import Entrance, Waiting
+from orchestrix_raft.coordinator.entrance import Waiting
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, Refused
-from tests.unit.api.fake_node import FakeNode, serving
+from tests.unit.api.fake_node import FakeNode, serving_door
 
 WHY = "node n1 has no cluster yet: waits for h2:7400: not reached yet"
 
 
+class Entrance:
+    """Who answers now."""
+
+    def __init__(self) -> None:
+        why = "waits for h2:7400: not reached yet"
+        self.node: NodePort = Waiting("n1", lambda: why, lambda: 5_000)
+
+    def door(self) -> NodePort:
+        return self.node
+
+
 @pytest.fixture
 def entrance() -> Entrance:
-    return Entrance(Waiting("n1", lambda: "waits for h2:7400: not reached yet", lambda: 5_000))
+    return Entrance()
 
 
 @pytest.fixture
 async def client(entrance: Entrance) -> AsyncIterator[AsyncClient]:
     async with (
-        serving(cast(FakeNode, entrance)) as address,
+        serving_door(entrance.door) as address,
         AsyncClient(address, deadline=0.5) as client,
     ):
         yield client
@@ -69,7 +80,7 @@ async def test_it_has_nothing_to_hand_over() -> None:
 
 async def test_it_is_not_healthy(entrance: Entrance) -> None:
     async with (
-        serving(cast(FakeNode, entrance)) as address,
+        serving_door(entrance.door) as address,
         grpc.aio.insecure_channel(address) as channel,
     ):
         check = channel.unary_unary(
@@ -91,5 +102,5 @@ def test_a_worker_is_refused_with_a_reason_that_makes_it_come_again() -> None:
 async def test_once_the_node_is_there_it_answers(entrance: Entrance, client: AsyncClient) -> None:
     with pytest.raises(OrchestrixError):
         await client.enqueue("noop")
-    entrance.node = cast(NodePort, FakeNode())
+    entrance.node = FakeNode()
     assert await client.enqueue("noop")

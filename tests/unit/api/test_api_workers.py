@@ -27,7 +27,7 @@ from orchestrix_raft.domain.session import (
 )
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.wire import workers as wire
-from orchestrix_raft.wire.services import WORKERS
+from orchestrix_raft.wire.services import CLUSTER, WORKERS
 from orchestrix_raft.wire.transport import EOF
 from tests.unit.api.fake_node import FakeNode, FakeSession, refuse, serving
 
@@ -243,6 +243,26 @@ async def test_workers_are_listed_with_their_stuck_slots(node: FakeNode, channel
     (worker,) = (await list_workers(wire.ListWorkersRequest())).workers
     assert (worker.name, list(worker.queues), list(worker.labels)) == ("w", ["a", "b"], ["gpu"])
     assert (worker.capacity, worker.used, worker.stuck) == (4, 3, 2)
+
+
+async def test_nothing_that_is_shown_lets_anybody_resume_a_session(
+    node: FakeNode, channel: grpc.aio.Channel
+) -> None:
+    secret = bytes(range(16))
+    session = Session(secret, "w", ("q",), 4, (), "n1", 2, {}, 0, 9)
+    node.sessions = lambda: [session]  # type: ignore[method-assign]
+    view = node.status()._replace(sessions=[session])
+    node.status = lambda: view  # type: ignore[method-assign]
+    answers: list[bytes] = []
+    for service, name in ((WORKERS, "ListWorkers"), (CLUSTER, "Status")):
+        method = service.methods[name]
+        write: Any = method.request.SerializeToString
+        ask: Any = channel.unary_unary(method.path, write, None)
+        answers.append(await ask(method.request()))
+    for answer in answers:
+        assert session.worker_id in answer
+        assert secret not in answer
+        assert secret.hex().encode() not in answer
 
 
 async def test_the_node_hears_nothing_after_the_end(node: FakeNode, channel: grpc.aio.Channel) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft.cli import node
-from orchestrix_raft.coordinator.link import LinkError
+from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS
 from orchestrix_raft.coordinator.options import NodeOptions
 
@@ -17,6 +17,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
     made: list[NodeOptions] = []
 
     class _Process:
+        served = False
+
         def __init__(self, options: NodeOptions, make_api: Any, registry: Any) -> None:
             made.append(options)
 

@@ -20,10 +20,11 @@ from orchestrix_raft import (
     Unavailable,
 )
 from orchestrix_raft.client import lane
+from orchestrix_raft.client.model import Enqueued
 from orchestrix_raft.coordinator.port import Done, LogPage
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
-from orchestrix_raft.machine.commands import Enqueue, EnqueueResult, RetryJobs
+from orchestrix_raft.machine.commands import Command, Enqueue, EnqueueResult, RetryJobs
 from tests.unit.api.fake_node import FakeNode
 from tests.unit.client.nodes import NOBODY, Cluster
 
@@ -57,6 +58,28 @@ async def test_the_same_id_twice_is_one_job(client: AsyncClient, node: FakeNode)
         await client.enqueue("t", job_id=NOBODY) == NOBODY == await client.enqueue("t", job_id=NOBODY.upper())
     )
     assert len(node.jobs) == 1
+
+
+async def test_enqueue_told_says_whether_the_job_is_new(client: AsyncClient, node: FakeNode) -> None:
+    assert await client.enqueue_told("t", {"a": 1}, job_id=NOBODY) == Enqueued(id=NOBODY, created=True)
+    assert await client.enqueue_told("t", job_id=NOBODY) == Enqueued(id=NOBODY, created=False)
+    other = bytes(16)
+    node.answer = lambda command: Done(9, EnqueueResult({0: other}, {}))
+    holder = "00000000-0000-0000-0000-000000000000"
+    assert await client.enqueue_told("t", unique_key="k") == Enqueued(id=holder, created=False)
+    with pytest.raises(TypeError, match="colour"):
+        await client.enqueue_told("t", colour="red")
+
+
+async def test_a_job_that_an_earlier_sending_made_is_new(client: AsyncClient, node: FakeNode) -> None:
+    """Its id was made for this call: who but it can have enqueued it?"""
+
+    def answer(command: Command) -> Done:
+        assert isinstance(command, Enqueue)
+        return Done(9, EnqueueResult({0: command.jobs[0].job_id}, {}))
+
+    node.answer = answer
+    assert (await client.enqueue_told("t")).created
 
 
 async def test_concurrent_enqueues_share_messages(client: AsyncClient, node: FakeNode) -> None:

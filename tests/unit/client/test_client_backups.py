@@ -184,16 +184,16 @@ async def test_all_nodes_are_asked_and_compared(cluster: Cluster) -> None:
         for node in cluster.nodes:
             node.answer = lambda command: Done(9, None)
             node.backups.found = {9: SAME}
-        found = await backups.verify(client._caller, members, 5.0)
+        found = await backups.compare(client._caller, members, 5.0)
         assert (found.index, found.agree) == (9, True)
         assert [(node.node_id, node.digest, node.rows, node.error) for node in found.nodes] == [
             ("n1", "01", 3, ""),
             ("n2", "01", 3, ""),
         ]
         cluster.nodes[1].backups.found = {9: Contents(b"\x02", 3, 4)}
-        assert not (await backups.verify(client._caller, members, 5.0)).agree
+        assert not (await backups.compare(client._caller, members, 5.0)).agree
         cluster.nodes[1].backups.found = {9: "it restarted"}
-        found = await backups.verify(client._caller, members, 5.0)
+        found = await backups.compare(client._caller, members, 5.0)
         assert not found.agree
         assert found.nodes[1].error == "it restarted"
 
@@ -218,7 +218,7 @@ async def test_a_node_that_is_not_ready_is_asked_again_and_given_up_in_time(clus
             return await contents(index) if asked > 2 else None
 
         cluster.nodes[0].contents = later  # type: ignore[method-assign,assignment]
-        found = await backups.verify(client._caller, members, 0.5)
+        found = await backups.compare(client._caller, members, 0.5)
     assert asked == 3
     assert [node.error.partition(":")[0] for node in found.nodes] == [
         "",
@@ -232,5 +232,5 @@ async def test_a_node_that_is_not_ready_is_asked_again_and_given_up_in_time(clus
 async def test_a_node_that_never_gets_ready_is_named(cluster: Cluster) -> None:
     async with AsyncClient(cluster.addresses[0], deadline=1.0) as client:
         cluster.nodes[0].answer = lambda command: Done(9, None)
-        found = await backups.verify(client._caller, [("n1", cluster.addresses[0])], 0.1)
+        found = await backups.compare(client._caller, [("n1", cluster.addresses[0])], 0.1)
     assert found.nodes[0].error == "it has not read all it holds yet"

@@ -66,16 +66,16 @@ async def test_a_purge_goes_on_until_nothing_waits(client: AsyncClient, node: Fa
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        ({"rate": (0, 1.0)}, "rate of 0: from 1"),
-        ({"rate": 5}, r"rate is 5: it is \(count, seconds\)"),
-        ({"key_rate": "5/1s"}, r"key_rate is '5/1s': it is \(count, seconds\)"),
-        ({"rate": (5, 0)}, "window is from 1 ms"),
-        ({"rate": (5, -1.0)}, "the window is from 0.001 seconds"),
-        ({"rate": (5, float("nan"))}, "it is \\(count, seconds\\)"),
-        ({"rate": (5,)}, "it is \\(count, seconds\\)"),
+        ({"rate": (0, 1.0)}, "rate is 0: a whole number from 1 on"),
+        ({"rate": 5}, r"rate is 5: it must be \(count, seconds\)"),
+        ({"key_rate": "5/1s"}, r"key_rate is '5/1s': it must be \(count, seconds\)"),
+        ({"rate": (5, 0)}, "the window of rate is 0: it must be more than 0 seconds"),
+        ({"rate": (5, -1.0)}, "the window of rate is -1.0: it must be 0 seconds or more"),
+        ({"rate": (5, float("nan"))}, "the window of rate is nan"),
+        ({"rate": (5,)}, "it must be \\(count, seconds\\)"),
         ({"key_rate": (2.5, 1)}, "a whole number from 1 on"),
         ({"concurrency": -1}, "a whole number from 1 on"),
-        ({"concurrency": 0}, "concurrency 0: from 1"),
+        ({"concurrency": 0}, "concurrency is 0: a whole number from 1 on"),
     ],
 )
 async def test_bad_limits_are_refused_with_what_is_allowed(

@@ -82,7 +82,7 @@ class Cores:
         """Carry out the disk work of a node."""
         core = self.cores[name]
         for work in core.disk_work:
-            core.checkpoints.write(work)
+            core.replica.checkpoints.write(work)
             core.checkpoint_done(work)
         core.disk_work.clear()
 

@@ -7,6 +7,7 @@ from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
 from orchestrix_raft.coordinator.proposer import unavailable
 from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.coordinator.streams import Stream
+from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.report import Completed
 from orchestrix_raft.domain.session import (
     Assignments,
@@ -69,15 +70,17 @@ class Bench:
         self.waiting: list[tuple[Command, OnDone]] = []
         self.committed: list[Command] = []
         self.lines: list[HandlerLine] = []
+        self.overloaded: Rejected | None = None
         self.hub = SessionHub(
             "n1",
             HubLimits(),
+            self.driver.machine.state,
             lambda command, done: self.waiting.append((command, done)),
+            lambda: self.overloaded,
             self.lines.extend,
             lambda job: b"large",
             lambda: ("n1:1", "n2:1"),
         )
-        self.hub.state = self.driver.machine.state
         self.step()
 
     # ---- workers

@@ -65,7 +65,7 @@ async def content(backup: Backup) -> bytes:
 
 async def test_a_backup_holds_what_was_applied_when_it_was_asked_for(world: World) -> None:
     world.enqueue("b", "c")
-    applied, digest = world.core.consensus.applied_index, world.core.machine.state.digest
+    applied, digest = world.core.consensus.applied_index, world.core.state.digest
     backup = await opened(world)
     world.enqueue("d")
     assert world.asked == [(0, True)]
@@ -95,9 +95,9 @@ async def test_a_node_makes_one_at_a_time(world: World) -> None:
 
 
 async def test_a_copy_that_was_begun_for_somebody_else_and_is_older_is_not_taken(world: World) -> None:
-    world.core.checkpoints.ask()
-    await world.until(lambda: world.core.store.position() is not None)
-    assert world.core.store.snapshot() is None, "a follower needs a copy"
+    world.core.replica.checkpoints.ask()
+    await world.until(lambda: world.core.replica.store.position() is not None)
+    assert world.core.replica.store.snapshot() is None, "a follower needs a copy"
     world.enqueue("b")
     backup = await opened(world)
     assert backup.head.jobs["pending"] == 2

@@ -46,16 +46,16 @@ def carry_out(cores: Cores, name: str) -> None:
     core.step()
     while core.disk_work:
         work = core.disk_work.pop(0)
-        core.checkpoint_done(work, core.checkpoints.write(work))
+        core.checkpoint_done(work, core.replica.checkpoints.write(work))
         core.step()
 
 
 def read(cores: Cores, name: str) -> dict[int, Contents]:
     """What a node reads from its disk at marks."""
     found = {}
-    for index, view in cores[name].contents.take():
+    for index, view in cores[name].replica.contents.take():
         found[index] = contents_of(view)
-        cores[name].contents.end(index, found[index])
+        cores[name].replica.contents.end(index, found[index])
         view.close()
     return found
 
@@ -66,7 +66,7 @@ def read(cores: Cores, name: str) -> dict[int, Contents]:
 def test_every_node_makes_a_checkpoint_of_exactly_the_marked_entry_whatever_it_is_doing() -> None:
     cores = Cores(3)
     enqueue(cores, "a")
-    cores["n2"].checkpoints.ask()
+    cores["n2"].replica.checkpoints.ask()
     cores["n2"].step()
     assert cores["n2"].disk_work, "a checkpoint is under way"
     enqueue(cores, "b")
@@ -77,7 +77,7 @@ def test_every_node_makes_a_checkpoint_of_exactly_the_marked_entry_whatever_it_i
     found = []
     for name in cores.cores:
         carry_out(cores, name)
-        views = cores[name].contents.take()
+        views = cores[name].replica.contents.take()
         assert [at for at, _ in views] == [index, second]
         for at, view in views:
             assert view.position is not None
@@ -95,7 +95,7 @@ def test_what_is_held_in_memory_for_marks_has_a_bound() -> None:
     indexes = [mark(cores) for _ in range(MARKS_MAX + 2)]
     core = cores["n1"]
     # The first went to the disk, and there it is.
-    assert [core.contents.find(index) for index in indexes] == [None] * (MARKS_MAX + 1) + [TOO_MANY]
+    assert [core.replica.contents.find(index) for index in indexes] == [None] * (MARKS_MAX + 1) + [TOO_MANY]
     carry_out(cores, "n1")
     assert sorted(read(cores, "n1")) == indexes[:-1]
     assert mark(cores) > indexes[-1]
@@ -107,10 +107,10 @@ def test_a_checkpoint_that_is_asked_for_moves_the_position_also_without_changes(
     cores = Cores()
     enqueue(cores, "a")
     core = cores["n1"]
-    core.checkpoints.ask()
+    core.replica.checkpoints.ask()
     carry_out(cores, "n1")
-    before = core.store.position()
-    core.checkpoints.ask()
+    before = core.replica.store.position()
+    core.replica.checkpoints.ask()
     core.step()
     (work,) = core.disk_work
     assert before is not None
@@ -127,9 +127,9 @@ def test_a_mark_that_a_snapshot_overtook_on_disk_is_answered_so() -> None:
     core = cores["n1"]
     core.step()
     (work,) = core.disk_work
-    core.store.write([], work.position._replace(index=work.position.index + 1))
-    core.checkpoint_done(work, core.checkpoints.write(work))
-    assert core.contents.find(index) == REPLACED
+    core.replica.store.write([], work.position._replace(index=work.position.index + 1))
+    core.checkpoint_done(work, core.replica.checkpoints.write(work))
+    assert core.replica.contents.find(index) == REPLACED
 
 
 # ---- what is known

@@ -29,7 +29,7 @@ def applied_at(told: Told) -> int:
 
 
 def health_of(cores: Cores) -> dict[str, str]:
-    return {node_id: node.health.word for node_id, node in cores["n1"].machine.state.nodes.items()}
+    return {node_id: node.health.word for node_id, node in cores["n1"].state.nodes.items()}
 
 
 def unnumbered_from(cores: Cores, command: Command) -> None:
@@ -48,11 +48,11 @@ def test_a_command_is_answered_when_it_is_applied_and_not_before() -> None:
     told = cores.submit("n1", enqueue("a"))
     cores["n1"].step()
     assert told.outcomes == []
-    assert key("a") not in cores["n1"].machine.state.jobs
+    assert key("a") not in cores["n1"].state.jobs
     cores.cluster.hold_commits = False
     cores.run()
-    assert applied_at(told) == cores["n1"].machine.state.index
-    assert key("a") in cores["n1"].machine.state.jobs
+    assert applied_at(told) == cores["n1"].state.index
+    assert key("a") in cores["n1"].state.jobs
 
 
 def test_a_bug_in_a_decision_is_for_the_log_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_a_follower_commits_through_the_leader() -> None:
     told = cores.submit("n3", enqueue("a"))
     cores.run()
     assert applied_at(told)
-    digests = {core.machine.state.digest for core in cores.cores.values()}
+    digests = {core.state.digest for core in cores.cores.values()}
     assert len(digests) == 1
 
 
@@ -108,7 +108,7 @@ def test_without_a_leader_a_command_waits_and_is_withdrawn_for_good() -> None:
     assert isinstance(outcome, NotApplied)
     cores.cluster.elect("n1")
     cores.run(5.0)
-    assert key("a") not in cores["n1"].machine.state.jobs
+    assert key("a") not in cores["n1"].state.jobs
 
 
 def test_commands_lost_with_a_leader_are_sent_to_the_next_once() -> None:
@@ -122,7 +122,7 @@ def test_commands_lost_with_a_leader_are_sent_to_the_next_once() -> None:
     cores.run(0.5)
     for told in tolds:
         assert applied_at(told)
-    assert len(cores["n1"].machine.state.jobs) == 3
+    assert len(cores["n1"].state.jobs) == 3
 
 
 def test_a_message_lost_on_the_way_to_the_leader_is_sent_again() -> None:
@@ -153,7 +153,7 @@ def test_a_new_connection_to_the_leader_makes_the_origin_send_again_at_once() ->
 
 def test_a_process_given_up_by_mistake_begins_again_and_its_commands_count_once() -> None:
     cores = Cores(3)
-    state = cores["n1"].machine.state
+    state = cores["n1"].state
     before = state.nodes["n2"].incarnation
     cores.cut = {"n2"}
     told = cores.submit("n2", enqueue("a"))
@@ -177,7 +177,7 @@ def test_commands_in_the_entry_that_ends_an_incarnation_are_answered() -> None:
     cores.run(3.0)
     assert applied_at(first)
     assert gone == [True]
-    assert cores["n1"].machine.state.nodes["n2"].health is Health.STOPPED, "and not announced again"
+    assert cores["n1"].state.nodes["n2"].health is Health.STOPPED, "and not announced again"
     assert late.outcomes == []
     cores["n2"].stop("bye")
     assert [type(outcome) for outcome in late.outcomes] == [Unknown]
@@ -194,7 +194,7 @@ def test_an_old_announcement_of_this_process_does_not_silence_it() -> None:
     told = cores.submit("n2", enqueue("a"))
     cores.run(3.0)
     assert applied_at(told)
-    assert cores["n1"].machine.state.nodes["n2"].health is Health.ALIVE
+    assert cores["n1"].state.nodes["n2"].health is Health.ALIVE
 
 
 class TestRestored:
@@ -210,12 +210,12 @@ class TestRestored:
         n2.outbox.clear()
         cores["n1"].step()
         cores["n1"].step()
-        assert key("a") in cores["n1"].machine.state.jobs
+        assert key("a") in cores["n1"].state.jobs
         return told.outcomes
 
     def _install(self, cores: Cores) -> None:
         """What the engine does when a snapshot has arrived."""
-        state = cores["n1"].machine.state
+        state = cores["n1"].state
         cores["n2"]._origin.restored(state, cores.now)
 
     def test_what_it_covers_is_unknown(self) -> None:
@@ -280,8 +280,8 @@ def test_lines_of_handlers_are_kept_by_the_owner() -> None:
     cores.worker("n1", "w")
     cores.submit("n1", enqueue("a"))
     cores.run()
-    line = HandlerLine(key("a"), cores["n1"].machine.state.jobs[key("a")].token, 5, "info", "hello")
-    cores["n1"].hub._streams[key("w")].receive(Observation((), (), (line,)))
+    line = HandlerLine(key("a"), cores["n1"].state.jobs[key("a")].token, 5, "info", "hello")
+    cores["n1"].hub.table.streams[key("w")].receive(Observation((), (), (line,)))
     kept = cores["n1"].job_logs._local.lines(key("a"), 0, 10)
     assert [text.message for _, text in kept] == ["hello"]
 
@@ -301,7 +301,7 @@ def test_a_linearizable_read_at_a_follower_sees_what_was_acknowledged_before_it(
 
     def fresh(ok: bool) -> None:
         told.fresh.append(ok)
-        seen.append(n3.job(key("a")) is not None)
+        seen.append(n3.replica.job(key("a")) is not None)
 
     n3.reads.linearizable(cores.now, fresh)
     cores.run()
@@ -326,10 +326,10 @@ def test_a_delayed_job_is_ready_at_its_time_without_any_message() -> None:
     cores = Cores()
     cores.submit("n1", Enqueue((job("a", delay_ms=1_000),)))
     cores.run(0.75)
-    ready = cores["n1"].machine.state.counts[2]
+    ready = cores["n1"].state.counts[2]
     assert ready == 0
     cores.run(0.5)
-    assert cores["n1"].machine.state.counts[2] == 1
+    assert cores["n1"].state.counts[2] == 1
     before = len(cores.cluster.log)
     cores.run(5.0)
     assert len(cores.cluster.log) == before, "no ticks without need"
@@ -346,7 +346,7 @@ def test_a_silent_node_is_declared_dead_and_its_sessions_can_go_on_elsewhere() -
     del cores.cores["n3"]
     cores.run(1.25)
     assert health_of(cores) == {"n1": "alive", "n2": "alive", "n3": "dead"}
-    assert cores["n1"].machine.state.sessions[key("w")].node_id == ""
+    assert cores["n1"].state.sessions[key("w")].node_id == ""
 
 
 # ---- checkpoints
@@ -360,10 +360,10 @@ def test_a_node_rebuilt_from_its_checkpoint_answers_as_before() -> None:
     assert core.disk_work
     cores.checkpoint("n1")
     assert core.consensus.first_index > 1, "the log is dropped behind a checkpoint"
-    position = core.checkpoints._store.position()
+    position = core.replica.checkpoints._store.position()
     assert position is not None
     assert position.index == core.consensus.applied_index
-    assert dict(core.checkpoints._store.load("jobs")).keys() == {key("a")}
+    assert dict(core.replica.checkpoints._store.load("jobs")).keys() == {key("a")}
 
 
 def test_the_log_is_kept_until_the_checkpoint_is_written() -> None:
@@ -373,7 +373,7 @@ def test_the_log_is_kept_until_the_checkpoint_is_written() -> None:
     core = cores["n1"]
     assert core.disk_work
     assert core.consensus.first_index == 1
-    assert core.history.checkpointing
+    assert core.replica.history.checkpointing
     cores.run(20.0)
     assert len(core.disk_work) == 1, "one at a time"
 
@@ -384,14 +384,14 @@ def test_a_checkpoint_that_a_snapshot_overtook_counts_for_nothing() -> None:
     cores.run(6.0)
     core = cores["n1"]
     (work,) = core.disk_work
-    core.history.put(FINISHED, b"old", b"v")
-    core.checkpoints.replaced()
-    assert core.history.pending_bytes == 0
-    assert core.history.get(FINISHED, b"old") is None
-    core.history.put(FINISHED, b"k", b"v")
-    core.history.freeze()
+    core.replica.history.put(FINISHED, b"old", b"v")
+    core.replica.checkpoints.replaced()
+    assert core.replica.history.pending_bytes == 0
+    assert core.replica.history.get(FINISHED, b"old") is None
+    core.replica.history.put(FINISHED, b"k", b"v")
+    core.replica.history.freeze()
     core.checkpoint_done(work)
-    assert core.history.checkpointing
+    assert core.replica.history.checkpointing
     assert core.consensus.first_index == 1
 
 
@@ -424,19 +424,19 @@ def test_an_installed_snapshot_loads_in_slices_beside_the_state_in_use() -> None
     cores.run(6.0)
     core = cores["n1"]
     cores.checkpoint("n1")
-    before = core.machine
+    before = core.replica.machine
     steps = core._restore()
     slices = 0
     for _ in steps:
         slices += 1
-        assert core.loading
-        assert core.machine is before
+        assert core.replica.loading
+        assert core.replica.machine is before
         assert any("loading a snapshot" in problem for problem in status(core, "c").problems)
-        assert core.job(key("0/0")) is not None
+        assert core.replica.job(key("0/0")) is not None
     assert slices >= 4
-    assert not core.loading
-    assert core.machine is not before
+    assert not core.replica.loading
+    assert core.replica.machine is not before
     core.step()
-    assert core.hub.state is core.machine.state
-    assert core.machine.state.digest == before.state.digest
-    assert len(core.machine.state.jobs) == 2_000
+    assert core.hub.state is core.state
+    assert core.state.digest == before.state.digest
+    assert len(core.state.jobs) == 2_000

@@ -26,7 +26,7 @@ def finished(cores: Cores, count: int) -> None:
 
 
 def kept(cores: Cores) -> list[int]:
-    return [cores[name].machine.state.counts[JobState.CANCELLED] for name in ("n1", "n2", "n3")]
+    return [cores[name].state.counts[JobState.CANCELLED] for name in ("n1", "n2", "n3")]
 
 
 def test_retention_goes_in_steps_with_pauses_on_every_node(cores: Cores) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.session import (
     Heartbeat,
@@ -263,3 +264,12 @@ def test_what_is_left_is_closed(bench: Bench) -> None:
     worker.stream.closed()
     assert bench.waiting == []
     assert isinstance(worker.heard[-1], Refused)
+
+
+def test_an_overloaded_node_leaves_the_older_stream_of_a_session_as_it_is(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.overloaded = Rejected(Code.RESOURCE_EXHAUSTED, "NODE_OVERLOADED", "use another one")
+    again = bench.hello(epoch=1)
+    assert again.refusal == "NODE_OVERLOADED"
+    assert worker.refusal == ""
+    assert bench.waiting == []

@@ -271,7 +271,7 @@ def test_lines_of_an_old_attempt_are_dropped_and_counted(
     old = HandlerLine(key("a"), token - 1, 1, "info", "old")
     worker.stream.receive(Observation((), (), (old, new)))
     assert bench.lines == [new]
-    assert bench.hub.stale_lines == 1
+    assert bench.hub.observations.stale_lines == 1
     worker.stream.receive(Observation((), (), (old,)))
     bench.step(61.0)
     worker.stream.receive(Observation((), (), (old,)))
@@ -289,7 +289,7 @@ def test_lines_after_the_report_that_ended_their_job_are_dropped(bench: Bench) -
     bench.commit()
     worker.stream.receive(line_of("a", token, "late"))
     assert bench.lines == []
-    assert bench.hub.stale_lines == 1
+    assert bench.hub.observations.stale_lines == 1
 
 
 def test_nobody_writes_into_the_log_of_a_job_that_another_worker_runs(bench: Bench) -> None:
@@ -301,7 +301,7 @@ def test_nobody_writes_into_the_log_of_a_job_that_another_worker_runs(bench: Ben
     other.stream.receive(line_of("nothing", 7, "of no job at all"))
     honest.stream.receive(line_of("a", token, "true"))
     assert [line.message for line in bench.lines] == ["true"]
-    assert bench.hub.stale_lines == 2
+    assert bench.hub.observations.stale_lines == 2
 
 
 def test_nobody_tells_the_progress_of_a_job_that_another_worker_runs(bench: Bench) -> None:
@@ -365,36 +365,6 @@ def test_of_a_flood_of_heartbeats_the_newest_is_answered(bench: Bench) -> None:
     bench.step(0.25)
     assert worker.count(HeartbeatAck) == 1
     assert worker.last(HeartbeatAck) == HeartbeatAck(999)
-
-
-def test_there_is_no_room_for_the_reports_of_a_worker_with_many_bytes_unanswered(bench: Bench) -> None:
-    worker, other = bench.worker("w"), bench.worker("x")
-    woken: list[str] = []
-    large = ReportMessage((Completed(key("nothing"), 1, b"x" * (1 << 20), 0, 1),))
-    for _ in range(8):
-        assert bench.hub.room.open_to(worker.stream)
-        worker.stream.receive(large)
-    assert not bench.hub.room.open_to(worker.stream)
-    assert bench.hub.room.open_to(other.stream)
-    bench.hub.room.wait(worker.stream, lambda: woken.append("w"))
-    bench.refuse()
-    assert woken == [], "it is insisted on"
-    bench.commit(1)
-    assert woken == ["w"]
-    worker.stream.receive(large)
-    worker.stream.receive(large)
-    assert worker.refusal == "TOO_MANY_REPORTS", "the shell must wait"
-
-
-def test_the_room_of_a_worker_that_is_gone_is_free_once_its_reports_are_answered(bench: Bench) -> None:
-    worker = bench.worker()
-    large = ReportMessage((Completed(key("nothing"), 1, b"x" * (1 << 20), 0, 1),))
-    for _ in range(8):
-        worker.stream.receive(large)
-    worker.stream.closed()
-    assert bench.hub.room.held == (8, worker.stream.unanswered_bytes)
-    bench.refuse()
-    assert bench.hub.room.held == (0, 0)
 
 
 def test_what_is_observed_is_committed_one_command_at_a_time_and_within_bounds(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from orchestrix_raft.coordinator.addresses import Address
 from orchestrix_raft.coordinator.connection import KEEPALIVE, Complaints
 from orchestrix_raft.coordinator.frames import frame
 from orchestrix_raft.coordinator.hello import encode
-from orchestrix_raft.coordinator.link import LinkError
+from orchestrix_raft.coordinator.listening import LinkError
 from tests.unit.coordinator.link_world import (
     LIMITS,
     Connect,

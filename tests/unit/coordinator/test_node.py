@@ -210,6 +210,22 @@ async def test_a_worker_stream_runs_through_the_node(world: Make) -> None:
     assert session.node_id == ""
 
 
+async def test_a_worker_is_sent_elsewhere_when_the_node_can_take_no_command(world: Make) -> None:
+    here = world()
+    node = here.lead()
+    here.cluster.hold_commits = True
+    for _ in range(here.core.limits.proposer.pending_commands):
+        here.core.submit(enqueue("a"), None)
+    before = here.core.proposer.backlog
+    heard: list[CoordinatorMessage] = []
+    node.open_session(Hello(key("w"), "w", ("default",), 1, (), 0, ()), heard.append)
+    (refused,) = heard
+    assert isinstance(refused, Refused)
+    assert refused.reason == "NODE_OVERLOADED"
+    assert here.core.proposer.backlog == before
+    assert len(here.core.hub) == 0
+
+
 async def test_a_worker_that_reports_much_is_let_on_when_it_is_committed(world: Make) -> None:
     here = world()
     node = here.lead()
@@ -217,8 +233,8 @@ async def test_a_worker_that_reports_much_is_let_on_when_it_is_committed(world: 
     handle = node.open_session(Hello(key("w"), "w", ("default",), 1, (), 0, ()), heard.put_nowait)
     assert isinstance(await heard.get(), Welcome)
     here.cluster.hold_commits = True
-    for _ in range(8):
-        await handle.room()
+    for _ in range(9):  # eight to be committed, one that is kept
+        await asyncio.wait_for(handle.room(), 5.0)
         handle.receive(ReportMessage((Completed(key("a"), 1, b"x" * (1 << 20), 0, 1),)))
     waiting = asyncio.ensure_future(handle.room())
     await asyncio.sleep(0)
@@ -232,7 +248,7 @@ async def test_a_worker_that_reports_much_is_let_on_when_it_is_committed(world: 
 async def test_waiters_beyond_the_bound_are_told_at_once_how_it_stands(
     world: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrix_raft.coordinator.node.WAITERS", 2)
+    monkeypatch.setattr("orchestrix_raft.coordinator.reading.WAITERS", 2)
     here = world()
     node = here.lead()
     await node.submit(enqueue("a"))
@@ -251,7 +267,7 @@ async def test_a_graceful_end_is_committed(world: Make) -> None:
     node = here.lead()
     await node.submit(enqueue("a"))
     await node.goodbye(5.0)
-    assert here.core.machine.state.nodes["n1"].health is Health.STOPPED
+    assert here.core.state.nodes["n1"].health is Health.STOPPED
 
 
 async def test_a_node_that_the_cluster_does_not_know_yet_ends_at_once(
@@ -346,7 +362,7 @@ async def test_a_checkpoint_that_fails_in_any_way_stops_the_node(
     def write(work: object) -> None:
         raise error
 
-    monkeypatch.setattr(here.core.checkpoints, "write", write)
+    monkeypatch.setattr(here.core.replica.checkpoints, "write", write)
     node = here.lead()
     await node.submit(enqueue("a"))
     assert await failed(node) is error

@@ -9,12 +9,15 @@ from typing import NoReturn, cast
 import msgspec
 import pytest
 
+from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.first_start import StartError
 from orchestrix_raft.coordinator.hello import Accept, Reject
-from orchestrix_raft.coordinator.link import LinkError, PeerLink
+from orchestrix_raft.coordinator.link import PeerLink
+from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import resolve
-from orchestrix_raft.coordinator.port import NodePort
-from orchestrix_raft.coordinator.process import Api, Process, StartError
+from orchestrix_raft.coordinator.port import Door
+from orchestrix_raft.coordinator.process import Api, Process
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
 from orchestrix_raft.storage.disk import Member, Starts
 from orchestrix_raft.storage.layout import DataDirectory
@@ -23,10 +26,10 @@ from orchestrix_raft.testing.cluster import HOST, PEER_PORT_OFFSET, free_ports
 
 
 class NoApi:
-    """Serves nobody; `port` is what it would ask."""
+    """Serves nobody; `door` is where it would ask."""
 
-    def __init__(self, port: NodePort) -> None:
-        self.port = port
+    def __init__(self, door: Door) -> None:
+        self.door = door
 
     async def start(self, listen: str) -> int:
         return 0
@@ -34,8 +37,8 @@ class NoApi:
     async def stop(self, grace_s: float) -> None: ...
 
 
-def no_api(port: NodePort) -> Api:
-    return NoApi(port)
+def no_api(door: Door) -> Api:
+    return NoApi(door)
 
 
 def refuse(*args: object) -> NoReturn:
@@ -97,10 +100,10 @@ async def test_addresses_that_cannot_be_remembered_are_a_warning(
 ) -> None:
     await process._start_link()
     try:
-        monkeypatch.setattr(process, "_known_addresses", lambda: {"n2": f"{HOST}:1"})
+        monkeypatch.setattr(process._where, "known", lambda: {"n2": f"{HOST}:1"})
         monkeypatch.setattr(process._disk, "set_addresses", refuse)
-        process._retarget()
-        assert process._targets == {f"{HOST}:1"}
+        process._where.retarget()
+        assert process._where.targets == {f"{HOST}:1"}
     finally:
         await process._link.close()
         process._close_disk()
@@ -153,20 +156,20 @@ def with_core(
     process: Process, starts: Starts, nodes: dict[str, object], members: tuple[str, ...] = ()
 ) -> None:
     """As if it served, knowing these nodes from the log."""
-    state = SimpleNamespace(nodes=nodes)
     core = SimpleNamespace(
         identity=SimpleNamespace(starts=starts),
-        machine=SimpleNamespace(state=state),
+        state=SimpleNamespace(nodes=nodes),
         consensus=SimpleNamespace(members=members, leader_id="n1"),
         addresses={},
     )
     process._node = cast(Node, SimpleNamespace(core=core))
+    process._where.core = cast(Core, core)
 
 
 async def test_the_committed_start_is_remembered_and_said(linked: Process) -> None:
     learnt = Starts(7, (linked._nonce,))
     with_core(linked, learnt, {})
-    linked._retarget()
+    linked._where.retarget()
     assert linked._disk.identity.starts == learnt
     assert linked._hello().known_starts == learnt
 
@@ -176,7 +179,7 @@ async def test_a_committed_start_that_cannot_be_remembered_is_a_warning(
 ) -> None:
     with_core(linked, Starts(7, (linked._nonce,)), {})
     monkeypatch.setattr(linked._disk, "set_starts", refuse)
-    linked._retarget()
+    linked._where.retarget()
     assert "could not be remembered: identity: no room" in caplog.text
 
 
@@ -254,7 +257,7 @@ def test_a_node_that_moves_out_of_the_reach_of_the_others_is_refused(tmp_path: P
 async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) -> None:
     own = linked._disk.identity.node_id
     with_core(linked, Starts(), {own: SimpleNamespace(address=linked._address)}, members=(own,))
-    linked._retarget()
+    linked._where.retarget()
     assert linked._disk.identity.addresses == {own: linked._address}
 
 
@@ -264,17 +267,17 @@ async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) ->
 async def test_status_says_for_what_a_node_without_a_cluster_waits(tmp_path: Path) -> None:
     apis: list[NoApi] = []
 
-    def make_api(port: NodePort) -> Api:
-        apis.append(NoApi(port))
+    def make_api(door: Door) -> Api:
+        apis.append(NoApi(door))
         return apis[-1]
 
     process = make(tmp_path / "data", f"{HOST}:1")
     process._make_api = make_api
     running = asyncio.ensure_future(process.run())
     async with asyncio.timeout(10):
-        while not (apis and "not reached" in apis[0].port.status().problems[0]):
+        while not (apis and "not reached" in apis[0].door().status().problems[0]):
             await asyncio.sleep(0)
-    view = apis[0].port.status()
+    view = apis[0].door().status()
     assert view.problems == [f"this node has no cluster yet: waits for {HOST}:1: not reached yet"]
     assert view.answered_by == process._disk.identity.node_id
     assert view.stale

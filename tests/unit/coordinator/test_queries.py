@@ -119,10 +119,10 @@ def test_attempts_are_those_of_the_job_alone_oldest_first(monkeypatch: pytest.Mo
     cores.run()
     core = cores["n1"]
     for _ in range(2):
-        token = core.machine.state.jobs[key("a")].token
+        token = core.state.jobs[key("a")].token
         cores.submit("n1", Report(key("w"), (Failed(key("a"), token, "boom", 0, 1, retry_in_ms=0),)))
         cores.run(0.5)
-    other = core.machine.state.jobs[key("a+")].token
+    other = core.state.jobs[key("a+")].token
     cores.submit("n1", Report(key("w"), (Completed(key("a+"), other, b"1", 0, 1),)))
     cores.run()
     monkeypatch.delattr(LayeredHistory, "scan")  # a walk sorts whatever waits for the next checkpoint
@@ -138,9 +138,9 @@ def test_when_a_waiting_job_is_due_is_shown_in_wall_time() -> None:
     cores.submit("n1", Enqueue((job("at", run_at_ms=due), job("in", delay_ms=5_000), job("now"))))
     cores.run()
     core = cores["n1"]
-    jobs = core.machine.state.jobs
+    jobs = core.state.jobs
     assert view(core, jobs[key("at")]).scheduled_ms == due
-    assert view(core, jobs[key("in")]).scheduled_ms == core.machine.state.wall_ms + 5_000
+    assert view(core, jobs[key("in")]).scheduled_ms == core.state.wall_ms + 5_000
     assert view(core, jobs[key("now")]).scheduled_ms == 0
 
 
@@ -165,7 +165,7 @@ def test_status_names_who_leads_who_follows_and_who_does_not_answer() -> None:
     cores = Cores(3)
     cores.run(1.0)
     cores["n1"].disconnected("n3")
-    state = cores["n1"].machine.state
+    state = cores["n1"].state
     suspect = NodeHealthChanged("n2", state.nodes["n2"].incarnation, Health.SUSPECT)
     cores.submit("n1", suspect)
     cores["n1"].step()
@@ -218,7 +218,7 @@ def test_status_says_what_is_wrong_without_a_leader_or_without_workers(cores: Co
 
 
 def test_a_diverged_replica_is_named(cores: Cores) -> None:
-    cores["n1"].digests.divergent["n9"] = 128
+    cores["n1"].replica.digests.divergent["n9"] = 128
     assert any("n9" in problem and "128" in problem for problem in status(cores["n1"], "c").problems)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import cast
 
 from orchestrix_raft.consensus.port import Consensus
-from orchestrix_raft.coordinator.reads import Reads
+from orchestrix_raft.coordinator.reads import WaitingReads
 
 
 class Log:
@@ -23,7 +23,7 @@ class Bench:
     def __init__(self) -> None:
         self.now = 0.0
         self.log = Log()
-        self.reads = Reads(cast(Consensus, self.log), wait_s=5.0, first_round=100)
+        self.reads = WaitingReads(cast(Consensus, self.log), wait_s=5.0, first_round=100)
         self.rounds: list[int] = []
         self.leader_in_reach = True
         self.told: list[tuple[str, bool]] = []

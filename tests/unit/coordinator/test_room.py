@@ -7,7 +7,7 @@ from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.room import ReportRoom, size_of
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.report import Completed, Failed, Released
-from orchestrix_raft.domain.session import Hello, WorkerMessage
+from orchestrix_raft.domain.session import Hello, ReportMessage, WorkerMessage
 
 MIB = 1 << 20
 
@@ -69,3 +69,34 @@ def test_nobody_waits_for_a_stream_that_is_over() -> None:
     rooms.take(gone, room.REPORT_BYTES)
     gone.closed()
     assert rooms.open_to(gone)
+
+
+def large() -> ReportMessage:
+    return ReportMessage((Released(bytes(16), 1),))
+
+
+def test_a_little_of_each_worker_is_read_while_there_is_no_room_and_not_more_of_all() -> None:
+    rooms, one, other, woken = ReportRoom(), stream(), stream(), list[str]()
+    rooms.keep(one, large(), room.KEPT_BYTES - 1)
+    assert rooms.may_read(one)
+    rooms.keep(one, large(), room.KEPT_ALL_BYTES)
+    assert not rooms.may_read(one)
+    assert not rooms.may_read(other), "too much is kept of all together"
+    rooms.wait_to_read(one, lambda: woken.append("one"))
+    rooms.wait_to_read(other, lambda: woken.append("other"))
+    rooms.take_kept(one)
+    assert woken == []
+    rooms.take_kept(one)
+    assert woken == ["one", "other"]
+    assert rooms.may_read(other)
+
+
+def test_one_that_waits_to_be_read_is_woken_when_little_of_it_is_kept() -> None:
+    rooms, one, woken = ReportRoom(), stream(), list[str]()
+    for _ in range(2):
+        rooms.keep(one, large(), room.KEPT_BYTES)
+    rooms.wait_to_read(one, lambda: woken.append("one"))
+    rooms.take_kept(one)
+    assert woken == []
+    rooms.take_kept(one)
+    assert woken == ["one"]

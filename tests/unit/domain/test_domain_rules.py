@@ -15,7 +15,7 @@ from orchestrix_raft.domain.retry import (
     backoff_ms,
     fault_in_policy,
 )
-from orchestrix_raft.domain.worker import fault_in_worker
+from orchestrix_raft.domain.worker import Session, fault_in_worker, worker_id
 
 GOOD = JobSpec(bytes(16), "type", "queue", b"{}")
 
@@ -194,3 +194,12 @@ def test_job_ids_are_read_and_written() -> None:
             parse_job_id(wrong)
     with pytest.raises(ValueError):
         format_job_id(b"short")
+
+
+def test_a_worker_is_named_the_same_as_long_as_its_session_lives_and_not_by_the_session_id() -> None:
+    one, other = bytes(16), bytes(15) + b"1"
+    assert len(worker_id(one)) == 16
+    assert len({worker_id(one), worker_id(other), one, other}) == 4
+    before = Session(one, "w", ("q",), 4, (), "n1", 2, {}, 0, 9)
+    resumed = Session(one, "w", ("q",), 4, (), "n2", 3, {}, 0, 9)
+    assert before.worker_id == resumed.worker_id == worker_id(one)

@@ -194,6 +194,17 @@ def test_retries_are_counted_and_the_last_failure_kills() -> None:
     ]
 
 
+def test_a_completed_job_has_no_error_and_its_history_has() -> None:
+    driver = driver_with()
+    driver.enqueue("a")
+    driver.fail("a", "first", retry_in_ms=0)
+    driver.tick(0)
+    assert driver.job("a").error == "first"
+    driver.complete("a")
+    assert (driver.job("a").state, driver.job("a").error) == (S.COMPLETED, "")
+    assert [attempt.error for attempt in driver.attempts("a")] == ["first", ""]
+
+
 def test_a_delay_the_handler_asks_for_is_bounded() -> None:
     driver = driver_with()
     driver.enqueue("a")

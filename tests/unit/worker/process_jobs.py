@@ -15,11 +15,6 @@ def add(ctx: JobContext, a: int, b: int) -> dict[str, Any]:
     return {"sum": a + b, "pid": os.getpid(), "id": ctx.job_id}
 
 
-async def add_async(ctx: JobContext, a: int, b: int) -> int:
-    """A coroutine function gets a loop of its own."""
-    return a + b
-
-
 def refuse(ctx: JobContext) -> None:
     """Raises what it is told not to retry on."""
     raise LookupError("nothing there")

@@ -219,6 +219,8 @@ async def test_nodes_that_are_down_are_told_once_and_their_return_too(
         while "attached" not in caplog.text:
             await asyncio.sleep(0)
         told = [record.getMessage() for record in caplog.records]
+        levels = {record.levelname for record in caplog.records}
+    assert levels == {"INFO"}, "at the start nodes may be late"
     ends = [line for line in told if "the stream ended: NO_LEADER: refused by the test" in line]
     assert sorted(line.split(": ")[0] for line in ends) == sorted(pool.addresses), "each of them once"
     assert len(told) == 3
@@ -243,7 +245,7 @@ async def test_heartbeats_are_sent_at_the_interval_that_the_node_named(pool: Poo
 
 
 async def test_the_fence_stops_handlers_and_leaves_every_stream_of_the_old_session(
-    pool: Pool, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, node: FakeNode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(shell, "WELCOME_S", 1_000.0)
     worker = echo_worker(pool.addresses[0])
@@ -271,6 +273,7 @@ async def test_the_fence_stops_handlers_and_leaves_every_stream_of_the_old_sessi
         while not (old.over and resuming.over):
             await asyncio.sleep(0)
     assert reasons == ["lease_lost"]
+    assert "the session is lost: no heartbeat was answered in time; handlers told to stop: 1" in caplog.text
     assert resuming.hello.session_id == old.hello.session_id
     assert fresh[0].hello.session_id != old.hello.session_id
     assert (fresh[0].hello.epoch, fresh[0].hello.held) == (0, ())

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -24,7 +23,10 @@ from tests.unit.api.fake_node import FakeNode, refuse
 from tests.unit.worker.pool import Pool, at_work, echo_worker, enqueue, job_id
 
 
-async def test_a_drain_lets_handlers_finish_and_says_goodbye(pool: Pool, node: FakeNode) -> None:
+async def test_a_drain_lets_handlers_finish_and_says_goodbye(
+    pool: Pool, node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrix_raft.worker")
     worker = echo_worker(pool.addresses[0])
     started, release = asyncio.Event(), asyncio.Event()
 
@@ -45,6 +47,7 @@ async def test_a_drain_lets_handlers_finish_and_says_goodbye(pool: Pool, node: F
     kinds = [type(message) for message in session.received if not isinstance(message, Observation)]
     assert kinds == [Drain, ReportMessage, Goodbye]
     assert node.jobs[job_id(1)].result == b'"done"'
+    assert "draining: 1 handler to end" in caplog.text
 
 
 @pytest.mark.parametrize("stuck", [False, True])
@@ -136,26 +139,6 @@ async def test_run_ends_on_a_signal(pool: Pool, node: FakeNode) -> None:
         await task
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"queues": []}, {"queues": "a"}, {"concurrency": 0}, {"concurrency": 10_001}, {"servers": "x"}],
-)
-def test_a_worker_that_cannot_be_is_refused_at_once(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
-        Worker(**options)
-
-
-def test_a_type_has_one_handler() -> None:
-    worker = Worker()
-
-    @worker.job("t")
-    def first(ctx: JobContext) -> None:
-        """The one."""
-
-    with pytest.raises(ValueError, match="already"):
-        worker.job("t")(first)
 
 
 def test_the_decorator_gives_the_function_back() -> None:

@@ -1,0 +1,121 @@
+"""A million unfinished jobs on three nodes: memory, what a checkpoint costs others, how long a restart takes,
+and what a copy for a node that was away for too long costs."""
+
+import asyncio
+import time
+from typing import Final
+
+from bench.measure import ARGUMENTS, WORKER, Figure, Size
+from bench.watch import Probe, anonymous_mib
+from orchestrix_raft import AsyncClient
+from orchestrix_raft.testing import LocalCluster, eventually
+
+MEMORY_TARGET_MIB: Final = 1.5e9 / 2**20
+RESTART_TARGET_S: Final = 20.0
+COMMIT_TARGET_MS: Final = 100.0
+CHURN_PER_S: Final = 1_000
+CHURN_S: Final = 20.0
+STEP_S: Final = 0.1
+TAIL_ENTRIES: Final = 3_000
+"""The log kept behind a checkpoint: more than passes during a restart, and soon gone."""
+CHUNK: Final = 20_000
+
+
+def measure(size: Size) -> list[Figure]:
+    """Fifty times the jobs of the other measurements: a million, or 100,000 with --quick."""
+    return asyncio.run(_measure(50 * size.jobs))
+
+
+async def _measure(count: int) -> list[Figure]:
+    """Five hundredths are left out: at the cluster's limit of unfinished jobs others would be refused."""
+    count -= count // 20
+    with LocalCluster(nodes=3, options={"--log-tail-entries": str(TAIL_ENTRIES)}) as cluster:
+        for _ in range(2):
+            cluster.worker(WORKER, "--concurrency", "200")
+        async with AsyncClient(cluster.servers) as client:
+            for _ in range(0, count, CHUNK):
+                await client.enqueue_many((("noop", ARGUMENTS) for _ in range(CHUNK)), queue="parked")
+            memory = max(anonymous_mib(cluster))
+            async with Probe.running(cluster.servers) as probe:
+                churn = await _churn(client)
+                away = (cluster.leader() + 1) % len(cluster)
+                restart_s = await asyncio.to_thread(_restart, cluster, away)
+                copy = await _copy(cluster, client, away)
+    name = f"{count:,} jobs wait"
+    return [
+        Figure(f"{name}: memory of the largest node", memory, "MiB", MEMORY_TARGET_MIB),
+        *_commits(f"{name}: commit of another job while {CHURN_PER_S:,}/s run", probe, churn),
+        Figure(f"{name}: restart of a node", restart_s, "s", RESTART_TARGET_S, "until it has caught up"),
+        *_commits(f"{name}: commit of another job while a node gets a copy", probe, copy),
+        Figure(
+            f"{name}: a node gets a copy",
+            copy[1] - copy[0],
+            "s",
+            None,
+            "from its start until it has caught up",
+        ),
+    ]
+
+
+def _commits(name: str, probe: Probe, span: tuple[float, float]) -> list[Figure]:
+    found = sorted(probe.between(*span))
+    note = probe.summary(*span)
+    p99 = found[max(0, round(0.99 * len(found)) - 1)]
+    return [
+        Figure(f"{name}, 99th percentile", p99, "ms", COMMIT_TARGET_MS, note),
+        Figure(f"{name}, longest", found[-1], "ms", None, note),
+    ]
+
+
+async def _churn(client: AsyncClient) -> tuple[float, float]:
+    """Jobs come and go, so that every checkpoint has something to write: (begin, end), wall seconds."""
+    begin_s = time.time()
+    while time.time() < begin_s + CHURN_S:
+        await client.enqueue_many(("noop", ARGUMENTS) for _ in range(round(CHURN_PER_S * STEP_S)))
+        await asyncio.sleep(STEP_S)
+    return begin_s, time.time()
+
+
+def _restart(cluster: LocalCluster, number: int) -> float:
+    """Seconds from the start of a killed node until it follows."""
+    cluster.kill(number)
+    begin = time.perf_counter()
+    cluster.start_node(number)
+    _caught_up(cluster, number)
+    if "snapshot" in cluster.node(number).text():
+        raise RuntimeError("the node needed a copy")
+    return time.perf_counter() - begin
+
+
+async def _copy(cluster: LocalCluster, client: AsyncClient, number: int) -> tuple[float, float]:
+    """The node is away until the log it lacks is gone, and comes back: (begin, end), wall seconds."""
+    cluster.kill(number)
+    leader = cluster.leader()
+    answer = cluster.status(leader)
+    assert answer is not None
+    past = answer.applied_index + 2 * TAIL_ENTRIES
+
+    def gone() -> bool:
+        now = cluster.status(leader)
+        return now is not None and now.applied_index > past
+
+    await asyncio.to_thread(eventually, gone, "the log has moved on", 300.0, 0.1)
+    begin_s = time.time()
+    cluster.start_node(number)
+    await asyncio.to_thread(_caught_up, cluster, number)
+    end_s = time.time()
+    if "snapshot" not in cluster.node(number).text():
+        raise RuntimeError("the node caught up without a copy")
+    return begin_s, end_s
+
+
+def _caught_up(cluster: LocalCluster, number: int) -> None:
+    """Until it follows and lacks less than a second's entries."""
+
+    def there() -> bool:
+        own, leading = cluster.status(number), cluster.status(cluster.leader())
+        if own is None or leading is None or not own.leader or own.stale:
+            return False
+        return own.applied_index + 200 >= leading.applied_index
+
+    eventually(there, "the node has caught up", 300.0, 0.1)

@@ -1,0 +1,131 @@
+"""What a node does while it leads: it stamps time, makes entries of what waits, and does the duties.
+
+A leader that is not `active` has not applied the first entry of its term yet and proposes nothing.  Whatever
+is lost with the leadership is sent again by its origins, or planned again from the state.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from orchestrix_raft.consensus.port import Accepted, Consensus, Refused
+from orchestrix_raft.coordinator.beats import Beats
+from orchestrix_raft.coordinator.duties import Duties
+from orchestrix_raft.coordinator.proposer import Proposer
+from orchestrix_raft.coordinator.replica import Replica
+from orchestrix_raft.coordinator.schedules import ScheduleRunner
+from orchestrix_raft.coordinator.settings import Clocks, CoreLimits
+from orchestrix_raft.coordinator.stamper import Stamper
+from orchestrix_raft.machine.codec import encode_entry, make_entry, unnumbered
+from orchestrix_raft.machine.commands import Command, Entry
+
+
+class Leadership:
+    """Of one node.  `faulty` takes bugs that were caught."""
+
+    def __init__(
+        self,
+        limits: CoreLimits,
+        clocks: Clocks,
+        replica: Replica,
+        consensus: Consensus,
+        proposer: Proposer,
+        beats: Beats,
+        faulty: Callable[[list[Exception]], None],
+    ) -> None:
+        self.active = False
+        self.stamper = Stamper(clocks)
+        self.schedules = ScheduleRunner(clocks.monotonic)
+        self._limits = limits
+        self._replica = replica
+        self._consensus = consensus
+        self._proposer = proposer
+        self._beats = beats
+        self._faulty = faulty
+        self._duties = Duties(limits, beats, self.stamper)
+        self._in_flight: deque[int] = deque()  # indexes of entries of commands that are not applied yet
+
+    def look(self, now: float) -> None:
+        """Begin or end, as consensus says."""
+        leading = self._consensus.ready
+        if leading and not self.active:
+            self.stamper.start(self._replica.state, self._consensus.voters, now)
+            self._beats.lead(now)
+            self._duties.lead()
+            self.schedules.lead()
+        elif self.active and not leading:
+            self._in_flight.clear()
+        self.active = leading
+
+    def can_stamp(self, now: float) -> bool:
+        """It leads and knows the time."""
+        return self.active and self.stamper.ready(now)
+
+    # ---- entries -------------------------------------------------------------------------------------
+
+    def propose(self, now: float) -> None:
+        """Entries of what waits, as many as may be under way; or an empty one if something fell due."""
+        if not self.stamper.ready(now):
+            return
+        in_flight = self._in_flight
+        while in_flight and in_flight[0] <= self._consensus.applied_index:
+            in_flight.popleft()
+        while self._has_room and self._proposer.pending:
+            batches = self._proposer.take_for_entry()
+            if not batches or not self._append(
+                Entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), batches), now
+            ):
+                return
+        if not in_flight and self.stamper.due(self._replica.state, now):
+            self._append(Entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), ()), now)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._in_flight) < self._limits.proposer.in_flight
+
+    def _append(self, entry: Entry, now: float) -> bool:
+        verdict = self._consensus.propose(encode_entry(entry))
+        if isinstance(verdict, Refused):
+            # Leadership went between two looks at it: own commands are still unresolved and are sent again,
+            # those of others are sent again by their origins.
+            self._proposer.resend(now)
+            return False
+        self._in_flight.append(verdict.index)
+        return True
+
+    def unnumbered(self, commands: tuple[Command, ...], now: float) -> Accepted | None:
+        """Propose commands that need no exactly-once, because they name what they saw."""
+        entry = make_entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), (unnumbered(*commands),))
+        verdict = self._consensus.propose(encode_entry(entry))
+        return None if isinstance(verdict, Refused) else verdict
+
+    # ---- duties --------------------------------------------------------------------------------------
+
+    def do_duties(self, now: float) -> None:
+        """What the leader should propose now."""
+        replica, applied = self._replica, self._consensus.applied_index
+        commands = self._duties.due(replica.state, applied, now, replica.history.checkpointing)
+        if commands:
+            accepted = self.unnumbered(commands, now)
+            if accepted is not None:
+                self._duties.proposed(accepted.index)
+        if self.stamper.ready(now):
+            wall_ms, applied = self.stamper.wall_ms(now), self._consensus.applied_index
+            self.schedules.step(replica.state, wall_ms, applied, lambda plans: self.unnumbered(plans, now))
+            self._faulty(self.schedules.taken_faults())
+
+    # ---- when ----------------------------------------------------------------------------------------
+
+    def busy(self, now: float) -> bool:
+        """There is more to do at once."""
+        return self.schedules.busy or (self._proposer.pending and self.stamper.ready(now) and self._has_room)
+
+    def due_in_s(self, now: float) -> float:
+        """Seconds until something is to be done for a reason of its own; inf: none is known."""
+        if self._in_flight:
+            return float("inf")  # what is in flight brings the time along
+        state = self._replica.state
+        return min(
+            self.stamper.due_in_s(state, now),
+            self._duties.due_in_s(now),
+            self.schedules.due_in_s(state, self.stamper.wall_ms(now)),
+        )

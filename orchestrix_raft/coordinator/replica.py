@@ -1,0 +1,110 @@
+"""This node's copy of the replicated state: entries go in, what they did comes out, checkpoints keep it.
+
+The machine, its window on the disk, its digests and its checkpoints belong together: an installed snapshot
+replaces them all, and what is seen here until the new state is loaded is old (`loading`).
+"""
+
+from collections import deque
+from collections.abc import Generator
+
+from orchestrix_raft.consensus.port import Consensus
+from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
+from orchestrix_raft.coordinator.contents import ContentsTrail
+from orchestrix_raft.coordinator.digests import DigestTrail
+from orchestrix_raft.coordinator.history import LayeredHistory
+from orchestrix_raft.domain.job import Job
+from orchestrix_raft.machine.apply import Machine
+from orchestrix_raft.machine.codec import decode_entry, decode_job
+from orchestrix_raft.machine.history import FINISHED, PAYLOADS
+from orchestrix_raft.machine.port import Applied
+from orchestrix_raft.machine.state import State
+from orchestrix_raft.storage.port import StateStore, StateView
+
+
+class Replica:
+    """Of one node.  `every_s`, `every_bytes`: when a checkpoint is due."""
+
+    def __init__(self, store: StateStore, every_s: float, every_bytes: int) -> None:
+        self.store = store
+        self.history = LayeredHistory(store)
+        self.checkpoints = Checkpoints(self.history, store, every_s, every_bytes)
+        self.digests = DigestTrail()
+        self.contents = ContentsTrail()
+        self.loading = False
+        """A snapshot is installed and its state not loaded: what is seen here is old."""
+        self.machine = Machine(self.history, self.history)
+        if store.position() is not None:
+            self.machine.load(self.history.tables)
+        self._applied: deque[tuple[int, Applied]] = deque()
+        self._replaced = False
+
+    @property
+    def state(self) -> State:
+        """As of the newest applied entry; another object after a snapshot."""
+        return self.machine.state
+
+    # ---- entries and snapshots -----------------------------------------------------------------------
+
+    def apply(self, index: int, term: int, data: bytes) -> None:
+        """A committed entry; `next_applied` hands out what it did."""
+        applied = self.machine.apply(index, term, decode_entry(data))
+        self.digests.note(index, self.machine.state.digest)
+        self._applied.append((index, applied))
+
+    def next_applied(self) -> tuple[int, Applied] | None:
+        """(index, what it did) of the oldest entry whose effects nobody has followed yet."""
+        return self._applied.popleft() if self._applied else None
+
+    def restore(self) -> Generator[object, None, None]:
+        """An installed snapshot replaces the state, once it is loaded: see `consensus.port.Restore`."""
+        self._applied.clear()
+        self.checkpoints.replaced()
+        self.contents.replaced()
+        self.loading = True
+        return self._load_beside()
+
+    def _load_beside(self) -> Generator[object, None, None]:
+        machine = Machine(self.history, self.history)
+        yield from machine.load_in_steps(self.history.tables)
+        self.machine = machine
+        self.loading = False
+        self._replaced = True
+
+    def take_replaced(self) -> bool:
+        """Whether the state is another one since this was asked last."""
+        replaced, self._replaced = self._replaced, False
+        if replaced:
+            self.digests.clear()
+        return replaced
+
+    # ---- checkpoints ---------------------------------------------------------------------------------
+
+    def begin_checkpoint(self, consensus: Consensus, now: float) -> CheckpointWork | None:
+        """What to write now, if it is time: `checkpoints.write`, then `checkpoint_done`."""
+        return self.checkpoints.begin(consensus, now)
+
+    def mark(self, consensus: Consensus, index: int, term: int) -> None:
+        """The entry that was applied just now asks for a look at all that is held."""
+        self.contents.begin(index, self.checkpoints.mark(consensus, index, term))
+
+    def checkpoint_done(self, work: CheckpointWork, view: StateView | None, consensus: Consensus) -> None:
+        """It is written; `view`: what writing it gave."""
+        self.checkpoints.done(work, consensus)
+        if work.marked:
+            self.contents.written(work.position.index, view)
+
+    # ---- lookups in state and history ----------------------------------------------------------------
+
+    def job(self, job_id: bytes) -> Job | None:
+        """Live or finished."""
+        live = self.machine.state.jobs.get(job_id)
+        if live is not None:
+            return live
+        data = self.history.get(FINISHED, job_id)
+        return decode_job(data) if data else None
+
+    def args_of(self, job: Job) -> bytes:
+        """A job's arguments, from disk if they are large."""
+        if not job.args_stored:
+            return job.spec.args
+        return self.history.get(PAYLOADS, job.spec.job_id) or b""
