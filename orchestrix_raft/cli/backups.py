@@ -9,6 +9,7 @@ import typer
 
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.client.backups import Verification
 from orchestrix_raft.coordinator import renewal
 from orchestrix_raft.coordinator.backup_file import BackupFile, Head
 from orchestrix_raft.coordinator.option_table import BY_NAME, read_value
@@ -172,18 +173,33 @@ def verify(
             for node in found.nodes
         ]
         output.table(("node", "address", "digest", "rows", "bytes", "result"), rows, "no nodes")
-    silent = [node.node_id for node in found.nodes if node.error]
-    if len({node.digest for node in found.nodes if not node.error}) > 1:
-        raise Failure(
-            f"the nodes hold different data as of log index {found.index}: keep all data directories, stop"
-            " the node that differs from the others, and report this"
-        )
-    if silent:
-        raise Failure(
-            f"not known of {', '.join(silent)}; the others hold the same as of log index {found.index}"
-        )
+    verdict = _verdict(found)
+    if verdict:
+        raise Failure(verdict)
     if not as_json:
         output.line(f"all {len(found.nodes)} nodes hold the same as of log index {found.index}")
+
+
+def _verdict(found: Verification) -> str:
+    """What is wrong, and what to do; empty: nothing."""
+    holders: dict[str, list[str]] = {}
+    for node in found.nodes:
+        if not node.error:
+            holders.setdefault(node.digest, []).append(node.node_id)
+    groups = sorted(holders.values(), key=len)
+    silent = ", ".join(node.node_id for node in found.nodes if node.error)
+    unknown = f"; not known of {silent}" if silent else ""
+    if len(groups) > 1 and len(groups[-1]) > len(groups[-2]):
+        odd = ", ".join(name for group in groups[:-1] for name in group)
+        return (
+            f"{odd} holds other data than {', '.join(groups[-1])} as of log index {found.index}: stop it,"
+            f" keep its data directory for a report, and replace it{unknown}"
+        )
+    if len(groups) > 1:
+        return (
+            f"the nodes hold different data as of log index {found.index}, none is in the majority{unknown}"
+        )
+    return f"not known of {silent}; the others hold the same as of log index {found.index}" if silent else ""
 
 
 def _tell(made: Renewed) -> None:

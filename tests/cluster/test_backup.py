@@ -99,7 +99,9 @@ def test_all_that_was_acknowledged_before_a_backup_is_in_the_cluster_that_is_res
         new.worker(HANDLERS)
         after = client.enqueue("noop")
         assert client.wait(after, timeout=30.0).fencing_token > GENERATION
-        eventually(lambda: all(job.state in TERMINAL for job in all_of(client, before[:-1])), "all is done")
+        eventually(
+            lambda: all(job.state in TERMINAL for job in all_of(client, before[:-1])), "all is done", 60.0
+        )
         assert not client.status().problems
         new.kill_everything()
 
