@@ -1,8 +1,11 @@
-"""What keeps a cluster's data: backup, restore, recovery and verification, under `cluster`."""
+"""What keeps a cluster's data: backup, restore, recovery and verification, under `cluster`.
 
-from contextlib import closing
-from datetime import UTC, datetime
+What works on files alone is in `offline`, which is imported only when it is used: it needs what nodes need.
+"""
+
+import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -10,14 +13,8 @@ import typer
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.backups import Verification
-from orchestrix_raft.coordinator import renewal
-from orchestrix_raft.coordinator.backup_file import BackupFile, Head
-from orchestrix_raft.coordinator.option_table import BY_NAME, read_value
-from orchestrix_raft.coordinator.options import OptionError
-from orchestrix_raft.coordinator.renewal import Left, Renewed
 from orchestrix_raft.domain.durations import parse_duration_ms
-from orchestrix_raft.storage.offline import Survivor
-from orchestrix_raft.storage.port import StorageError
+from orchestrix_raft.domain.words import counted
 
 BackupPath = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 DataDir = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="The node's data directory.")]
@@ -35,7 +32,7 @@ def backup(
 ) -> None:
     """Write everything that the cluster holds to FILE, while it goes on."""
     if check:
-        _check(file, as_json)
+        _offline().check(file, as_json)
         return
     with options.connect(context, servers) as client:
         try:
@@ -47,25 +44,8 @@ def backup(
     if as_json:
         output.document(made)
         return
-    output.line(
-        f"{made.path}: index {made.index}, {_count(made.jobs)}, {made.bytes} bytes, digest {made.digest}"
-    )
-
-
-def _check(file: Path, as_json: bool) -> None:
-    try:
-        with closing(BackupFile(file)) as found:
-            head = found.head
-    except StorageError as error:
-        raise Failure(str(error)) from error
-    if as_json:
-        output.document(_head_document(file, head))
-        return
-    output.line(
-        f"{file}: whole; cluster {head.cluster_id}, made by node {head.node_id} ({head.version}) at"
-        f" {output.cell(_time(head.made_ms))}; index {head.index}, {_count(head.jobs)},"
-        f" {head.size} bytes, digest {head.digest.hex()}"
-    )
+    size = counted(made.bytes, "byte")
+    output.line(f"{made.path}: index {made.index}, {jobs_of(made.jobs)}, {size}, digest {made.digest}")
 
 
 def restore(
@@ -77,19 +57,7 @@ def restore(
     as_json: options.Json = False,
 ) -> None:
     """Make the data directory of a new cluster of one from FILE; no node may run on it."""
-    try:
-        name = read_value(BY_NAME["node_id"], {"node_id": node_id}, {}, {}) or ""
-    except OptionError as error:
-        raise typer.BadParameter(str(error)) from error
-    try:
-        head, made = renewal.restore(file, data_dir, name)
-    except StorageError as error:
-        raise Failure(str(error)) from error
-    if as_json:
-        output.document({"backup": _head_document(file, head), **_made_document(made)})
-        return
-    output.line(f"restored {file}: index {head.index}, {_count(head.jobs)}, digest {made.digest.hex()}")
-    _tell(made)
+    _offline().restore(file, data_dir, node_id, as_json)
 
 
 def recover(
@@ -102,52 +70,7 @@ def recover(
 ) -> None:
     """After the loss of a majority for good: make a survivor's data directory that of a new cluster of
     one."""
-    try:
-        survivor = Survivor(data_dir)
-        with closing(survivor):
-            if survivor.interrupted:
-                _complete(survivor, force_new_cluster)
-                return
-            left = renewal.look(survivor)
-            if not force_new_cluster:
-                raise Failure(_held(left, data_dir))
-            made, kept = renewal.recover(survivor)
-    except StorageError as error:
-        raise Failure(str(error)) from error
-    if as_json:
-        output.document({"former": _left_document(left), "kept": str(kept), **_made_document(made)})
-        return
-    output.line(f"recovered {data_dir} of node {left.node_id}; its former journal and state are in {kept}")
-    _tell_what_is_left(left)
-    _tell(made)
-
-
-def _tell_what_is_left(left: Left) -> None:
-    open_ones = left.last_index - left.checkpoint
-    output.line(
-        f"kept: its whole log, up to entry {left.last_index} of term {left.last_term}"
-        f" ({output.cell(_time(left.last_wall_ms))})"
-    )
-    if open_ones:
-        output.line(
-            f"of that, the last {open_ones} entries are not known to have been acknowledged: they are kept as"
-            " if they had been; whoever asked for them was at most told that the outcome is unknown"
-        )
-    others = ", ".join(member for member in left.members if member != left.node_id)
-    if others:
-        output.line(
-            f"lost: whatever {others} acknowledged and this node never received; nobody can say whether there"
-            " is any"
-        )
-
-
-def _complete(survivor: Survivor, forced: bool) -> None:
-    if not forced:
-        raise Failure(
-            f"{survivor.path}: a recovery was cut short; complete it first, with --force-new-cluster"
-        )
-    kept = survivor.put_in_place()
-    output.line(f"completed the recovery that was cut short; the former journal and state are in {kept}")
+    _offline().recover(data_dir, force_new_cluster, as_json)
 
 
 def verify(
@@ -177,7 +100,8 @@ def verify(
     if verdict:
         raise Failure(verdict)
     if not as_json:
-        output.line(f"all {len(found.nodes)} nodes hold the same as of log index {found.index}")
+        nodes = counted(len(found.nodes), "node")
+        output.line(f"{nodes} asked, all hold the same as of log index {found.index}")
 
 
 def _verdict(found: Verification) -> str:
@@ -202,59 +126,11 @@ def _verdict(found: Verification) -> str:
     return f"not known of {silent}; the others hold the same as of log index {found.index}" if silent else ""
 
 
-def _tell(made: Renewed) -> None:
-    output.line(
-        f"made a cluster of one: {made.cluster_id}, node {made.node_id}, log from index {made.first_index},"
-        f" generation {made.generation}; {made.sessions} worker sessions are detached, and what they ran is"
-        " run again when they expire"
-    )
-    output.line(f"next: orchestrix-raft node --data-dir {made.data_dir}")
-
-
-def _held(left: Left, data_dir: Path) -> str:
-    return (
-        f"nothing was changed. {data_dir}: node {left.node_id} of cluster {left.cluster_id}"
-        f" ({', '.join(left.members)}), log up to entry {left.last_index} of term {left.last_term}"
-        f" ({output.cell(_time(left.last_wall_ms))}). If a majority of these nodes is lost for good: of the"
-        " survivors take the one with the highest term and then the highest entry, and run this again on it"
-        " with --force-new-cluster"
-    )
-
-
-def _count(jobs: dict[str, int]) -> str:
+def jobs_of(jobs: dict[str, int]) -> str:
+    """How many, and how many of them are not finished."""
     unfinished = sum(jobs.get(state, 0) for state in ("scheduled", "pending", "dispatched", "running"))
-    return f"{sum(jobs.values())} jobs ({unfinished} unfinished)"
+    return f"{counted(sum(jobs.values()), 'job')} ({unfinished} unfinished)"
 
 
-def _time(ms: int) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1_000, UTC) if ms else None
-
-
-def _head_document(file: Path, head: Head) -> dict[str, object]:
-    return {
-        "path": str(file),
-        "cluster_id": head.cluster_id,
-        "node_id": head.node_id,
-        "version": head.version,
-        "time": _time(head.made_ms),
-        "index": head.index,
-        "term": head.term,
-        "generation": head.generation,
-        "digest": head.digest.hex(),
-        "jobs": head.jobs,
-        "bytes": head.size,
-    }
-
-
-def _made_document(made: Renewed) -> dict[str, object]:
-    return {
-        **made._asdict(),
-        "data_dir": str(made.data_dir),
-        "digest": made.digest.hex(),
-    }
-
-
-def _left_document(left: Left) -> dict[str, object]:
-    document = {**left._asdict(), "last_entry_at": _time(left.last_wall_ms)}
-    del document["last_wall_ms"]
-    return document
+def _offline() -> ModuleType:
+    return importlib.import_module("orchestrix_raft.cli.offline")

@@ -1,10 +1,12 @@
-"""Commands about the cluster's members: `cluster transfer`."""
+"""Commands about the cluster: `cluster transfer`, and those of `backups`."""
 
 from typing import Annotated
 
 import typer
 
-from orchestrix_raft.cli import options, output
+from orchestrix_raft import ClusterStatus, OrchestrixError
+from orchestrix_raft.cli import backups, options, output
+from orchestrix_raft.cli.output import Failure
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,15 +20,40 @@ def _servers(context: typer.Context, servers: options.Servers = None) -> None:
 def transfer(
     context: typer.Context,
     node_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The node to lead next; left out: the best follower.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="The node to lead next; left out: the best follower.",
+            callback=options.checked(options.not_empty),
+        ),
     ] = None,
     as_json: options.Json = False,
     servers: options.Servers = None,
 ) -> None:
     """Ask the leader to hand over leadership."""
     with options.connect(context, servers) as client:
-        target = client.transfer_leadership(node_id or "")
+        try:
+            target = client.transfer_leadership(node_id or "")
+        except OrchestrixError as error:
+            if error.reason == "TRANSFER_REFUSED" and node_id:
+                _explain(client.status(), node_id)
+            raise
     if as_json:
         output.document({"target": target})
     else:
         output.line(f"leadership goes to {target}")
+
+
+def _explain(status: ClusterStatus, node_id: str) -> None:
+    """Failure if the cluster's members say why that node cannot be the next leader."""
+    if status.leader == node_id:
+        raise Failure(f"nothing to do: {node_id} is the leader already")
+    members = [node.node_id for node in status.nodes]
+    if node_id not in members:
+        raise Failure(f"there is no node {node_id!r}: the members are {', '.join(members)}")
+
+
+app.command()(backups.backup)
+app.command()(backups.restore)
+app.command()(backups.recover)
+app.command()(backups.verify)

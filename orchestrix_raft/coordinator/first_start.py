@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrix_raft.coordinator import forming
 from orchestrix_raft.coordinator.forming import Formed
 from orchestrix_raft.coordinator.hello import Hello, Member
+from orchestrix_raft.domain.words import counted
 from orchestrix_raft.storage.disk import Identity
 from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.port import StorageError
@@ -113,4 +114,4 @@ class FirstStart:
         self._disk.set_cluster_id(formed.cluster_id)
         self.formed.set_result(formed)
         self._announce()
-        log.info("cluster %s formed with %d nodes", formed.cluster_id, len(formed.members))
+        log.info("cluster %s formed with %s", formed.cluster_id, counted(len(formed.members), "node"))

@@ -88,6 +88,7 @@ DUE: Final = MappingProxyType[int, Callable[[State, bytes], tuple[Event, ...]]](
         TimerKind.SESSION_DEADLINE: sessions.decide_expiry,
         TimerKind.QUEUE_WINDOW: queues.decide_queue_window,
         TimerKind.KEY_WINDOW: queues.decide_key_window,
+        TimerKind.KEY_SWEEP: queues.decide_keys_swept,
         TimerKind.UNIQUE_WINDOW: unique.decide_window_end,
         TimerKind.EXPIRY: jobs.decide_expired,
         TimerKind.RETRY_LIMIT: jobs.decide_too_old,

@@ -122,6 +122,7 @@ class JobRetried(_Closed, frozen=True, tag=11):
 
     job_id: bytes
     seq: int
+    timer: Timer | None = None  # it expires then, if it was still waiting for its first worker
 
 
 class SlotFreed(_Closed, frozen=True, tag=12):
@@ -295,6 +296,12 @@ class WindowPassed(_Closed, frozen=True, tag=41):
     key: str  # "": the queue's own
 
 
+class KeysSwept(_Closed, frozen=True, tag=43):
+    """Some more keys of a queue follow its changed limits."""
+
+    queue: str
+
+
 class UniqueWindowEnded(_Closed, frozen=True, tag=42):
     """A unique key that was taken for a time is free."""
 
@@ -383,6 +390,7 @@ Event = (
     | QueueConfigured
     | WindowPassed
     | UniqueWindowEnded
+    | KeysSwept
     | JobForgotten
     | IdForgotten
     | OldestKept

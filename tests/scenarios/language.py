@@ -246,8 +246,8 @@ class Scenario(Scheduling, Keeping, Limiting):
                 return f"told to stop: {why}, forced {self._in(timer)}"
             case ev.JobCancelled(reason=reason):
                 return "cancelled" + (f" ({reason})" if reason else "")
-            case ev.JobRetried():
-                return "retried"
+            case ev.JobRetried(timer=timer):
+                return "retried" + (f", due {self._in(timer)}" if timer else "")
             case ev.JobGivenUp(reason=reason):
                 return f"given up: dead ({reason})"
             case ev.StaleToken(token=token):

@@ -127,6 +127,14 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant() -> None:
     assert fault(toml={"xyzzy": 1}) == "unknown key 'xyzzy'"
 
 
+@pytest.mark.parametrize("text", ["yes", "true", "no", ""])
+def test_a_text_in_the_file_is_no_switch(text: str) -> None:
+    """It guards the node: what somebody may have meant must not be guessed."""
+    line = fault(toml={"insecure": text})
+    assert line == f"insecure: {text!r} is neither true nor false: write one of them, without quotes"
+    assert given(env={"ORCHESTRIX_INSECURE": "yes"}).insecure
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [

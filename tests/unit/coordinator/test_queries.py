@@ -209,7 +209,11 @@ def test_a_leader_that_is_not_heard_of_any_more_is_none(monkeypatch: pytest.Monk
 
 
 def test_status_says_what_is_wrong_without_a_leader_or_without_workers(cores: Cores) -> None:
-    assert any("no worker is connected" in problem for problem in status(cores["n1"], "c").problems)
+    assert "3 jobs wait and no worker is connected" in status(cores["n1"], "c").problems
+    for name in "ac":
+        cores.submit("n1", CancelJobs(b"", (key(name),), "why"))
+        cores.run(1.0)
+    assert "1 job waits and no worker is connected" in status(cores["n1"], "c").problems
     cores.cluster.depose()
     cores.run()
     shown = status(cores["n1"], "c")
