@@ -44,6 +44,7 @@ class Totals(NamedTuple):
     restarts: int
     snapshots: int
     compared: int  # times a node read all that it holds at a mark
+    disk_refusals: int  # each the end of a process
 
     def plus(self, other: "Totals") -> "Totals":
         """The sum of two."""
@@ -193,4 +194,5 @@ class Run:
             sum(node.starts - 1 for node in self.nodes),
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
             self.checker.comparing.compared,
+            sum(node.refusals for node in self.nodes),
         )
