@@ -16,7 +16,9 @@ from orchestrix_raft.coordinator.contents import (
     ContentsReader,
     ContentsTrail,
 )
+from orchestrix_raft.coordinator.digests import DIGEST_STRIDE
 from orchestrix_raft.coordinator.port import Done
+from orchestrix_raft.coordinator.queries import status
 from orchestrix_raft.machine.commands import Enqueue, MarkContents
 from orchestrix_raft.machine.history import LIVE_JOBS
 from orchestrix_raft.storage.port import StateView
@@ -130,6 +132,20 @@ def test_a_mark_that_a_snapshot_overtook_on_disk_is_answered_so() -> None:
     core.replica.store.write([], work.position._replace(index=work.position.index + 1))
     core.checkpoint_done(work, core.replica.checkpoints.write(work))
     assert core.replica.contents.find(index) == REPLACED
+
+
+# ---- the rolling digest
+
+
+def test_a_node_whose_state_differs_is_named_by_the_leaders_status() -> None:
+    cores = Cores(3)
+    assert not [line for line in status(cores["n1"], "c").problems if "another state" in line]
+    cores["n2"].state.digest = bytes(16)
+    while cores["n1"].consensus.applied_index < 3 * DIGEST_STRIDE:
+        enqueue(cores, *(f"{cores.now}-{number}" for number in range(3)))
+    cores.run(cores.limits.beats.interval_s + 1.0)
+    (line,) = [line for line in status(cores["n1"], "c").problems if "another state" in line]
+    assert line.startswith("node n2 has another state than this one since log index ")
 
 
 # ---- what is known
