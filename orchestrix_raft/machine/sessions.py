@@ -154,9 +154,8 @@ def held_jobs(state: State, session: Session) -> list[Job]:
 
 def _current(state: State, session_id: bytes, epoch: int) -> Session | Rejected:
     session = state.sessions.get(session_id)
-    if (
-        session is None or session.epoch >> GENERATION_SHIFT
-    ):  # of a former generation: it only waits for its end
+    # One of a former generation only waits for its end.
+    if session is None or session.epoch >> GENERATION_SHIFT:
         return SESSION_UNKNOWN
     return session if session.epoch == epoch else _MOVED
 

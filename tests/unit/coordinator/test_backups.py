@@ -78,6 +78,12 @@ async def test_a_backup_holds_what_was_applied_when_it_was_asked_for(world: Worl
     backup.close()
 
 
+async def test_a_backup_does_not_wait_until_a_checkpoint_is_due(world: World) -> None:
+    before = world.cores.now
+    (await opened(world)).close()
+    assert world.cores.now - before < world.core.limits.checkpoint_s / 2
+
+
 async def test_a_node_that_is_not_in_touch_with_a_leader_makes_none(world: World) -> None:
     world.refusal = NO_LEADER
     assert await world.backups.open() is NO_LEADER
