@@ -1,4 +1,4 @@
-"""Commands about the cluster: `cluster transfer`, and those of `backups`."""
+"""Commands about the cluster: `cluster add / remove / transfer`, and those of `backups`."""
 
 from typing import Annotated
 
@@ -14,6 +14,53 @@ app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_m
 @app.callback()
 def _servers(context: typer.Context, servers: options.Servers = None) -> None:
     options.remember_servers(context, servers)
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    address: Annotated[
+        str,
+        typer.Argument(metavar="ADDR", help="HOST:PORT of the API of a node started with --join."),
+    ],
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Let the cluster add the node that waits at ADDR.
+
+    A node that is started with --join asks for that by itself; this is for one that asks in vain.
+    """
+    with options.connect(context, servers) as client:
+        added = client.cluster.add(address)
+    if as_json:
+        output.document(added)
+    elif added.already:
+        output.line(f"node {added.node_id} at {address} is a member already")
+    else:
+        output.line(
+            f"node {added.node_id} at {address} is a learner: it receives the log, and gets a vote when it "
+            "has caught up; `status` shows how far it is"
+        )
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    node_id: Annotated[str, typer.Argument(metavar="ID", help="The member to remove, dead or alive.")],
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Remove a member for good.
+
+    What its workers run goes on at other nodes. The leader hands over first; a node that runs learns of its
+    removal and ends. It is refused when the voters that remain would be no quorum.
+    """
+    with options.connect(context, servers) as client:
+        client.cluster.remove(node_id)
+    if as_json:
+        output.document({"removed": node_id})
+    else:
+        output.line(f"node {node_id} is no member any more")
 
 
 @app.command()

@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from orchestrix_raft.client import backups, building
-from orchestrix_raft.client.backups import Backup, Verification
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
+from orchestrix_raft.client.cluster import AsyncCluster
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     WAITING,
@@ -78,6 +78,7 @@ class AsyncClient:
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
+        self.cluster = AsyncCluster(self._caller)
 
     async def __aenter__(self) -> Self:
         return self
@@ -440,14 +441,13 @@ class AsyncClient:
             if not cursor:
                 return done
 
-    async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> Backup:
+    async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> backups.Backup:
         """Write all that was acknowledged before this call, as of one log entry, to a new file: wholly or not
         at all.  `FileExistsError` unless `force`; `OSError`; `Unavailable` when no node gave one."""
         return await backups.write_backup(self._caller, path, force)
 
-    async def verify(self, *, timeout: float | timedelta = 60.0) -> Verification:
-        """Let every member read all that it holds as of one log entry, and compare.  Who does not answer
-        within `timeout` seconds is in the answer, with the reason."""
+    async def verify(self, *, timeout: float | timedelta = 60.0) -> backups.Verification:
+        """Let each member read, within `timeout` seconds, all that it holds as of one log entry; compare."""
         return await backups.verify(self._caller, timeout)
 
     async def transfer_leadership(self, node_id: str = "") -> str:

@@ -79,6 +79,14 @@ class Waiting:
         """See NodePort."""
         return self._rejected()
 
+    async def add_member(self, address: str) -> NotApplied:
+        """See NodePort."""
+        return NotApplied(self._rejected())
+
+    async def remove_member(self, node_id: str) -> NotApplied:
+        """See NodePort."""
+        return NotApplied(self._rejected())
+
     async def backup(self) -> Rejected:
         """See NodePort."""
         return self._rejected()

@@ -103,7 +103,9 @@ class Leadership:
     def do_duties(self, now: float) -> None:
         """What the leader should propose now."""
         replica, applied = self._replica, self._consensus.applied_index
-        commands = self._duties.due(replica.state, applied, now, replica.history.checkpointing)
+        settled = self._consensus.settled.configuration
+        members = settled.members if settled else ()
+        commands = self._duties.due(replica.state, applied, members, now, replica.history.checkpointing)
         if commands:
             accepted = self.unnumbered(commands, now)
             if accepted is not None:

@@ -140,6 +140,13 @@ class ClusterView(NamedTuple):
     wall_ms: int
 
 
+class Added(NamedTuple):
+    """A node that is a member now, as a learner if it was none before."""
+
+    node_id: str
+    already: bool
+
+
 class SessionHandle(Protocol):
     """The node's end of one worker stream."""
 
@@ -217,6 +224,12 @@ class NodePort(Protocol):
     def queue(self, name: str) -> QueueDetails: ...
     def status(self) -> ClusterView: ...
     async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        """Let the cluster add the node that waits at that API address."""
+        ...
+
+    async def remove_member(self, node_id: str) -> Outcome: ...
+
     async def backup(self) -> BackupHandle | Rejected:
         """Everything that was acknowledged by now, as of one entry of the log."""
         ...

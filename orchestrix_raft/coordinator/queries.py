@@ -230,6 +230,8 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
             problems.append(f"node {node.node_id} ({node.address}) is {node.health.word}")
         elif node.role == "unreachable":
             problems.append(f"node {node.node_id} ({node.address or 'address unknown'}) does not answer")
+        if node.role == "learner":
+            problems.append(f"node {node.node_id} is a learner: it votes once it has caught up with the log")
     for node_id, index in sorted(core.replica.digests.divergent.items()):
         problems.append(f"node {node_id} has another state than this one since log index {index}: stop it")
     for node_id, offset_ms in core.leadership.stamper.skewed(core.now):

@@ -344,6 +344,16 @@ class JobGivenUp(_Closed, frozen=True, tag=53):
     reason: str
 
 
+# ---- members: 80-89
+
+
+class NodeRemoved(_Closed, frozen=True, tag=80):
+    """A node is a member no more; SessionDetached events of its sessions come before it."""
+
+    node_id: str
+    incarnation: int
+
+
 # ---- backup and verification: 105-109
 
 
@@ -395,6 +405,7 @@ Event = (
     | IdForgotten
     | OldestKept
     | JobGivenUp
+    | NodeRemoved
     | GenerationRaised
     | ContentsMarked
 )

@@ -84,6 +84,7 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.IdForgotten: keeping.evolve_id_forgotten,
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
+        events.NodeRemoved: nodes.evolve_removed,
         events.GenerationRaised: generations.evolve_raised,
         events.ContentsMarked: generations.evolve_marked,
     }

@@ -173,6 +173,7 @@ def _check_sessions(state: State) -> None:
         attached = session_id in state.node_sessions.get(session.node_id, {})
         _must(session.session_id == session_id, f"{name} is filed under another id")
         _must(attached == (session.node_id != ""), f"{name} is not indexed at its node")
+        _must(session.node_id in ("", *state.nodes), f"{name} is attached to {session.node_id}, no member")
         deadline = session.timer is not None and session.timer.kind == TimerKind.SESSION_DEADLINE
         _must(deadline == (not session.node_id) or state.set_aside > 0, f"{name}: deadline and node disagree")
         pool = state.board.pools.get((session.queues, session.labels))

@@ -23,6 +23,7 @@ from orchestrix_raft.machine.events import (
     JobRetried,
     NodeHealthSet,
     NodeJoined,
+    NodeRemoved,
     SessionEnded,
 )
 from orchestrix_raft.machine.invariants import check
@@ -183,6 +184,8 @@ class Checker:
             case NodeHealthSet():
                 if event.health in OVER:
                     del self._origins[event.node_id]
+            case NodeRemoved():
+                self._origins.pop(event.node_id, None)
             case JobRetried():
                 self._completed.discard(event.job_id)
             case AttemptEnded():
@@ -231,7 +234,7 @@ class Checker:
 
     def settled(self, nodes: list[SimNode], clients: list[SimClient]) -> str:
         """What is still missing before the world is at rest; "" when it is."""
-        nodes = [node for node in nodes if not node.lost]
+        nodes = [node for node in nodes if node.counts]
         if sum(node.leads for node in nodes) != 1:
             return "no single leader"
         positions = {node.core.consensus.applied_index if node.core else -1 for node in nodes}
@@ -274,7 +277,7 @@ class Checker:
             self.violation("a node left in good order and was not told that it may go")
         for node in nodes:
             core = node.core
-            if node.lost:
+            if not node.counts:
                 continue
             if core is None:
                 self.violation(f"{node.name} is down at the end")

@@ -49,6 +49,9 @@ MIXES = {
     "slots": Mix(
         crash=0.03, outage=0.02, at_slot=0.25, clock_jump=0.05, flap=0.1, apart_ms=60_000, drift=0.01
     ),
+    "members": Mix(
+        crash=0.06, crash_all=0.01, fuse=0.05, partition=0.04, one_way=0.03, flap=0.1, worker_crash=0.03
+    ),
     "disks": Mix(crash=0.02, io_error=0.15, no_room=0.06, fuse=0.03, flap=0.05, worker_crash=0.02),
     "full": Mix(
         crash=0.06,
@@ -109,7 +112,8 @@ class Faults:
         """No more, and repair everything; but now and then a machine is lost for good."""
         self._active = False
         self.network.heal()
-        if self.injected and len(self.nodes) > 2 and self._mix.leave == 0.0 and self.world.chance(0.3):
+        may_lose = len(self.nodes) > 2 and self._mix.leave == 0.0 and self._mix is not MIXES["members"]
+        if self.injected and may_lose and self.world.chance(0.3):
             victim = self._victim()
             victim.crash()
             victim.lost = True

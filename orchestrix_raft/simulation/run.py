@@ -11,6 +11,7 @@ from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.faults import MIXES, Faults
+from orchestrix_raft.simulation.members import SimMembers
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.queues import SimOperator
@@ -43,6 +44,7 @@ class Totals(NamedTuple):
     limited: int  # assignments of queues with a limit
     restarts: int
     snapshots: int
+    changes: int  # of members
     compared: int  # times a node read all that it holds at a mark
     disk_refusals: int  # each the end of a process
 
@@ -63,7 +65,8 @@ class Run:
             self.world.story = []
         rng = self.world.rng
         self.network = Network(self.world)
-        names = [f"n{i + 1}" for i in range(rng.choice((1, 3, 3, 3, 5)) if mix != "calm" else 3)]
+        size = {"calm": 3, "members": 1}.get(mix, 0) or rng.choice((1, 3, 3, 3, 5))
+        names = [f"n{i + 1}" for i in range(size)]
         bootstrap = Configuration(
             members={name: Member(Standing.VOTER, f"{i:016x}") for i, name in enumerate(names)}
         )
@@ -73,19 +76,13 @@ class Run:
         tail, chunk = rng.choice((20, 20, 200, 10_000)), rng.choice((2_000, 262_144))
         options = Options(tail_entries=tail, chunk_bytes=chunk)
         self.nodes: list[SimNode] = []
+        self._cluster: dict[str, SimNode] = {}
         self.workers: list[SimWorker] = []
         keeping = Keeping(rng.choice(KEEPS), rng.choice((3, 500)), rng.choice((0.01, 1.0)))
         self.checker = Checker(self.world, self.workers, keeping.keep, mix)
         for name in names:
             limits = CoreLimits(checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats, keeping=keeping)
-            node = SimNode(
-                self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied
-            )
-            node.cluster = {n.name: n for n in self.nodes}
-            node.compare = self.checker.comparing.found
-            self.nodes.append(node)
-        for node in self.nodes:
-            node.cluster = {n.name: n for n in self.nodes}
+            self._make_node(name, bootstrap.members[name].disk_id, bootstrap, limits, options)
         self.workers.extend(
             SimWorker(self.world, self.network, f"w{i + 1}", self.nodes, rng.randint(1, 8)) for i in range(3)
         )
@@ -100,6 +97,16 @@ class Run:
             node.start()
         for worker in self.workers:
             self.world.after(rng.uniform(0.0, 2.0), worker.start)
+        self.members = SimMembers(
+            self.world,
+            self.nodes,
+            lambda name, disk_id: self._make_node(name, disk_id, None, limits, options),
+            self._hindered,
+        )
+        if mix == "members":
+            self.members.begin()
+        else:
+            self.members.done = True
         self.faults = Faults(self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered)
         self._jobs_left = JOBS
         self._slots_done = False
@@ -108,6 +115,24 @@ class Run:
         self._owner_loop()
         self.checker.comparing.repeat(self.nodes, FAULTS_UNTIL_S)
         self._watch()
+
+    def _make_node(
+        self,
+        name: str,
+        disk_id: str,
+        bootstrap: Configuration | None,
+        limits: CoreLimits,
+        options: Options,
+    ) -> SimNode:
+        """A machine that all others know; nothing runs on it yet."""
+        node = SimNode(
+            self.world, self.network, name, disk_id, bootstrap, limits, options, self.checker.applied
+        )
+        node.cluster = self._cluster
+        node.compare = self.checker.comparing.found
+        self._cluster[name] = node
+        self.nodes.append(node)
+        return node
 
     def _hindered(self) -> None:
         self.checker.hindered_at = self.world.now
@@ -152,6 +177,8 @@ class Run:
     def _unsettled(self) -> str:
         """What is still missing: first every slot is decided, then schedules are paused, then all comes to
         rest."""
+        if not self.members.done:
+            return "members are to be changed"
         if not self.operator.leave():
             return "limits of queues are to be taken back"
         if not self._slots_done:
@@ -178,6 +205,9 @@ class Run:
             self.world.run_until(self.world.now + 1.0)
             missing = self._unsettled()
         self.checker.final(self.nodes, self.clients)
+        fault = self.members.fault(self.checker.shadow.state) if self.members.changes else ""
+        if fault:
+            self.checker.violation(fault)
         return Totals(
             1,
             int(self.world.now),
@@ -193,6 +223,7 @@ class Run:
             self.checker.limits.assigned,
             sum(node.starts - 1 for node in self.nodes),
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
+            self.members.changes,
             self.checker.comparing.compared,
             sum(node.refusals for node in self.nodes),
         )

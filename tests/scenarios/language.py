@@ -27,6 +27,7 @@ from orchestrix_raft.machine.commands import (
     NodeStopped,
     Observe,
     RaiseGeneration,
+    RemoveNode,
     ReportResult,
     ResumeSession,
     ScheduleResult,
@@ -48,6 +49,7 @@ _SESSION_OR_NODE = (
     | ev.SessionEnded
     | ev.NodeJoined
     | ev.NodeHealthSet
+    | ev.NodeRemoved
     | ev.SlotFreed
 )
 
@@ -93,6 +95,11 @@ class Scenario(Scheduling, Keeping, Limiting):
         node, health = names
         incarnation = self.driver.machine.state.nodes[node].incarnation
         return self.driver.do(NodeHealthChanged(node, incarnation, Health[health.upper()]))
+
+    def _remove(self, names: list[str], options: dict[str, str]) -> Result:
+        known = self.driver.machine.state.nodes.get(names[0])
+        incarnation = known.incarnation if known else 0
+        return self.driver.do(RemoveNode(names[0], int(options.get("incarnation", incarnation))))
 
     def _attach(self, names: list[str], options: dict[str, str]) -> Result:
         return self.driver.attach(
@@ -272,6 +279,8 @@ class Scenario(Scheduling, Keeping, Limiting):
                 return f"{node_id} joined"
             case ev.NodeHealthSet(node_id=node_id, health=health):
                 return f"{node_id} {health.word}"
+            case ev.NodeRemoved(node_id=node_id):
+                return f"{node_id} removed"
         raise AssertionError(event)
 
 

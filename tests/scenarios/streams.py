@@ -37,6 +37,7 @@ from orchestrix_raft.machine.commands import (
     Observe,
     PurgeJobs,
     PurgeWhere,
+    RemoveNode,
     Report,
     ResumeSession,
     RetryJobs,
@@ -261,7 +262,7 @@ def _node(state: State, a: int, b: int, c: int) -> Command:
         case 4 | 5 | 6:
             return NodeHealthChanged(name, incarnation, Health(c % 4 + 1))
         case _:
-            return NodeStopped(name, incarnation)
+            return RemoveNode(name, incarnation) if c % 3 == 0 else NodeStopped(name, incarnation)
 
 
 _COMMANDS: tuple[Callable[[State, int, int, int], Command], ...] = (

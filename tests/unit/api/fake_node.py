@@ -13,6 +13,7 @@ import grpc.aio
 from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.coordinator.contents import Finding
 from orchestrix_raft.coordinator.port import (
+    Added,
     ClusterView,
     Done,
     Door,
@@ -20,12 +21,14 @@ from orchestrix_raft.coordinator.port import (
     JobView,
     LogPage,
     NodeView,
+    NotApplied,
     Outcome,
     Page,
     QueueDetails,
     QueueView,
     SchedulePage,
     ScheduleView,
+    Unknown,
 )
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
@@ -71,6 +74,7 @@ from orchestrix_raft.machine.commands import (
 )
 from orchestrix_raft.machine.explain import Reason
 from tests.unit.api.fake_backups import FakeBackup, FakeBackups
+from tests.unit.api.fake_members import FakeMembers
 from tests.unit.api.fake_schedules import FakeSchedules
 
 NO_LEADER = Rejected(Code.UNAVAILABLE, "NO_LEADER", "there is no leader: try again")
@@ -144,6 +148,7 @@ class FakeNode:
         self.options: dict[str, QueueOptions] = {}
         self.reasons: list[Reason] = []
         self.schedules = FakeSchedules(WALL_MS)
+        self.changes = FakeMembers()
         self.backups = FakeBackups(node_id)
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
@@ -379,6 +384,12 @@ class FakeNode:
         if self.leader != self.node_id:
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", "this node is not the leader")
         return node_id or "n2"
+
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        return await self.changes.add(address)
+
+    async def remove_member(self, node_id: str) -> Outcome:
+        return await self.changes.remove(node_id)
 
     @property
     def wall_ms(self) -> int:

@@ -259,7 +259,14 @@ def test_a_wildcard_needs_an_address_for_others() -> None:
 
 def test_join_and_peers_exclude_each_other() -> None:
     assert "exclude" in fault(join="10.0.0.1:7400", peers=LOOPBACK, listen="127.0.0.1:7400")
-    assert str(given(join="10.0.0.1:7400").join) == "10.0.0.1:7400"
+    assert str(given(join="127.0.0.1:7401").join) == "127.0.0.1:7401"
+
+
+def test_a_node_that_joins_must_be_in_reach_of_the_others() -> None:
+    assert "is this node itself" in fault(join="127.0.0.1:7400")
+    assert "from which nobody reaches 127.0.0.1:7400" in fault(join="10.0.0.1:7400")
+    there = given(join="10.0.0.1:7400", listen="10.0.0.2:7400", insecure=True)
+    assert str(there.join) == "10.0.0.1:7400"
 
 
 @pytest.mark.parametrize(
