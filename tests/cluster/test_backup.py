@@ -103,6 +103,11 @@ def test_all_that_was_acknowledged_before_a_backup_is_in_the_cluster_that_is_res
             lambda: all(job.state in TERMINAL for job in all_of(client, before[:-1])), "all is done", 60.0
         )
         assert not client.status().problems
+        new.add_node()
+        new.await_healthy()
+        found = client.verify()
+        assert found.agree
+        assert [node.node_id for node in found.nodes] == ["n1", "n2"]
         new.kill_everything()
 
 
