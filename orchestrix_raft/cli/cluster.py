@@ -1,11 +1,12 @@
-"""Commands about the cluster: `cluster add / remove / transfer`, and those of `backups`."""
+"""Commands about the cluster: `cluster add / remove / transfer`; `draining` has those that hand over,
+`backups` those about its data."""
 
 from typing import Annotated
 
 import typer
 
 from orchestrix_raft import ClusterStatus, OrchestrixError
-from orchestrix_raft.cli import backups, options, output
+from orchestrix_raft.cli import backups, draining, options, output
 from orchestrix_raft.cli.output import Failure
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
@@ -100,7 +101,12 @@ def _explain(status: ClusterStatus, node_id: str) -> None:
         raise Failure(f"there is no node {node_id!r}: the members are {', '.join(members)}")
 
 
-app.command()(backups.backup)
-app.command()(backups.restore)
-app.command()(backups.recover)
-app.command()(backups.verify)
+for command in (
+    draining.drain,
+    draining.undrain,
+    backups.backup,
+    backups.restore,
+    backups.recover,
+    backups.verify,
+):
+    app.command()(command)

@@ -12,7 +12,7 @@ from orchestrix_raft.coordinator.backup_file import Head
 from orchestrix_raft.coordinator.contents import Finding
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
-from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.node import Drain, Health, Node
 from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
@@ -98,6 +98,7 @@ class NodeView(NamedTuple):
     sessions: int
     last_heartbeat_ms: int
     version: str
+    drain: Drain | None = None
 
 
 class QueueView(NamedTuple):
@@ -229,6 +230,13 @@ class NodePort(Protocol):
         ...
 
     async def remove_member(self, node_id: str) -> Outcome: ...
+    def find_node(self, node_id: str) -> Node | None:
+        """A node as the cluster knows it."""
+        ...
+
+    def cost_of_leaving(self, node_id: str) -> str:
+        """What the cluster could not do any more without that node, in a line; ""."""
+        ...
 
     async def backup(self) -> BackupHandle | Rejected:
         """Everything that was acknowledged by now, as of one entry of the log."""

@@ -5,6 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.workers import SimWorker
@@ -33,13 +34,18 @@ class Mix(NamedTuple):
     io_error: float = 0.0  # a disk fails to write, once: its node ends
     no_room: float = 0.0  # a disk is full for a while: its node ends, again and again
     worker_leave: float = 0.0  # a worker drains and says goodbye
+    drain: float = 0.0  # an operator drains a node, and undrains it later
+    worker_drain: float = 0.0  # an operator drains a worker
     apart_ms: int = 0  # no rate: wall clocks are up to this far off when the world begins
     drift: float = 0.0  # no rate: they gain or lose up to so many seconds in a second
 
 
 MIXES = {
     "calm": Mix(),
-    "rolling": Mix(leave=0.1),
+    "rolling": Mix(leave=0.1, drain=0.05),
+    "drains": Mix(
+        crash=0.04, partition=0.05, flap=0.1, worker_crash=0.03, leave=0.1, drain=0.15, worker_drain=0.05
+    ),
     "crash": Mix(crash=0.12, at_slot=0.05, fuse=0.05, worker_crash=0.03),
     "power": Mix(crash=0.05, crash_all=0.03, outage=0.02, fuse=0.1, worker_crash=0.05),
     "partition": Mix(partition=0.12, one_way=0.05, cut_worker=0.05, slow=0.02, worker_crash=0.08),
@@ -69,6 +75,8 @@ MIXES = {
         cut_worker=0.03,
         leave=0.02,
         worker_leave=0.05,
+        drain=0.03,
+        worker_drain=0.02,
     ),
 }
 
@@ -89,6 +97,7 @@ class Faults:
         workers: list[SimWorker],
         mix: Mix,
         hindered: Callable[[], None],
+        drainer: SimDrainer,
     ) -> None:
         self.world = world
         self.network = network
@@ -97,6 +106,7 @@ class Faults:
         self.injected: dict[str, int] = {}
         self._mix = mix
         self._hindered = hindered
+        self._drainer = drainer
         self._active = True
         network.slow = mix.slow
         if mix.apart_ms:
@@ -249,6 +259,15 @@ class Faults:
         worker = self.world.rng.choice(self.workers)
         worker.leave()
         self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
+
+    def _drain(self) -> None:
+        self._drainer.drain(self._victim().name)
+
+    def _worker_drain(self) -> None:
+        worker = self.world.rng.choice(self.workers)
+        if worker.alive:
+            self._drainer.drain_worker(worker)
+            self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
 
     def _worker_crash(self) -> None:
         worker = self.world.rng.choice(self.workers)
