@@ -48,7 +48,6 @@ MOMENT: Final[tuple[Any, ...]] = (
 WHOLE: Final[tuple[Any, ...]] = (True, 1.5, "1", math.nan, [1], -1)
 COUNT: Final[tuple[Any, ...]] = (*WHOLE, 0)
 PRIORITY: Final[tuple[Any, ...]] = (None, True, False, 1.5, "1", 10**7, -(10**7))
-FLAG: Final[tuple[Any, ...]] = (None, 0, 1, "yes", [])
 STATE: Final[tuple[Any, ...]] = ("", "ran", 5, [5], [["dead"]], b"dead")
 ONE: Final[tuple[Any, ...]] = (None, 5, "", "x", b"x" * 16, ID + "0")
 CHOICE: Final[tuple[Any, ...]] = ("", "never", 5, True)
@@ -142,6 +141,9 @@ RATE: Final[tuple[Any, ...]] = (
     *((5, window) for window in SPAN),
 )
 
+FLAG: Final[tuple[Any, ...]] = (None, 0, 1, "yes", [])
+ONE_OR_MORE: Final[tuple[Any, ...]] = ("", 5, b"x", [""], [5])
+
 CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "enqueue": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
     "enqueue_told": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
@@ -157,7 +159,21 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "list_jobs": ({}, {"state": STATE, "queue": KEY, "type": KEY, "limit": COUNT}),
     "history": ({}, {"job_id": ONE}),
     "explain": ({}, {"job_id": ONE}),
-    "logs": ({"job_id": ID}, {"job_id": ONE, "after": WHOLE, "limit": (*COUNT, 1_001)}),
+    "logs": (
+        {"job_id": ID},
+        {"job_id": ONE, "after": (0, 5, "1-2", (1, 2)), "limit": (*COUNT, 1_001), "follow": FLAG},
+    ),
+    "audit": ({}, {"after": WHOLE, "limit": (*COUNT, 1_001)}),
+    "events": (
+        {},
+        {
+            "since": ("", 5, b"1-2", "yesterday", "1-2-3"),
+            "follow": FLAG,
+            "job": ONE_OR_MORE,
+            "queue": ONE_OR_MORE,
+        }
+        | {"type": ONE_OR_MORE, "kind": ONE_OR_MORE},
+    ),
     "status": ({}, {}),
     "cancel": ({"job_id": ID}, {"job_id": ONE, "reason": (None, *TEXT)}),
     "retry": ({}, {"job_id": ONE}),
@@ -256,8 +272,12 @@ async def test_what_an_argument_cannot_be_is_refused_in_one_line_that_names_it()
 
 
 def test_the_table_has_every_argument_of_every_call() -> None:
-    every: dict[str, type] = {"": AsyncClient, "queues.": AsyncQueues, "schedules.": AsyncSchedules}
-    every["cluster."] = AsyncCluster
+    every = {
+        "": AsyncClient,
+        "queues.": AsyncQueues,
+        "schedules.": AsyncSchedules,
+        "cluster.": AsyncCluster,
+    }
     public = {
         f"{before}{name}": function
         for before, owner in every.items()
