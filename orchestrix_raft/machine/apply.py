@@ -20,6 +20,7 @@ from orchestrix_raft.machine import (
     codec,
     digest,
     drains,
+    generations,
     jobs,
     keeping,
     loading,
@@ -43,10 +44,12 @@ from orchestrix_raft.machine.commands import (
     ExpireSession,
     Forget,
     ForgetAudit,
+    MarkContents,
     MoveSessions,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
+    RaiseGeneration,
     RemoveNode,
     ResumeSession,
     UndrainNode,
@@ -81,6 +84,8 @@ DECIDE: Final = MappingProxyType[type, Decide](
         MoveSessions: drains.decide_moves,
         ExpireSession: drains.decide_expire,
         ForgetAudit: audit.decide_forget,
+        RaiseGeneration: generations.decide_raise,
+        MarkContents: generations.decide_mark,
     }
 )
 """Commands that are decided as a whole."""

@@ -20,6 +20,7 @@ from orchestrix_raft.machine.gate_invariants import (
     held_back,
     place_is_timers,
 )
+from orchestrix_raft.machine.generations import faults_in_generations
 from orchestrix_raft.machine.history import (
     AUDIT,
     FINISHED,
@@ -58,7 +59,13 @@ def check(machine: Machine) -> None:
     _check_counters(state)
     _check_timers(state)
     _check_board(state)
-    for faults_in in (faults_in_unique, faults_in_queues, faults_in_parking, faults_in_schedules):
+    for faults_in in (
+        faults_in_unique,
+        faults_in_queues,
+        faults_in_parking,
+        faults_in_schedules,
+        faults_in_generations,
+    ):
         for fault in faults_in(state):
             raise Broken(fault)
     _check_bounds(state)

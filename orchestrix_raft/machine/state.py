@@ -54,6 +54,7 @@ class State:
         "jobs",
         "key_windows",
         "limited",
+        "marked",
         "node_sessions",
         "nodes",
         "oldest",
@@ -109,6 +110,8 @@ class State:
         self.board = Board()
         self.book = Book()
         self.sharing = Sharing()
+        # ---- of this process
+        self.marked = 0  # index of the newest entry that asked for a comparison of contents
         # ---- of the running entry
         self.records = records
         self.touched_jobs: dict[bytes, Job | None] = {}  # None: no longer live

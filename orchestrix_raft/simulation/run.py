@@ -57,6 +57,8 @@ class Totals(NamedTuple):
     snapshots: int
     changes: int  # of members
     handoffs: int  # workers that went on elsewhere as they were told
+    compared: int  # times a node read all that it holds at a mark
+    disk_refusals: int  # each the end of a process
 
     def plus(self, other: "Totals") -> "Totals":
         """The sum of two."""
@@ -150,6 +152,7 @@ class Run:
             self.world, self.network, name, disk_id, bootstrap, limits, options, self.checker.applied
         )
         node.cluster = self._cluster
+        node.compare = self.checker.comparing.found
         self._cluster[name] = node
         self.nodes.append(node)
         return node
@@ -217,6 +220,7 @@ class Run:
 
     def go(self) -> Totals:
         """Run to the end; Violation if a promise is broken."""
+        self.checker.comparing.repeat(self.nodes, FAULTS_UNTIL_S)
         self.world.run_until(FAULTS_UNTIL_S)
         self.faults.stop()
         self.world.run_until(AT_LEAST_S)
@@ -250,4 +254,6 @@ class Run:
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
             self.members.changes,
             self.checker.ownership.moved,
+            self.checker.comparing.compared,
+            sum(node.refusals for node in self.nodes),
         )
