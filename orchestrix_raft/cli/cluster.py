@@ -1,15 +1,18 @@
-"""Commands about the cluster's members: `cluster add / remove / transfer`; `draining.py` has those that hand
-over."""
+"""Commands about the cluster as a whole: `cluster add / remove / transfer / events`.
+
+`draining.py` has those that hand over.
+"""
 
 from typing import Annotated
 
 import typer
 
 from orchestrix_raft import ClusterStatus, OrchestrixError
-from orchestrix_raft.cli import draining, options, output
+from orchestrix_raft.cli import draining, events, options, output
 from orchestrix_raft.cli.output import Failure
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
+app.command("events")(events.events)
 
 
 @app.callback()
@@ -83,7 +86,7 @@ def transfer(
         try:
             target = client.transfer_leadership(node_id or "")
         except OrchestrixError as error:
-            if error.reason == "TRANSFER_REFUSED" and node_id:
+            if error.reason == "TRANSFER_REFUSED":
                 _explain(client.status(), node_id)
             raise
     if as_json:
@@ -92,12 +95,14 @@ def transfer(
         output.line(f"leadership goes to {target}")
 
 
-def _explain(status: ClusterStatus, node_id: str) -> None:
-    """Failure if the cluster's members say why that node cannot be the next leader."""
-    if status.leader == node_id:
-        raise Failure(f"nothing to do: {node_id} is the leader already")
+def _explain(status: ClusterStatus, node_id: str | None) -> None:
+    """Failure if the cluster's members say why that node, or any, cannot be the next leader."""
     members = [node.node_id for node in status.nodes]
-    if node_id not in members:
+    if node_id and status.leader == node_id:
+        raise Failure(f"nothing to do: {node_id} is the leader already")
+    if not node_id and members == [status.leader]:
+        raise Failure(f"there is no other node to lead: {status.leader} is the only member")
+    if node_id and node_id not in members:
         raise Failure(f"there is no node {node_id!r}: the members are {', '.join(members)}")
 
 

@@ -29,6 +29,9 @@ ATTEMPT_S: Final = 8.0  # a node holds calls for 5 s while there is no leader; a
 LEARN_EVERY_S: Final = 30.0  # members come and go; a client that is idle for longer may miss it
 LEARN_AFTER_S: Final = 1.0  # short programs need not ask who else is a member
 
+TRIED: Final = "one of those tried: "
+"""Before what went wrong at the server that was asked last, in the line of a call that nobody answered."""
+
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
 _BROKEN: Final = frozenset(
     {
@@ -111,7 +114,10 @@ class Channel:
         if stub is None:
             read: Any = method.response.FromString
             write: Any = method.request.SerializeToString
-            make = self._channel.stream_stream if method.client_streams else self._channel.unary_unary
+            if method.client_streams:
+                make: Any = self._channel.stream_stream
+            else:
+                make = self._channel.unary_stream if method.server_streams else self._channel.unary_unary
             stub = self._stubs[method.name] = make(method.path, write, read)
         return stub
 
@@ -244,23 +250,27 @@ class Caller:
         """Ask now and then who is a member, so that the client survives the servers it was given."""
         await asyncio.sleep(LEARN_AFTER_S)
         while True:
-            try:
-                status: StatusResponse = await self.call(services.CLUSTER.methods["Status"], StatusRequest())
-            except OrchestrixError as error:
-                _log.debug("could not ask for the members of the cluster: %s", error)
-            else:
-                self.servers.learn(node.address for node in status.nodes)
+            await self.learn()
             await asyncio.sleep(LEARN_EVERY_S * random.uniform(0.8, 1.2))
+
+    async def learn(self) -> None:
+        """Ask who else is a member."""
+        try:
+            status: StatusResponse = await self.call(services.CLUSTER.methods["Status"], StatusRequest())
+        except OrchestrixError as error:
+            _log.debug("could not ask for the members of the cluster: %s", error)
+        else:
+            self.servers.learn(node.address for node in status.nodes)
 
 
 _READS: Final = frozenset(
     {"GetJob", "ListJobs", "WaitJob", "GetHistory", "GetLogs", "ExplainJob", "GetSchedule", "ListSchedules"}
-    | {"Status", "ListWorkers"}
+    | {"Status", "ListAudit", "ListWorkers"}
 )
 
 
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:
-    text = f"no server answered {method.name} within {patience_s:g} s; one of those tried: {last}"
+    text = f"no server answered {method.name} within {patience_s:g} s; {TRIED}{last}"
     if method.name in _READS:
         return Unavailable(text, "NO_SERVER")
     if in_doubt:
