@@ -172,8 +172,10 @@ class Core:
         return self._more()
 
     def _collect(self) -> None:
-        self.outbox.extend(self.consensus.outbox)
-        self.consensus.outbox.clear()
+        messages = self.consensus.outbox
+        if messages:
+            self.outbox.extend(messages)
+            messages.clear()
 
     def _leave_early(self) -> None:
         """New entries may be on their way while this node's disk works."""
@@ -183,7 +185,7 @@ class Core:
     def _more(self) -> bool:
         if self.consensus.applied_index < self.consensus.commit_index:
             return True
-        if self.leading:
+        if self.leadership.active:
             return self.leadership.busy(self.now)
         proposer = self.proposer
         return proposer.pending and proposer.can_forward and self.consensus.leader_id in self._connected
@@ -206,7 +208,7 @@ class Core:
         self.beats.beat_at = 0.0
 
     def _propose(self, now: float) -> None:
-        if self.leading:
+        if self.leadership.active:
             self.leadership.propose(now)
         else:
             leader = self.consensus.leader_id
@@ -244,10 +246,11 @@ class Core:
         return self.replica.restore()
 
     def _effects(self, now: float) -> None:
-        if self.replica.take_replaced():
+        replica = self.replica
+        if replica.replaced and replica.take_replaced():
             self._reconcile(now)
-        while applied := self.replica.next_applied():
-            index, result = applied
+        while replica.unfollowed:
+            index, result = replica.unfollowed.popleft()
             incarnation = self._origin.incarnation
             self.effects.follow(result.events, now)
             self.faults.extend(result.faults)
@@ -269,8 +272,9 @@ class Core:
         self.hub.tick(now, consensus.leader_contact_s())
         if now >= self.beats.beat_at:
             self._send_beat(now)
-        self.job_logs.expire(now, self._clocks.wall_ms())
-        if self.leading:
+        if now >= self.job_logs.expire_at:
+            self.job_logs.expire(now, self._clocks.wall_ms())
+        if self.leadership.active:
             self.leadership.do_duties(now)
         if not self.disk_work:
             work = self.replica.begin_checkpoint(consensus, now)
@@ -304,7 +308,7 @@ class Core:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
         wake = min(self.consensus.wake_at, now + LOOK_S)
-        if self.leading:
+        if wake > now and self.leadership.active:
             wake = min(wake, now + self.leadership.due_in_s(now))
         return max(now, wake)
 

@@ -31,16 +31,16 @@ class Duties:
         """What `due` answered is in the log at `index`."""
         self._index = index
 
-    def due(self, state: State, applied_index: int, now: float, resting: bool) -> tuple[Command, ...]:
-        """What to propose now.  resting: a checkpoint is being written, on all nodes at about the same time;
-        what can wait does, so that what cannot has the processor and the disk."""
+    def due(self, state: State, applied_index: int, now: float, resting: bool) -> list[Command]:
+        """What to propose now.  resting: what can wait does.  The time is not known yet; or a checkpoint is
+        being written, on all nodes at about the same time, and what cannot wait has processor and disk."""
         if self._index > applied_index:
-            return ()
+            return []
         silence = self._beats.silence_ms(state.nodes, now)
         commands: list[Command] = [*unhealthy_nodes(state, silence, self._limits.beats.verdict)]
-        if self._stamper.ready(now) and not resting:
+        if not resting:
             commands += self._retention(state, now)
-        return tuple(commands)
+        return commands
 
     def _retention(self, state: State, now: float) -> list[Command]:
         if now < self._forget_at:

@@ -17,7 +17,7 @@ class JobLogs:
     def __init__(self, local: LocalStore, keep_s: float) -> None:
         self._local = local
         self._keep_ms = int(keep_s * 1000)
-        self._expire_at = 0.0
+        self.expire_at = 0.0
         self.problem = ""  # what is wrong at present, one line
         self.lost = 0  # lines that could not be kept
 
@@ -35,12 +35,12 @@ class JobLogs:
             self.problem = ""
 
     def expire(self, now: float, wall_ms: int) -> None:
-        """Forget old lines, now and then, a bounded number at a time."""
-        if now < self._expire_at:
+        """Forget old lines, now and then, a bounded number at a time; before `expire_at` it does nothing."""
+        if now < self.expire_at:
             return
         try:
             forgotten = self._local.expire_lines(wall_ms - self._keep_ms, EXPIRE_JOBS)
         except StorageError as error:
             self.problem = f"old job logs cannot be removed: {error}"
             forgotten = 0
-        self._expire_at = now + (1.0 if forgotten == EXPIRE_JOBS else EXPIRE_EVERY_S)
+        self.expire_at = now + (1.0 if forgotten == EXPIRE_JOBS else EXPIRE_EVERY_S)
