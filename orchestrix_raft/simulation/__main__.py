@@ -4,10 +4,12 @@ import argparse
 import sys
 import time
 import traceback
+from collections import Counter
 from typing import NamedTuple
 
 from orchestrix_raft.simulation.checks import Violation
-from orchestrix_raft.simulation.faults import MIXES
+from orchestrix_raft.simulation.coverage import Met, table
+from orchestrix_raft.simulation.faults import INJECTED, MIXES
 from orchestrix_raft.simulation.run import NOTHING, Run
 
 
@@ -32,19 +34,25 @@ def main() -> int:
     parser.add_argument(
         "--mix", choices=[*MIXES, "all"], default="all", help="which faults (default: all in turn)"
     )
+    parser.add_argument(
+        "--coverage", action="store_true", help="also: which faults met which states, a dot for never"
+    )
     options = parser.parse_args()
     if options.seed is not None:
         return _story(options.seed, options.mix)
     totals, failures, began = NOTHING, 0, time.perf_counter()
     spent: dict[str, Spent] = {}
+    met: Met = Counter()
     for seed in range(options.start, options.start + options.seeds):
         mix = _mix(seed, options.mix)
         before = time.process_time()
         try:
-            run = Run(seed, mix).go()
-            totals = totals.plus(run)
+            run = Run(seed, mix)
+            went = run.go()
+            totals = totals.plus(went)
+            met.update(run.faults.coverage.met)
             sofar = spent.get(mix, Spent(0, 0.0))
-            spent[mix] = Spent(sofar.virtual_s + run.virtual_s, sofar.cpu_s + time.process_time() - before)
+            spent[mix] = Spent(sofar.virtual_s + went.virtual_s, sofar.cpu_s + time.process_time() - before)
         except Violation as violation:
             failures += 1
             print(f"VIOLATION mix {mix}: {violation}", flush=True)
@@ -55,6 +63,8 @@ def main() -> int:
     for name, value in totals._asdict().items():
         print(f"{name:>12} {value:,.0f}")
     print(f"{'violations':>12} {failures}")
+    if options.coverage:
+        print(table(met, INJECTED))
     print("  ".join(f"{mix} {each.speed:,.0f} x" for mix, each in spent.items()))
     whole = Spent(totals.virtual_s, sum(each.cpu_s for each in spent.values()))
     took = time.perf_counter() - began
