@@ -15,6 +15,11 @@ def test_a_fault_meets_what_its_node_is_doing() -> None:
     coverage = run.faults.coverage
     coverage.note("crash", leader)
     assert coverage.met == Counter({("crash", ""): 1, ("crash", "leader"): 1})
+    assert third.core is not None
+    third.core.replica.loading = True
+    coverage.note("one_way", other, third)
+    assert coverage.met["one_way", "snapshot"] == coverage.met["one_way", "follower"] == 1
+    third.core.replica.loading = False
     leader.leave(1.0)
     coverage.note("flap", leader, other)
     assert {state for fault, state in coverage.met if fault == "flap"} >= {"leader", "leaving", "handover"}
