@@ -30,7 +30,7 @@ from orchestrix_raft.wire.transport import TlsFiles, new_event_loop
 
 log = logging.getLogger(__name__)
 
-NOT_YET: Final = frozenset({"join", "dashboard"})
+NOT_YET: Final = frozenset({"dashboard"})
 """Options of the table that nothing stands behind yet: refused instead of ignored."""
 
 LOG_OPTIONS: Final = (

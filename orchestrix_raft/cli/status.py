@@ -11,6 +11,7 @@ from orchestrix_raft import AsyncClient, OrchestrixError
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.values import STATES
+from orchestrix_raft.client.calls import TRIED
 from orchestrix_raft.client.model import ClusterStatus, NodeStatus, WorkerStatus
 from orchestrix_raft.wire.endpoint import TlsFiles
 
@@ -84,7 +85,8 @@ async def _ask(server: str, tls: TlsFiles | None) -> ClusterStatus | Silent:
         async with AsyncClient(server, deadline=ANSWER_S, tls=tls) as client:
             return await client.status()
     except OrchestrixError as error:
-        return Silent(server, str(error))
+        # One server was asked, once: that nobody answered in time goes without saying.
+        return Silent(server, str(error).rpartition(TRIED)[2])
 
 
 def _known(answer: ClusterStatus, node: NodeStatus) -> bool:
@@ -146,7 +148,7 @@ def _print_tables(answer: ClusterStatus) -> None:
                 n.node_id,
                 n.address,
                 n.role,
-                n.health,
+                _health(n),
                 n.applied_index if _known(answer, n) else None,
                 n.lag if _known(answer, n) else None,
                 n.owned_jobs,
@@ -173,6 +175,19 @@ def _print_tables(answer: ClusterStatus) -> None:
     workers_table(answer.workers)
 
 
+def _health(node: NodeStatus) -> str:
+    """One word: a node that is alive may be draining."""
+    return "draining" if node.drain is not None and node.health == "alive" else node.health
+
+
+def _place(worker: WorkerStatus) -> str:
+    if worker.draining:
+        return "draining"
+    if worker.moving_to:
+        return f"{worker.node_id} -> {worker.moving_to}"
+    return worker.node_id or "detached"
+
+
 def workers_table(workers: list[WorkerStatus]) -> None:
     """One line per worker process."""
     output.table(
@@ -185,7 +200,7 @@ def workers_table(workers: list[WorkerStatus]) -> None:
                 w.labels,
                 f"{w.used}/{w.capacity}",
                 w.stuck,
-                "draining" if w.draining else w.node_id or "detached",
+                _place(w),
                 w.attached_at,
             )
             for w in workers

@@ -10,6 +10,8 @@ from typing import Any, Final, Self
 from orchestrix_raft.client import building
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
+from orchestrix_raft.client.cluster import AsyncCluster
+from orchestrix_raft.client.following import AsyncFollowing
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     WAITING,
@@ -17,12 +19,10 @@ from orchestrix_raft.client.model import (
     ClusterStatus,
     Enqueued,
     Job,
-    LogLine,
     Reason,
     RetryPolicy,
     attempt_of,
     job_of,
-    log_line_of,
     reason_of,
     status_of,
 )
@@ -53,10 +53,9 @@ REQUESTS: Final = 4  # of one enqueue_many under way
 
 _JOBS: Final = services.JOBS.methods
 _CLUSTER: Final = services.CLUSTER.methods
-_LINES_MAX: Final = (1 << 32) - 1  # what a message can count
 
 
-class AsyncClient:
+class AsyncClient(AsyncFollowing):
     """Enqueue jobs and look after them, through any node of the cluster.
 
     `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
@@ -77,6 +76,7 @@ class AsyncClient:
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
+        self.cluster = AsyncCluster(self._caller)
 
     async def __aenter__(self) -> Self:
         return self
@@ -313,18 +313,6 @@ class AsyncClient:
         request = wire.ExplainJobRequest(job_id=building.id_bytes(job_id), read=self._read())
         response: wire.ExplainJobResponse = await self._caller.call(_JOBS["ExplainJob"], request)
         return [reason_of(message) for message in response.reasons]
-
-    async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
-        """Lines that the job's handlers logged, those after number `after`, wherever they are kept."""
-        with refused():
-            whole("after", after, 0, _LINES_MAX)
-            whole("limit", limit, 1, limits.PAGE)
-        request = wire.GetLogsRequest(job_id=building.id_bytes(job_id), after=after, limit=limit)
-        method = _JOBS["GetLogs"]
-        response: wire.GetLogsResponse = await self._caller.call(method, request)
-        if response.owner_address and not response.lines:
-            response = await self._caller.call_at(response.owner_address, method, request)
-        return [log_line_of(message) for message in response.lines]
 
     async def status(self) -> ClusterStatus:
         """The cluster as the node that answers sees it; works without a leader."""

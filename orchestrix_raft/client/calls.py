@@ -26,7 +26,11 @@ from orchestrix_raft.wire.unreachable import why_not_connected
 
 CONNECT_S: Final = 2.0  # a server that does not answer a connection attempt for this long is passed over
 ATTEMPT_S: Final = 8.0  # a node holds calls for 5 s while there is no leader; after that it is frozen
+LEARN_EVERY_S: Final = 30.0  # members come and go; a client that is idle for longer may miss it
 LEARN_AFTER_S: Final = 1.0  # short programs need not ask who else is a member
+
+TRIED: Final = "one of those tried: "
+"""Before what went wrong at the server that was asked last, in the line of a call that nobody answered."""
 
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
 _BROKEN: Final = frozenset(
@@ -110,7 +114,10 @@ class Channel:
         if stub is None:
             read: Any = method.response.FromString
             write: Any = method.request.SerializeToString
-            make = self._channel.stream_stream if method.client_streams else self._channel.unary_unary
+            if method.client_streams:
+                make: Any = self._channel.stream_stream
+            else:
+                make = self._channel.unary_stream if method.server_streams else self._channel.unary_unary
             stub = self._stubs[method.name] = make(method.path, write, read)
         return stub
 
@@ -240,8 +247,14 @@ class Caller:
         return error_for(code.value[0], "", f"{channel.address}: {text}")
 
     async def _learn(self) -> None:
-        """Ask once who else is a member, so that the client survives the servers it was given."""
+        """Ask now and then who is a member, so that the client survives the servers it was given."""
         await asyncio.sleep(LEARN_AFTER_S)
+        while True:
+            await self.learn()
+            await asyncio.sleep(LEARN_EVERY_S * random.uniform(0.8, 1.2))
+
+    async def learn(self) -> None:
+        """Ask who else is a member."""
         try:
             status: StatusResponse = await self.call(services.CLUSTER.methods["Status"], StatusRequest())
         except OrchestrixError as error:
@@ -252,12 +265,12 @@ class Caller:
 
 _READS: Final = frozenset(
     {"GetJob", "ListJobs", "WaitJob", "GetHistory", "GetLogs", "ExplainJob", "GetSchedule", "ListSchedules"}
-    | {"Status", "ListWorkers"}
+    | {"Status", "ListAudit", "ListWorkers"}
 )
 
 
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:
-    text = f"no server answered {method.name} within {patience_s:g} s; one of those tried: {last}"
+    text = f"no server answered {method.name} within {patience_s:g} s; {TRIED}{last}"
     if method.name in _READS:
         return Unavailable(text, "NO_SERVER")
     if in_doubt:

@@ -15,6 +15,7 @@ from orchestrix_raft.domain.job import AttemptState, JobState
 from orchestrix_raft.wire.arguments import milliseconds, number, shown, text, whole
 from orchestrix_raft.wire.cluster import StatusResponse
 from orchestrix_raft.wire.common import RetryPolicyMessage
+from orchestrix_raft.wire.drain import DrainProgressMessage
 from orchestrix_raft.wire.errors import JobFailed
 from orchestrix_raft.wire.jobs import AttemptMessage, JobMessage, LogLineMessage, ReasonMessage
 from orchestrix_raft.wire.workers import WorkerInfo
@@ -167,12 +168,27 @@ class Reason(_Value, frozen=True):
 
 
 class LogLine(_Value, frozen=True):
-    """One line logged by a handler."""
+    """One line logged by a handler.  (attempt, number) is its place: lines are told in that order."""
 
-    number: int
+    attempt: int
+    number: int  # within the attempt
     at: datetime | None
     level: str
     message: str
+
+
+class DrainProgress(_Value, frozen=True):
+    """How far a node has come with handing over its workers."""
+
+    leaving: bool  # its process ends afterwards
+    since: datetime | None
+    workers: int  # attached to it when it began
+    jobs: int  # that they ran
+    asked: int  # workers that were told where to go on
+    acknowledged: int  # workers that went on at another node
+    acknowledged_jobs: int
+    orphaned: int  # workers that did not: their jobs go on if they come back in time
+    orphaned_jobs: int
 
 
 class NodeStatus(_Value, frozen=True):
@@ -188,6 +204,7 @@ class NodeStatus(_Value, frozen=True):
     sessions: int
     last_heartbeat: datetime | None
     version: str
+    drain: DrainProgress | None = None  # it hands over, or did so before it stopped
 
 
 class QueueStatus(_Value, frozen=True):
@@ -214,6 +231,7 @@ class WorkerStatus(_Value, frozen=True):
     node_id: str  # "": detached
     draining: bool
     attached_at: datetime | None
+    moving_to: str = ""  # the node that it was told to go on at
 
 
 class ClusterStatus(_Value, frozen=True):
@@ -299,7 +317,7 @@ def reason_of(m: ReasonMessage) -> Reason:
 
 def log_line_of(m: LogLineMessage) -> LogLine:
     """From the wire."""
-    return LogLine(number=m.number, at=at(m.at_ms), level=m.level, message=m.message)
+    return LogLine(attempt=m.attempt, number=m.number, at=at(m.at_ms), level=m.level, message=m.message)
 
 
 def _worker_of(m: WorkerInfo) -> WorkerStatus:
@@ -313,7 +331,23 @@ def _worker_of(m: WorkerInfo) -> WorkerStatus:
         stuck=m.stuck,
         node_id=m.node_id,
         draining=m.draining,
+        moving_to=m.moving_to,
         attached_at=at(m.attached_ms),
+    )
+
+
+def progress_of(m: DrainProgressMessage) -> DrainProgress:
+    """From the wire."""
+    return DrainProgress(
+        leaving=m.leaving,
+        since=at(m.since_ms),
+        workers=m.sessions,
+        jobs=m.jobs,
+        asked=m.asked,
+        acknowledged=m.acknowledged,
+        acknowledged_jobs=m.acknowledged_jobs,
+        orphaned=m.orphaned,
+        orphaned_jobs=m.orphaned_jobs,
     )
 
 
@@ -336,6 +370,7 @@ def status_of(m: StatusResponse) -> ClusterStatus:
                 sessions=n.sessions,
                 last_heartbeat=at(n.last_heartbeat_ms),
                 version=n.version,
+                drain=progress_of(n.drain) if n.HasField("drain") else None,
             )
             for n in m.nodes
         ],

@@ -9,13 +9,18 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from orchestrix_raft.client.aio import DEADLINE_S, AsyncClient
+from orchestrix_raft.client.cluster import AsyncCluster
+from orchestrix_raft.client.events import Event, watch_request
+from orchestrix_raft.client.following import logs_request
+from orchestrix_raft.client.model import LogLine
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
+from orchestrix_raft.domain import limits
 from orchestrix_raft.wire.errors import OrchestrixError
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, new_event_loop
 
@@ -62,6 +67,14 @@ def _shared_thread() -> _LoopThread:
         return _threads[0]
 
 
+async def _next(pages: AsyncGenerator[R, None]) -> R | None:
+    return await anext(pages, None)
+
+
+async def _end(pages: AsyncGenerator[Any, None]) -> None:
+    await pages.aclose()
+
+
 def _face(
     method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate["Client", P], R]:
@@ -92,6 +105,31 @@ def _schedule_face(
 
     functools.update_wrapper(call, method)
     return call
+
+
+def _cluster_face(
+    method: Callable[Concatenate[AsyncCluster, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["Cluster", P], R]:
+    def call(self: "Cluster", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self._run(method(self._cluster, *args, **kwargs))
+        return result
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+class Cluster:
+    """`client.cluster`: every method of `AsyncCluster` of the same name, with its signature and docstring."""
+
+    def __init__(self, cluster: AsyncCluster, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._cluster = cluster
+        self._run = run
+
+    add = _cluster_face(AsyncCluster.add)
+    remove = _cluster_face(AsyncCluster.remove)
+    drain = _cluster_face(AsyncCluster.drain)
+    undrain = _cluster_face(AsyncCluster.undrain)
+    drain_worker = _cluster_face(AsyncCluster.drain_worker)
 
 
 class Schedules:
@@ -182,6 +220,36 @@ class Client:
         """Make, look at and steer schedules."""
         return Schedules(self._client.schedules, self._run)  # not kept, as above
 
+    @property
+    def cluster(self) -> Cluster:
+        """Add and remove members."""
+        return Cluster(self._client.cluster, self._run)  # not kept, as above
+
+    def events(
+        self,
+        *,
+        since: str | None = None,
+        follow: bool = False,
+        job: str | Iterable[str] | None = None,
+        queue: str | Iterable[str] | None = None,
+        type: str | Iterable[str] | None = None,
+        kind: str | Iterable[str] | None = None,
+    ) -> Iterator[Event]:
+        pages = self._client._event_pages(watch_request(since, follow, job, queue, type, kind))
+        return (event for page in self._pages(pages) for event in page)
+
+    events.__doc__ = AsyncClient.events.__doc__
+
+    def _pages(self, pages: AsyncGenerator[R, None]) -> Iterator[R]:
+        """What an asynchronous generator yields; leaving the loop over it ends it."""
+        try:
+            while (page := self._run(_next(pages))) is not None:
+                yield page
+        finally:
+            if self._closing.alive:
+                self._run(_end(pages))
+
+    audit = _face(AsyncClient.audit)
     enqueue = _face(AsyncClient.enqueue)
     enqueue_told = _face(AsyncClient.enqueue_told)
     enqueue_many = _face(AsyncClient.enqueue_many)
@@ -189,7 +257,29 @@ class Client:
     wait = _face(AsyncClient.wait)
     list_jobs = _face(AsyncClient.list_jobs)
     history = _face(AsyncClient.history)
-    logs = _face(AsyncClient.logs)
+
+    @overload
+    def logs(self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE) -> list[LogLine]: ...
+
+    @overload
+    def logs(
+        self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE, *, follow: Literal[True]
+    ) -> Iterator[LogLine]: ...
+
+    def logs(
+        self,
+        job_id: str,
+        after: LogLine | None = None,
+        limit: int = limits.PAGE,
+        *,
+        follow: bool = False,
+    ) -> list[LogLine] | Iterator[LogLine]:
+        request = logs_request(job_id, after, limit, follow)
+        if not follow:
+            return self._run(self._client._lines(request))
+        return (line for page in self._pages(self._client._line_pages(request)) for line in page)
+
+    logs.__doc__ = AsyncClient.logs.__doc__
     status = _face(AsyncClient.status)
     cancel = _face(AsyncClient.cancel)
     retry = _face(AsyncClient.retry)

@@ -15,13 +15,24 @@ from typing import Final
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
+from orchestrix_raft.coordinator.cleanup import JobOwnershipCleanup
+from orchestrix_raft.coordinator.drain import CoordinatorDrain
 from orchestrix_raft.coordinator.effects import Effects
+from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
 from orchestrix_raft.coordinator.leadership import Leadership
+from orchestrix_raft.coordinator.log_exchange import LogExchange, Others
+from orchestrix_raft.coordinator.members import ChangeLimits, MemberChanges, removes
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
+    LinesAnswer,
+    LinesRequest,
+    LinesShared,
+    LinesTaken,
+    MemberAnswer,
+    MemberChange,
     NodeBeat,
     PeerMessage,
     ReadAnswer,
@@ -64,10 +75,13 @@ class Core:
     ) -> None:
         self.limits = limits
         self._clocks = clocks
-        self.job_logs = JobLogs(local, limits.lines_kept_s)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
-        self.replica = Replica(store, limits.checkpoint_s, limits.checkpoint_bytes)
+        self.feed = Feed(local.feed, limits.feed)
+        self.replica = Replica(store, self.feed, limits.checkpoint_s, limits.checkpoint_bytes)
+        self.log_exchange = LogExchange(
+            JobLogs(local, limits.lines_kept_s), lambda: self.state, self._others, self._send
+        )
         self.proposer = Proposer(identity.node_id, limits.proposer)
         self._origin = Origin(identity, self.proposer, self.state)
         self.hub = SessionHub(
@@ -87,10 +101,17 @@ class Core:
         self.consensus.before_flush = self._leave_early
         self.carry: Callable[[], None] = _nothing  # set by the shell: takes `outbox` away in mid-step
         self.reads = WaitingReads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
+        bounds = ChangeLimits(limits.proposer.wait_s, limits.proposer.outcome_s, limits.proposer.resend_s)
+        self.members = MemberChanges(self.consensus, bounds, lambda *out: self.outbox.append(out))
+        self._settled_index = -1
+        self.removed_index = 0
+        """Of the configuration that removed this node; 0: it belongs to the cluster, or waits to be added."""
         self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
         self.leadership = Leadership(
             limits, clocks, self.replica, self.consensus, self.proposer, self.beats, self.faults.extend
         )
+        self.drain = self.effects.drain = CoordinatorDrain(self, limits.drain)
+        self._cleanup = JobOwnershipCleanup(self.hub.table)
         self._connected: set[str] = set()
         self._leader: tuple[int, str | None] = (0, None)
         self._stopped = False
@@ -116,6 +137,7 @@ class Core:
     def disconnected(self, peer: str) -> None:
         """The connection to a member is gone."""
         self._connected.discard(peer)
+        self.log_exchange.lost(peer)
         self.consensus.disconnected(peer)
 
     def receive(self, peer: str, message: PeerMessage) -> None:
@@ -136,6 +158,12 @@ class Core:
             case BeatSummary():
                 if peer == self.consensus.leader_id:
                     self.beats.summarised(message, self._clocks.monotonic())
+            case LinesShared() | LinesTaken() | LinesRequest() | LinesAnswer():
+                self.log_exchange.receive(peer, message, self._clocks.wall_ms())
+            case MemberChange():
+                self.members.asked(peer, message, self.now)
+            case MemberAnswer():
+                self.members.answered(peer, message)
             case _:
                 self.consensus.receive(peer, message)
 
@@ -162,9 +190,11 @@ class Core:
         now = self._clocks.monotonic()
         self._follow_leadership(now)
         self._propose(now)
+        self.members.pump(now, self.consensus.leader_id in self._connected)
         self.consensus.tick()
         self._follow_leadership(now)
         self._effects(now)
+        self._follow_members()
         self._timed(now)
         self.reads.pump(now, self._ask_leader)
         self.hub.flush()
@@ -255,6 +285,7 @@ class Core:
             self.effects.follow(result.events, now)
             self.faults.extend(result.faults)
             self._origin.applied(index, result, incarnation, now)
+        self.feed.tell()
 
     def _reconcile(self, now: float) -> None:
         """The state was replaced: everything that followed events looks at it anew."""
@@ -264,16 +295,31 @@ class Core:
         self.watches.state_replaced(self.replica.job)
         self.effects.members_changed = True
 
+    def _follow_members(self) -> None:
+        """Another configuration is committed and applied: what is kept of nodes that left is forgotten."""
+        settled = self.consensus.settled
+        if settled.configuration is None or settled.index == self._settled_index:
+            return
+        self._settled_index = settled.index
+        self.beats.keep(settled.configuration.members)
+        self.replica.digests.keep(settled.configuration.members)
+        self.effects.members_changed = True
+        if removes(settled, self.identity):
+            self.removed_index = settled.index
+
     # ---- time ----------------------------------------------------------------------------------------
 
     def _timed(self, now: float) -> None:
         consensus = self.consensus
         self.proposer.expire(now, consensus.leader_id is not None)
         self.hub.tick(now, consensus.leader_contact_s())
+        self._cleanup.step(now)
+        self.drain.step(now)
         if now >= self.beats.beat_at:
             self._send_beat(now)
-        if now >= self.job_logs.expire_at:
-            self.job_logs.expire(now, self._clocks.wall_ms())
+        self.log_exchange.tick(now, self._clocks.wall_ms())
+        if now >= self.feed.due_at:
+            self.feed.tick(now, self.wall_ms)
         if self.leadership.active:
             self.leadership.do_duties(now)
         if not self.disk_work:
@@ -332,9 +378,24 @@ class Core:
         return self.replica.state
 
     @property
+    def node_id(self) -> str:
+        """Of this node."""
+        return self.consensus.node_id
+
+    @property
+    def incarnation(self) -> int:
+        """Of this process; 0: it is not announced."""
+        return self.proposer.incarnation
+
+    @property
     def leading(self) -> bool:
         """This node leads, and has applied what its predecessors committed."""
         return self.leadership.active
+
+    @property
+    def stopped(self) -> bool:
+        """`stop` was called: nothing happens here any more."""
+        return self._stopped
 
     @property
     def stale(self) -> bool:
@@ -367,7 +428,15 @@ class Core:
         return frozenset(self._connected)
 
     def _keep_lines(self, lines: list[HandlerLine]) -> None:
-        self.job_logs.keep(lines, self._clocks.wall_ms())
+        self.log_exchange.keep(lines, self._clocks.wall_ms())
+
+    def _others(self) -> Others:
+        members, me = sorted(self.consensus.members), self.identity.node_id
+        ring = [*(m for m in members if m > me), *(m for m in members if m < me)]
+        return Others(tuple(ring), self.connected_peers)
+
+    def _send(self, peer: str, message: PeerMessage) -> None:
+        self.outbox.append((peer, message))
 
     # ---- the end -------------------------------------------------------------------------------------
 
@@ -382,7 +451,10 @@ class Core:
         self.hub.close_all()
         self.proposer.fail_all(message)
         self.reads.fail_all()
+        self.members.fail_all(message)
         self.watches.fail_all()
+        self.feed.wake_all()
+        self.log_exchange.reader.fail_all()
 
 
 def _nothing() -> None:

@@ -7,24 +7,29 @@ drives what is due.  The core decides; this module carries.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from orchestrix_raft.consensus.membership_rules import ADD, REMOVE
 from orchestrix_raft.consensus.port import Refused
-from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator import line_reader, queries
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
+from orchestrix_raft.coordinator.hello import Hello as PeerHello
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import PeerMessage
-from orchestrix_raft.coordinator.port import Freshness, NotApplied, Outcome
+from orchestrix_raft.coordinator.port import Added, Done, Freshness, NotApplied, Outcome, Unknown
+from orchestrix_raft.coordinator.proposer import OnDone
 from orchestrix_raft.coordinator.reading import NodeReads
 from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.machine.commands import Command
-from orchestrix_raft.storage.port import LocalStore, StorageError
+from orchestrix_raft.storage.port import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +42,8 @@ OVERLOADED: Final = Rejected(
     "too many readers wait on this node: use another one",
 )
 
+STOPPING: Final = Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+
 SendPeer = Callable[[str, list[PeerMessage]], None]
 
 
@@ -46,12 +53,11 @@ class Node(NodeReads):
     def __init__(
         self,
         core: Core,
-        local: LocalStore,
         cluster_id: str,
         send: SendPeer,
         members_changed: Callable[[], None],
     ) -> None:
-        super().__init__(core, local, cluster_id)
+        super().__init__(core, cluster_id)
         self._members_changed = members_changed
         self._send = send
         self._loop = asyncio.get_running_loop()
@@ -64,6 +70,8 @@ class Node(NodeReads):
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
         core.carry = self._carry_messages
         self._leader: str | None = None  # as logged last
+        self.fetch: Callable[[str], Awaitable[PeerHello | Rejected]]
+        """Set by whoever has the peer link: the node at an address that may be added."""
 
     # ---- driving the core ----------------------------------------------------------------------------
 
@@ -205,8 +213,8 @@ class Node(NodeReads):
         """See NodePort."""
         data = encode_command(command)
         refusal = self.core.proposer.refusal(len(data))
-        if self._closed:
-            refusal = Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+        if self._closed or self.core.drain.ending:
+            refusal = STOPPING
         if refusal is not None:
             return NotApplied(refusal)
         future: asyncio.Future[Outcome] = self._loop.create_future()
@@ -223,7 +231,7 @@ class Node(NodeReads):
         """See NodePort."""
         core = self.core
         if self._closed:
-            return Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+            return STOPPING
         if linearizable or core.consensus.applied_index < min_index:
             if len(core.reads) >= READERS:
                 return OVERLOADED
@@ -242,12 +250,68 @@ class Node(NodeReads):
                 return queries.not_fresh(core, min_index, linearizable)
         return self.freshness()
 
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
+        """See NodePort."""
+        if self.core.replica.job(job_id) is None:
+            return None
+        if len(self.core.log_exchange.reader) >= line_reader.READS:
+            return OVERLOADED
+        future: asyncio.Future[LogPage] = self._loop.create_future()
+
+        def done(page: LogPage) -> None:
+            if not future.done():
+                future.set_result(page)
+
+        try:
+            self.core.log_exchange.read(job_id, after, limit, self.core.now, done)
+        except StorageError as error:
+            return Rejected(
+                Code.UNAVAILABLE, "LOGS_UNREADABLE", f"this node cannot read its job logs: {error}"
+            )
+        self.schedule()
+        return await future
+
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        """See NodePort."""
+        there = await self.fetch(address)
+        if isinstance(there, Rejected):
+            return NotApplied(there)
+        outcome = await self._change_members(ADD, there.node_id, there.disk_id)
+        if isinstance(outcome, Done):
+            return Added(there.node_id, already=bool(there.cluster_id))
+        return outcome
+
+    async def remove_member(self, node_id: str) -> Outcome:
+        """See NodePort."""
+        return await self._change_members(REMOVE, node_id, "")
+
+    async def _change_members(self, change: str, node_id: str, disk_id: str) -> Outcome:
+        if self._closed:
+            return NotApplied(STOPPING)
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+
+        def done(outcome: Outcome) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
+        self.change_members(change, node_id, disk_id, done)
+        return await future
+
+    def change_members(self, change: str, node_id: str, disk_id: str, done: OnDone) -> None:
+        """The same; `done` is called once, not from in here."""
+        if self.core.members.full:
+            self._loop.call_soon(done, NotApplied(OVERLOADED))
+            return
+        self.core.members.ask(change, node_id, disk_id, self.core.now, done)
+        self.schedule()
+
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         """See NodePort."""
         target = self.core.consensus.transfer(node_id or None)
         self.schedule()
         if isinstance(target, Refused):
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", target.reason)
+        self.core.leadership.hold(self.core.now, self.core.limits.drain.hold_s)
         return target
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> "StreamHandle":
@@ -267,38 +331,32 @@ class Node(NodeReads):
         core = self.core
         if self._closed or core.stale:
             return  # nothing can be committed: the others will notice
-        core.hub.redirect_all()
-        if not core.connected_peers:
-            core.hub.close_all()
+        cost = cost_of_leaving(core)
+        if cost:
+            log.warning("%s", cost)
+        core.drain.leave(core.now)
         self.schedule()
         try:
             async with asyncio.timeout(timeout_s):
-                if core.leading and len(core.consensus.voters) > 1:
-                    await self._hand_over_leadership()
-                await self._until(lambda: len(core.hub) == 0 or core.stale)
-                if not core.proposer.incarnation:
-                    return  # not announced: the farewell could not be numbered, and nobody knows this process
-                said = asyncio.Event()
-                core.say_goodbye(said.set)
-                self.schedule()
-                await self._until(lambda: said.is_set() or core.stale)
+                await self._until(lambda: core.drain.over)
         except TimeoutError:
             log.warning("going down without having handed everything over; the cluster will notice")
         if self.freshness().stale:
             # The others stop as well, or are gone: waiting longer would hand over nothing.
             log.warning("going down without contact to a leader; sessions are left to the other nodes")
+        me = self.find_node(core.node_id)
+        if me is not None and me.drain is not None:
+            log.info("drained: %s", summary(me.drain))
 
-    async def _hand_over_leadership(self) -> None:
-        """Ask again after every step: a target may be a few entries behind at first."""
-        core = self.core
-
-        def gone() -> bool:
-            if core.leading:
-                core.consensus.transfer(None)
-            return not core.leading or core.stale
-
+    async def let_go(self, timeout_s: float) -> None:
+        """The node is no member any more: send its workers to the others."""
+        self.core.hub.redirect_all()
         self.schedule()
-        await self._until(gone)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._until(lambda: len(self.core.hub) == 0)
+        except TimeoutError:
+            log.warning("ending with workers still connected; they will find other nodes")
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition of the core; it is looked at after every step."""

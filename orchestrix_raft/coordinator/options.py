@@ -13,13 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
-from orchestrix_raft.coordinator.addresses import PORT_MAX, Address, is_local, parse_address
+from orchestrix_raft.coordinator.addresses import PORT_MAX, Address, is_local, parse_address, why_out_of_reach
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.feed import FeedKeep
 from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.option_table import BY_NAME, OFF, OPTIONS, RULES, OptionError, read_value
 from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.pulse import HubLimits
-from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
+from orchestrix_raft.coordinator.rebalance import RebalanceLimits
+from orchestrix_raft.coordinator.settings import CoreLimits, DrainLimits, Keeping
 from orchestrix_raft.coordinator.tls import TlsFiles
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.durations import format_duration
@@ -60,10 +62,17 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
     node_heartbeat_s: float
     node_suspect_s: float
     node_dead_s: float
+    handoff_ack_s: float
+    drain_close_s: float
+    rebalance_after_s: float
     keep_finished_s: float
     keep_finished_jobs: int
     keep_dead_s: float
     keep_dead_jobs: int
+    keep_audit_s: float
+    keep_audit_records: int
+    keep_events_s: float
+    keep_events_bytes: int
     leader_wait_s: float
     outcome_wait_s: float
     read_wait_s: float
@@ -96,14 +105,19 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
                     suspect_ms=round(self.node_suspect_s * 1000), dead_ms=round(self.node_dead_s * 1000)
                 ),
             ),
+            drain=DrainLimits(close_s=self.drain_close_s, ack_s=self.handoff_ack_s),
+            rebalance=RebalanceLimits(lasts_s=self.rebalance_after_s),
             keeping=Keeping(
                 Keep(
                     finished_ms=round(self.keep_finished_s * 1000),
                     finished=self.keep_finished_jobs,
                     dead_ms=round(self.keep_dead_s * 1000),
                     dead=self.keep_dead_jobs,
+                    audit_ms=round(self.keep_audit_s * 1000),
+                    audit=self.keep_audit_records,
                 )
             ),
+            feed=FeedKeep(self.keep_events_s, self.keep_events_bytes),
             checkpoint_s=self.checkpoint_interval_s,
             checkpoint_bytes=self.checkpoint_bytes,
             read_wait_s=self.read_wait_s,
@@ -135,6 +149,7 @@ def resolve(
     _check_rules(values)
     tls = _tls(values)
     listen, advertised = _place(values, _remembered_address(values["data_dir"]), local)
+    _check_join(advertised, values["join"])
     _check_ports(listen, advertised, values)
     _check_reach(listen, values["dashboard"], tls, values["insecure"])
     known = {option.field: values[option.name] for option in OPTIONS}
@@ -217,9 +232,12 @@ def _place(
             "--join and --peers exclude each other: --peers founds a cluster, --join enters one"
         )
     if before is not None and advertise is None and (listen is None or listen.wildcard):
-        if listen is not None or local(before.host):
-            return listen or before, before
-        if not peers:
+        if listen is not None:
+            if before.port == listen.port and not before.loopback:  # else nobody would find it there
+                return listen, before
+        elif local(before.host):
+            return before, before
+        elif not peers:
             raise OptionError(
                 f"the node of --data-dir {values['data_dir']} was at {before}, which is no address of this "
                 "machine: say with --listen where it is now"
@@ -280,6 +298,16 @@ def _numeric(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _check_join(advertised: Address, join: Address | None) -> None:
+    if join == advertised:
+        raise OptionError(f"--join {join} is this node itself: name a node of the cluster")
+    if join is not None and why_out_of_reach(str(advertised), [str(join)]):
+        raise OptionError(
+            f"--join {join} is on another machine, from which nobody reaches {advertised}: say with --listen "
+            "at which address this node is"
+        )
 
 
 def _check_ports(listen: Address, advertised: Address, values: Mapping[str, Any]) -> None:

@@ -4,13 +4,16 @@ Reads are plain calls on the state of this moment; only waiting (for a commit, f
 to end) is awaited.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter, EventView
+from orchestrix_raft.coordinator.line_reader import LogPage
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
-from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.node import Drain, Health, Node
 from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
@@ -96,6 +99,7 @@ class NodeView(NamedTuple):
     sessions: int
     last_heartbeat_ms: int
     version: str
+    drain: Drain | None = None
 
 
 class QueueView(NamedTuple):
@@ -138,6 +142,20 @@ class ClusterView(NamedTuple):
     wall_ms: int
 
 
+class EventPage(NamedTuple):
+    """Events in order, and how far the node has looked."""
+
+    events: list[EventView]
+    cursor: Cursor
+
+
+class Added(NamedTuple):
+    """A node that is a member now, as a learner if it was none before."""
+
+    node_id: str
+    already: bool
+
+
 class SessionHandle(Protocol):
     """The node's end of one worker stream."""
 
@@ -150,13 +168,6 @@ class SessionHandle(Protocol):
     def closed(self) -> None:
         """The stream ended; idempotent."""
         ...
-
-
-class LogPage(NamedTuple):
-    """Lines (number, at_ms, level, message), or the address of the node that has them."""
-
-    lines: list[tuple[int, int, str, str]]
-    owner_address: str
 
 
 class NodePort(Protocol):
@@ -176,8 +187,9 @@ class NodePort(Protocol):
         """Why a job is where it is; []: no such job."""
         ...
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
-        """None: no such job."""
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
+        """Lines of a job behind a place (attempt, number), from all nodes that keep them; answers within a
+        second or two.  None: no such job."""
         ...
 
     async def list_jobs(
@@ -201,7 +213,35 @@ class NodePort(Protocol):
 
     def queue(self, name: str) -> QueueDetails: ...
     def status(self) -> ClusterView: ...
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        """What happened behind `since` (None: as far back as this node knows); with `follow` also what
+        happens next, with an empty page now and then while nothing does.  A Rejected ends it."""
+        ...
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """Records of the audit trail with their numbers, those behind `after`."""
+        ...
+
+    def oldest_cursor(self) -> Cursor:
+        """As far back as this node knows what happened."""
+        ...
+
     async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        """Let the cluster add the node that waits at that API address."""
+        ...
+
+    async def remove_member(self, node_id: str) -> Outcome: ...
+    def find_node(self, node_id: str) -> Node | None:
+        """A node as the cluster knows it."""
+        ...
+
+    def cost_of_leaving(self, node_id: str) -> str:
+        """What the cluster could not do any more without that node, in a line; ""."""
+        ...
+
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:
         """`deliver` is called on the loop, in order; a Refused is always the last message."""
         ...

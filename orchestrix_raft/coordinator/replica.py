@@ -1,7 +1,7 @@
 """This node's copy of the replicated state: entries go in, what they did comes out, checkpoints keep it.
 
-The machine, its window on the disk, its digests and its checkpoints belong together: an installed snapshot
-replaces all four, and what is seen here until the new state is loaded is old (`loading`).
+The machine, its window on the disk, its digests, its checkpoints and its feed of events belong together: an
+installed snapshot replaces them all, and what is seen here until the new state is loaded is old (`loading`).
 """
 
 from collections import deque
@@ -10,6 +10,7 @@ from collections.abc import Generator
 from orchestrix_raft.consensus.port import Consensus
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
 from orchestrix_raft.coordinator.digests import DigestTrail
+from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine.apply import Machine
@@ -23,7 +24,7 @@ from orchestrix_raft.storage.port import StateStore
 class Replica:
     """Of one node.  `every_s`, `every_bytes`: when a checkpoint is due."""
 
-    def __init__(self, store: StateStore, every_s: float, every_bytes: int) -> None:
+    def __init__(self, store: StateStore, feed: Feed, every_s: float, every_bytes: int) -> None:
         self.history = LayeredHistory(store)
         self.checkpoints = Checkpoints(self.history, store, every_s, every_bytes)
         self.digests = DigestTrail()
@@ -32,6 +33,8 @@ class Replica:
         self.machine = Machine(self.history, self.history)
         if store.position() is not None:
             self.machine.load(self.history.tables)
+        self._feed = feed
+        self._feed.begin(self.machine.state.index)
         self.unfollowed: deque[tuple[int, Applied]] = deque()
         """(index, what it did) of each entry whose effects nobody has followed yet, oldest first."""
         self.replaced = False
@@ -48,6 +51,7 @@ class Replica:
         """A committed entry; what it did is added to `unfollowed`."""
         applied = self.machine.apply(index, term, decode_entry(data))
         self.digests.note(index, self.machine.state.digest)
+        self._feed.note(index, self.machine.state.wall_ms, applied)
         self.unfollowed.append((index, applied))
 
     def restore(self) -> Generator[object, None, None]:
@@ -61,6 +65,7 @@ class Replica:
         machine = Machine(self.history, self.history)
         yield from machine.load_in_steps(self.history.tables)
         self.machine = machine
+        self._feed.begin(machine.state.index)
         self.loading = False
         self.replaced = True
 
@@ -75,7 +80,10 @@ class Replica:
 
     def begin_checkpoint(self, consensus: Consensus, now: float) -> CheckpointWork | None:
         """What to write now, if it is time: `checkpoints.write`, then `checkpoint_done`."""
-        return self.checkpoints.begin(consensus, now)
+        work = self.checkpoints.begin(consensus, now)
+        if work is not None:
+            self._feed.write()
+        return work
 
     # ---- lookups in state and history ----------------------------------------------------------------
 

@@ -49,6 +49,7 @@ class HandlerLine(_Value, frozen=True):
     at_ms: int
     level: str
     message: str
+    number: int = 0  # within the attempt, from 1; 0: the worker does not count, the node does
 
 
 class Observation(_Value, frozen=True):
@@ -148,4 +149,10 @@ class Farewell(_Value, frozen=True):
     """Answer to Goodbye: all that was held is given back."""
 
 
-CoordinatorMessage = Welcome | Assignments | ReportAck | Stop | HeartbeatAck | Refused | Redirect | Farewell
+class DrainAsked(_Value, frozen=True):
+    """Somebody wants this worker to drain and end."""
+
+
+CoordinatorMessage = (
+    Welcome | Assignments | ReportAck | Stop | HeartbeatAck | Refused | Redirect | Farewell | DrainAsked
+)

@@ -242,6 +242,101 @@ class PurgeWhere(_Closed, frozen=True, tag=44):
     limit: int
 
 
+# ---- drain and ownership: 60-69
+
+
+class DrainNode(_Closed, frozen=True, tag=60):
+    """A node shall hand over its sessions and take none."""
+
+    node_id: str
+    incarnation: int
+    leaving: bool  # its process is about to end
+
+
+class UndrainNode(_Closed, frozen=True, tag=61):
+    """It takes sessions again."""
+
+    node_id: str
+    incarnation: int
+
+
+class Move(_Closed, frozen=True):
+    """A session that is to go on at another node."""
+
+    session_id: bytes
+    epoch: int
+    node_id: str  # where to
+
+
+class MoveSessions(_Closed, frozen=True, tag=62):
+    """Tell workers where to go on, each decided by itself; one that has moved or ended meanwhile is left out.
+    At most limits.HANDOFFS_AT_ONCE."""
+
+    moves: tuple[Move, ...]
+
+
+class ExpireSession(_Closed, frozen=True, tag=63):
+    """The orphan detector's finding: a detached session whose deadline has passed, or has none."""
+
+    session_id: bytes
+    epoch: int
+
+
+# ---- members: 70-79
+
+
+class RemoveNode(_Closed, frozen=True, tag=70):
+    """A node that the log's configuration has no more: its sessions are detached, its incarnation is over."""
+
+    node_id: str
+    incarnation: int
+
+
+# ---- audit: 80-89
+
+Auditable = (
+    CancelJobs
+    | RetryJobs
+    | PurgeJobs
+    | CancelWhere
+    | RetryWhere
+    | PurgeWhere
+    | ConfigureQueue
+    | PutSchedule
+    | PauseSchedule
+    | ResumeSchedule
+    | TriggerSchedule
+    | DeleteSchedule
+)
+"""What a person or a program asks for to steer, and not just to use, the cluster."""
+
+
+class Asked(_Closed, frozen=True, tag=80):
+    """A change that somebody asks for by hand; who it is is noted with what comes of it.  Result: that of the
+    command."""
+
+    actor: str
+    command: Auditable
+
+
+class NoteAudit(_Closed, frozen=True, tag=81):
+    """What somebody did by hand that is no command, like handing over the leadership."""
+
+    actor: str
+    action: str
+    target: str
+    outcome: str
+
+
+class ForgetAudit(_Closed, frozen=True, tag=82):
+    """The leader's duty: at most `limit` of the oldest records of the audit trail go, those from before
+    `before_ms` (wall) and those beyond `keep`."""
+
+    before_ms: int
+    keep: int
+    limit: int
+
+
 Command = (
     Enqueue
     | Report
@@ -268,6 +363,14 @@ Command = (
     | CancelWhere
     | RetryWhere
     | PurgeWhere
+    | RemoveNode
+    | DrainNode
+    | UndrainNode
+    | MoveSessions
+    | ExpireSession
+    | Asked
+    | NoteAudit
+    | ForgetAudit
 )
 
 

@@ -6,6 +6,7 @@ caller) follow committed events and never precede them.  Tags are never renumber
 
 import msgspec
 
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.job import AttemptState, JobSpec, JobState, Timer
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
@@ -344,6 +345,60 @@ class JobGivenUp(_Closed, frozen=True, tag=53):
     reason: str
 
 
+# ---- drain and ownership: 70-79
+
+
+class NodeDraining(_Closed, frozen=True, tag=70):
+    """A node takes no sessions, and those attached to it get no assignments."""
+
+    node_id: str
+    incarnation: int
+    leaving: bool
+
+
+class NodeUndrained(_Closed, frozen=True, tag=71):
+    """It takes sessions again, and those still attached to it get assignments."""
+
+    node_id: str
+    incarnation: int
+
+
+class HandoffAsked(_Closed, frozen=True, tag=72):
+    """The worker of a session is to be told by its owner to go on at another node."""
+
+    session_id: bytes
+    node_id: str  # the owner, who tells it
+    to: str
+    tries: int
+
+
+# ---- members: 80-89
+
+
+class NodeRemoved(_Closed, frozen=True, tag=80):
+    """A node is a member no more; SessionDetached events of its sessions come before it."""
+
+    node_id: str
+    incarnation: int
+
+
+# ---- audit: 90-99
+
+
+class Audited(_Closed, frozen=True, tag=90):
+    """Somebody asked for a change by hand: who, for what, and what came of it."""
+
+    number: int
+    record: AuditRecord
+
+
+class AuditForgotten(_Closed, frozen=True, tag=91):
+    """The audit trail begins with record `first` now (from `oldest_ms`, wall; -1: it is empty)."""
+
+    first: int
+    oldest_ms: int
+
+
 Event = (
     JobEnqueued
     | JobReady
@@ -382,4 +437,10 @@ Event = (
     | IdForgotten
     | OldestKept
     | JobGivenUp
+    | NodeRemoved
+    | NodeDraining
+    | NodeUndrained
+    | HandoffAsked
+    | Audited
+    | AuditForgotten
 )

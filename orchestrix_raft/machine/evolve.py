@@ -10,6 +10,8 @@ from typing import Any, Final
 from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.machine import (
     attempts,
+    audit,
+    drains,
     events,
     jobs,
     keeping,
@@ -83,5 +85,11 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.IdForgotten: keeping.evolve_id_forgotten,
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
+        events.NodeRemoved: nodes.evolve_removed,
+        events.NodeDraining: drains.evolve_draining,
+        events.NodeUndrained: drains.evolve_undrained,
+        events.HandoffAsked: drains.evolve_handoff_asked,
+        events.Audited: audit.evolve_audited,
+        events.AuditForgotten: audit.evolve_forgotten,
     }
 )

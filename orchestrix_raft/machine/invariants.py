@@ -11,7 +11,7 @@ from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, TimerK
 from orchestrix_raft.domain.queue import KeySweep
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.board import Lane, LaneKey, Pool, is_open, load_of
+from orchestrix_raft.machine.board import Lane, LaneKey, Pool, load_of
 from orchestrix_raft.machine.gate_invariants import (
     faults_in_lines,
     faults_in_parking,
@@ -21,6 +21,7 @@ from orchestrix_raft.machine.gate_invariants import (
     place_is_timers,
 )
 from orchestrix_raft.machine.history import (
+    AUDIT,
     FINISHED,
     FINISHED_BY_TIME,
     KEY_WINDOWS,
@@ -34,6 +35,7 @@ from orchestrix_raft.machine.history import (
 from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, stop_of
 from orchestrix_raft.machine.keeping import record_of
 from orchestrix_raft.machine.loading import Tables
+from orchestrix_raft.machine.records import audit_key
 from orchestrix_raft.machine.rows import ReadyItem
 from orchestrix_raft.machine.schedule_invariants import faults_in_schedules
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
@@ -51,6 +53,7 @@ def check(machine: Machine) -> None:
         _check_job(state, job_id, job)
     _check_slots(state)
     _check_sessions(state)
+    _check_drains(state)
     _check_counts(state)
     _check_counters(state)
     _check_timers(state)
@@ -77,7 +80,19 @@ def check_stored(machine: Machine, tables: Tables) -> None:
         _must(stored.keys() == entities.keys(), f"table {table} holds other keys than the state")
         for key, entity in entities.items():
             _must(stored[key] == codec.encode_record(entity), f"table {table}: {key.hex()} is outdated")
+    _check_audit(state, dict(tables(AUDIT)))
     _check_finished(state, dict(tables(FINISHED)), dict(tables(FINISHED_BY_TIME)))
+
+
+def _check_audit(state: State, records: dict[bytes, bytes]) -> None:
+    """The records kept are those that the trail says."""
+    trail = state.audit
+    numbers = sorted(int.from_bytes(key, "big") for key in records)
+    _must(
+        numbers == list(range(trail.first, trail.next)), f"{len(numbers)} audit records, the trail is {trail}"
+    )
+    oldest_ms = codec.decode_audit(records[audit_key(trail.first)]).at_ms if numbers else -1
+    _must(trail.oldest_ms == oldest_ms, f"the oldest audit record is of {oldest_ms}, the trail is {trail}")
 
 
 def _check_finished(state: State, jobs: dict[bytes, bytes], by_time: dict[bytes, bytes]) -> None:
@@ -173,13 +188,30 @@ def _check_sessions(state: State) -> None:
         attached = session_id in state.node_sessions.get(session.node_id, {})
         _must(session.session_id == session_id, f"{name} is filed under another id")
         _must(attached == (session.node_id != ""), f"{name} is not indexed at its node")
+        _must(session.node_id in ("", *state.nodes), f"{name} is attached to {session.node_id}, no member")
         deadline = session.timer is not None and session.timer.kind == TimerKind.SESSION_DEADLINE
         _must(deadline == (not session.node_id) or state.set_aside > 0, f"{name}: deadline and node disagree")
         pool = state.board.pools.get((session.queues, session.labels))
         _must(pool is not None and pool.members.get(session_id) is session, f"{name} is in no pool")
+        if session.handoff is not None:
+            elsewhere = session.node_id not in ("", session.handoff.node_id)
+            _must(elsewhere and session.handoff.tries > 0, f"{name} moves from where it is not")
     indexed = sum(len(found) for found in state.node_sessions.values())
     attached_count = sum(1 for session in state.sessions.values() if session.node_id)
     _must(indexed == attached_count, f"{indexed} sessions indexed at nodes, {attached_count} attached")
+
+
+def _check_drains(state: State) -> None:
+    """What a node handed over is no more than it had, and its sessions get nothing."""
+    draining = {node_id for node_id, node in state.nodes.items() if node.drain is not None}
+    _must(state.board.closed_nodes == draining, "draining nodes and those that are closed differ")
+    for node_id, node in state.nodes.items():
+        drain = node.drain
+        if drain is not None:
+            gone = drain.acknowledged + drain.orphaned
+            left = len(state.node_sessions.get(node_id, ()))
+            _must(gone + left <= drain.sessions, f"node {node_id} hands over more sessions than it had")
+            _must(drain.asked <= drain.sessions, f"node {node_id} asks more workers than it had")
 
 
 def _check_counts(state: State) -> None:
@@ -280,7 +312,7 @@ def _check_match(state: State, lane: Lane, pool: Pool) -> None:
     free = [
         (load_of(s), s.idle_seq, s.session_id)
         for s in pool.members.values()
-        if is_open(s) and len(s.slots) < s.capacity
+        if pool.is_open(s) and len(s.slots) < s.capacity
     ]
     if not free:
         return

@@ -20,16 +20,20 @@ from orchestrix_raft.machine.events import (
     JobAssigned,
     JobCompleted,
     JobEnqueued,
+    JobReleased,
     JobRetried,
     NodeHealthSet,
     NodeJoined,
+    NodeRemoved,
     SessionEnded,
 )
 from orchestrix_raft.machine.invariants import check
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Resolved
 from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.drains import OwnershipWatch
 from orchestrix_raft.simulation.faults import GENTLE
+from orchestrix_raft.simulation.feeds import FeedWatch
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.nodes import SimNode
@@ -47,6 +51,7 @@ def fingerprint(machine: Machine) -> bytes:
     """A hash of everything the state holds: equal for two machines that will decide alike."""
     mark = hashlib.blake2b(machine.core_record(), digest_size=16)
     state = machine.state
+    mark.update(encode_record(state.audit))
     for entities in (state.jobs, state.sessions):
         for _, entity in sorted(entities.items()):
             mark.update(encode_record(entity))
@@ -67,7 +72,9 @@ class Violation(Exception):
 class Checker:
     """Sees every application on every node."""
 
-    def __init__(self, world: World, workers: list[SimWorker], keep: Keep, mix: str = "") -> None:
+    def __init__(
+        self, world: World, workers: list[SimWorker], keep: Keep, mix: str = "", rest_s: float = 0.0
+    ) -> None:
         self.world = world
         self._calm, self._gentle = mix == "calm", mix in GENTLE
         self.workers = workers
@@ -81,6 +88,8 @@ class Checker:
         self.hindered_at = 0.0  # the newest fault that can cost a session
         self.slots = SlotLedger(self.violation)
         self.limits = LimitsWatch()
+        self.ownership = OwnershipWatch(world, self.violation, self._gentle, rest_s)
+        self.feeds = FeedWatch(self.violation)
         self._unique = UniqueWatch()
         self._committed: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
@@ -123,6 +132,7 @@ class Checker:
         self._lives.next_entry(batches)
         result = self.shadow.apply(index, term, entry)
         self._digests[index] = self.shadow.state.digest
+        self.feeds.entry(index, result)
         if result.faults:
             self.violation(f"an unexpected exception in decide: {result.faults}")
         for resolved in result.resolved:
@@ -136,6 +146,7 @@ class Checker:
             if fault:
                 self.violation(fault)
             self._lives.event(event)
+            self.ownership.see(event, self.shadow.state)
         if index % CHECK_EVERY == 0:
             check(self.shadow)
 
@@ -187,6 +198,11 @@ class Checker:
             case NodeHealthSet():
                 if event.health in OVER:
                     del self._origins[event.node_id]
+            case NodeRemoved():
+                self._origins.pop(event.node_id, None)
+            case JobReleased():
+                if self._gentle:
+                    self.violation(f"job {event.job_id.hex()} was given back although no worker left")
             case JobRetried():
                 self._completed.discard(event.job_id)
             case AttemptEnded():
@@ -235,7 +251,7 @@ class Checker:
 
     def settled(self, nodes: list[SimNode], clients: list[SimClient]) -> str:
         """What is still missing before the world is at rest; "" when it is."""
-        nodes = [node for node in nodes if not node.lost]
+        nodes = [node for node in nodes if node.counts]
         if sum(node.leads for node in nodes) != 1:
             return "no single leader"
         positions = {node.core.consensus.applied_index if node.core else -1 for node in nodes}
@@ -267,7 +283,9 @@ class Checker:
             health = self.shadow.state.nodes[node.name].health
             if health is not Health.ALIVE:
                 return f"{node.name} runs and counts as {health.word}"
-        return "more is kept than may be" if self._lives.too_many() else ""
+        if self._lives.too_many():
+            return "more is kept than may be"
+        return self.ownership.left_over(self.shadow.state)
 
     def final(self, nodes: list[SimNode], clients: list[SimClient]) -> None:
         """Nothing acknowledged is lost, nothing is done twice, everybody agrees."""
@@ -278,7 +296,7 @@ class Checker:
             self.violation("a node left in good order and was not told that it may go")
         for node in nodes:
             core = node.core
-            if node.lost:
+            if not node.counts:
                 continue
             if core is None:
                 self.violation(f"{node.name} is down at the end")
@@ -288,6 +306,7 @@ class Checker:
                 self.violation(f"{node.name} ends with another digest")
             if core.replica.digests.divergent:
                 self.violation(f"{node.name} believes that others diverged: {core.replica.digests.divergent}")
+            self.feeds.final(node.name, core.feed, core.consensus.applied_index)
             for client in clients:
                 self._promises_kept(core, client)
         self._executions_accounted()

@@ -13,6 +13,7 @@ from orchestrix_raft.domain.job import TERMINAL, JobSpec, JobState, OnConflict, 
 from orchestrix_raft.domain.keeping import JobFilter
 from orchestrix_raft.domain.retry import RetryPolicy
 from orchestrix_raft.machine.commands import (
+    Asked,
     CancelJobs,
     CancelWhere,
     Command,
@@ -39,6 +40,8 @@ PATIENCE_S = 9.0  # then a client asks another node
 
 class SimClient:
     """One client process; it never dies, its nodes do."""
+
+    takes_refusals = False  # what the state machine refuses is answered; else it is asked again
 
     def __init__(
         self,
@@ -132,7 +135,8 @@ class SimClient:
         if not self.acknowledged:
             return
         job_id = self.world.rng.choice(list(self.acknowledged))
-        command = CancelJobs(self.world.rng.randbytes(16), (job_id,), "changed my mind")
+        cancel = CancelJobs(self.world.rng.randbytes(16), (job_id,), "changed my mind")
+        command = Asked(self.name, cancel)
 
         def done(answer: Done) -> None:
             words = getattr(answer.result, "words", None)
@@ -155,7 +159,7 @@ class SimClient:
             if words is None or (words[0] == "not_found" and not self._gone(job_id)):
                 self._violation(f"retry of an acknowledged job answered {answer.result!r}")
 
-        self._call(RetryJobs(self.world.rng.randbytes(16), (job_id,)), done)
+        self._call(Asked(self.name, RetryJobs(self.world.rng.randbytes(16), (job_id,))), done)
 
     def purge(self) -> None:
         """Forget one of its own jobs, if it has ended."""
@@ -274,7 +278,8 @@ class SimClient:
             if over[0] or answered[0] or node.core is not core:
                 return
             over[0] = True
-            if isinstance(outcome, Done) and not isinstance(outcome.result, Rejected):
+            refused = isinstance(outcome, Done) and isinstance(outcome.result, Rejected)
+            if isinstance(outcome, Done) and (self.takes_refusals or not refused):
                 answered[0] = True
                 self._open -= 1
                 done(outcome)

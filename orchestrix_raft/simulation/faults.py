@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.simulation.coverage import Coverage
+from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.workers import SimWorker
@@ -32,13 +33,18 @@ class Mix(NamedTuple):
     cut_worker: float = 0.0  # a worker machine cannot reach some nodes
     leave: float = 0.0  # a node process ends in good order and is started again
     worker_leave: float = 0.0  # a worker drains and says goodbye
+    drain: float = 0.0  # an operator drains a node, and undrains it later
+    worker_drain: float = 0.0  # an operator drains a worker
     apart_ms: int = 0  # no rate: wall clocks are up to this far off when the world begins
     drift: float = 0.0  # no rate: they gain or lose up to so many seconds in a second
 
 
 MIXES = {
     "calm": Mix(),
-    "rolling": Mix(leave=0.1),
+    "rolling": Mix(leave=0.1, drain=0.05),
+    "drains": Mix(
+        crash=0.04, partition=0.05, flap=0.1, worker_crash=0.03, leave=0.1, drain=0.15, worker_drain=0.05
+    ),
     "crash": Mix(crash=0.12, at_slot=0.05, fuse=0.05, worker_crash=0.03),
     "power": Mix(crash=0.05, crash_all=0.03, outage=0.02, fuse=0.1, worker_crash=0.05),
     "partition": Mix(partition=0.12, one_way=0.05, cut_worker=0.05, slow=0.02, worker_crash=0.08),
@@ -47,6 +53,9 @@ MIXES = {
     "clocks": Mix(at_slot=0.05, clock_jump=0.2, pause=0.1, crash=0.05, apart_ms=180_000, drift=0.05),
     "slots": Mix(
         crash=0.03, outage=0.02, at_slot=0.25, clock_jump=0.05, flap=0.1, apart_ms=60_000, drift=0.01
+    ),
+    "members": Mix(
+        crash=0.06, crash_all=0.01, fuse=0.05, partition=0.04, one_way=0.03, flap=0.1, worker_crash=0.03
     ),
     "full": Mix(
         crash=0.06,
@@ -64,6 +73,8 @@ MIXES = {
         cut_worker=0.03,
         leave=0.02,
         worker_leave=0.05,
+        drain=0.03,
+        worker_drain=0.02,
     ),
 }
 
@@ -85,6 +96,7 @@ class Faults:
         workers: list[SimWorker],
         mix: Mix,
         hindered: Callable[[], None],
+        drainer: SimDrainer,
     ) -> None:
         self.world = world
         self.network = network
@@ -94,6 +106,7 @@ class Faults:
         self.coverage = Coverage(nodes)
         self._mix = mix
         self._hindered = hindered
+        self._drainer = drainer
         self._active = True
         network.slow = mix.slow
         if mix.apart_ms:
@@ -109,7 +122,8 @@ class Faults:
         """No more, and repair everything; but now and then a machine is lost for good."""
         self._active = False
         self.network.heal()
-        if self.injected and len(self.nodes) > 2 and self._mix.leave == 0.0 and self.world.chance(0.3):
+        may_lose = len(self.nodes) > 2 and self._mix.leave == 0.0 and self._mix is not MIXES["members"]
+        if self.injected and may_lose and self.world.chance(0.3):
             victim = self._victim()
             victim.crash()
             victim.lost = True
@@ -243,6 +257,18 @@ class Faults:
         self.coverage.note("worker_leave")
         worker.leave()
         self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
+
+    def _drain(self) -> None:
+        node = self._victim()
+        self.coverage.note("drain", node)
+        self._drainer.drain(node.name)
+
+    def _worker_drain(self) -> None:
+        worker = self.world.rng.choice(self.workers)
+        if worker.alive:
+            self.coverage.note("worker_drain")
+            self._drainer.drain_worker(worker)
+            self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
 
     def _worker_crash(self) -> None:
         worker = self.world.rng.choice(self.workers)

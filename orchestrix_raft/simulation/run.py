@@ -6,12 +6,17 @@ from typing import NamedTuple
 from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.feed import FeedKeep
+from orchestrix_raft.coordinator.rebalance import RebalanceLimits
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.faults import MIXES, Faults
+from orchestrix_raft.simulation.lines import LineWatch
+from orchestrix_raft.simulation.members import SimMembers
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.queues import SimOperator
@@ -22,9 +27,16 @@ from orchestrix_raft.simulation.world import World
 FAULTS_UNTIL_S = 50.0
 AT_LEAST_S = 60.0
 AT_MOST_S = 300.0  # by then everything must have come to rest
+CONNECTED_S = 2.0  # after that all nodes have noticed what broke, and dialled again
 JOBS = 240
-KEEPS = (Keep(), Keep(), Keep(finished_ms=5_000, dead_ms=8_000), Keep(finished=40, dead=5))
+KEEPS = (
+    Keep(),
+    Keep(),
+    Keep(finished_ms=5_000, dead_ms=8_000, audit_ms=6_000),
+    Keep(finished=40, dead=5, audit=4),
+)
 """What is kept, one of them a run: everything, by age, by number."""
+REBALANCE = RebalanceLimits(look_s=1.0, lasts_s=3.0, rest_s=10.0, at_once=2)
 
 
 class Totals(NamedTuple):
@@ -44,6 +56,8 @@ class Totals(NamedTuple):
     limited: int  # assignments of queues with a limit
     restarts: int
     snapshots: int
+    changes: int  # of members
+    handoffs: int  # workers that went on elsewhere as they were told
 
     def plus(self, other: "Totals") -> "Totals":
         """The sum of two."""
@@ -62,7 +76,8 @@ class Run:
             self.world.story = []
         rng = self.world.rng
         self.network = Network(self.world)
-        names = [f"n{i + 1}" for i in range(rng.choice((1, 3, 3, 3, 5)) if mix != "calm" else 3)]
+        size = {"calm": 3, "members": 1}.get(mix, 0) or rng.choice((1, 3, 3, 3, 5))
+        names = [f"n{i + 1}" for i in range(size)]
         bootstrap = Configuration(
             members={name: Member(Standing.VOTER, f"{i:016x}") for i, name in enumerate(names)}
         )
@@ -72,18 +87,13 @@ class Run:
         tail, chunk = rng.choice((20, 20, 200, 10_000)), rng.choice((2_000, 262_144))
         options = Options(tail_entries=tail, chunk_bytes=chunk)
         self.nodes: list[SimNode] = []
+        self._cluster: dict[str, SimNode] = {}
         self.workers: list[SimWorker] = []
         keeping = Keeping(rng.choice(KEEPS), rng.choice((3, 500)), rng.choice((0.01, 1.0)))
-        self.checker = Checker(self.world, self.workers, keeping.keep, mix)
+        self.checker = Checker(self.world, self.workers, keeping.keep, mix, REBALANCE.rest_s)
         for name in names:
-            limits = CoreLimits(checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats, keeping=keeping)
-            node = SimNode(
-                self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied
-            )
-            node.cluster = {n.name: n for n in self.nodes}
-            self.nodes.append(node)
-        for node in self.nodes:
-            node.cluster = {n.name: n for n in self.nodes}
+            limits = self._limits(beats, keeping)
+            self._make_node(name, bootstrap.members[name].disk_id, bootstrap, limits, options)
         self.workers.extend(
             SimWorker(self.world, self.network, f"w{i + 1}", self.nodes, rng.randint(1, 8)) for i in range(3)
         )
@@ -98,13 +108,52 @@ class Run:
             node.start()
         for worker in self.workers:
             self.world.after(rng.uniform(0.0, 2.0), worker.start)
-        self.faults = Faults(self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered)
+        self.members = SimMembers(
+            self.world,
+            self.nodes,
+            lambda name, disk_id: self._make_node(name, disk_id, None, limits, options),
+            self._hindered,
+        )
+        if mix == "members":
+            self.members.begin()
+        else:
+            self.members.done = True
+        violation, shadow = self.checker.violation, self.checker.shadow
+        self.drainer = SimDrainer(self.world, "o3", self.nodes, violation, lambda: shadow.state)
+        self.faults = Faults(
+            self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered, self.drainer
+        )
+        self.lines = LineWatch(self.nodes, mix, self.checker.violation)
         self._jobs_left = JOBS
         self._slots_done = False
         for client in self.clients:
             self._client_loop(client)
         self._owner_loop()
         self._watch()
+
+    def _limits(self, beats: BeatLimits, keeping: Keeping) -> CoreLimits:
+        checkpoint_s = self.world.rng.choice((0.5, 2.0, 5.0, 30.0))
+        feed = FeedKeep((3_600.0, 10.0)[self.world.seed % 2])
+        return CoreLimits(
+            checkpoint_s=checkpoint_s, beats=beats, keeping=keeping, rebalance=REBALANCE, feed=feed
+        )
+
+    def _make_node(
+        self,
+        name: str,
+        disk_id: str,
+        bootstrap: Configuration | None,
+        limits: CoreLimits,
+        options: Options,
+    ) -> SimNode:
+        """A machine that all others know; nothing runs on it yet."""
+        node = SimNode(
+            self.world, self.network, name, disk_id, bootstrap, limits, options, self.checker.applied
+        )
+        node.cluster = self._cluster
+        self._cluster[name] = node
+        self.nodes.append(node)
+        return node
 
     def _hindered(self) -> None:
         self.checker.hindered_at = self.world.now
@@ -149,8 +198,12 @@ class Run:
     def _unsettled(self) -> str:
         """What is still missing: first every slot is decided, then schedules are paused, then all comes to
         rest."""
+        if not self.members.done:
+            return "members are to be changed"
         if not self.operator.leave():
             return "limits of queues are to be taken back"
+        if not self.drainer.leave():
+            return "nodes are to be undrained"
         if not self._slots_done:
             missing = self.checker.slots_left_over(self.nodes)
             if missing:
@@ -187,6 +240,12 @@ class Run:
             self.world.run_until(self.world.now + 1.0)
             missing = self._unsettled()
         self.checker.final(self.nodes, self.clients)
+        fault = self.members.fault(self.checker.shadow.state) if self.members.changes else ""
+        if fault:
+            self.checker.violation(fault)
+        self.world.run_until(self.world.now + CONNECTED_S)
+        self.world.run_until(self.world.now + self.lines.ask())
+        self.lines.check()
         return Totals(
             1,
             int(self.world.now),
@@ -202,4 +261,6 @@ class Run:
             self.checker.limits.assigned,
             sum(node.starts - 1 for node in self.nodes),
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
+            self.members.changes,
+            self.checker.ownership.moved,
         )

@@ -62,7 +62,7 @@ def _read_observation(m: pb.Observation) -> dom.Observation:
     return dom.Observation(
         tuple(StartedMark(s.job_id, s.token, s.started_ms) for s in m.started),
         tuple(ProgressMark(p.job_id, p.token, p.percent, p.message) for p in m.progress),
-        tuple(dom.HandlerLine(x.job_id, x.token, x.at_ms, x.level, x.message) for x in m.logs),
+        tuple(dom.HandlerLine(x.job_id, x.token, x.at_ms, x.level, x.message, x.number) for x in m.logs),
     )
 
 
@@ -134,7 +134,14 @@ def _write_observation(out: pb.Observation, m: dom.Observation) -> None:
     for p in m.progress:
         out.progress.add(job_id=p.job_id, token=p.token, percent=p.percent, message=p.message)
     for x in m.lines:
-        out.logs.add(job_id=x.job_id, token=x.token, at_ms=x.at_ms, level=x.level, message=x.message)
+        out.logs.add(
+            job_id=x.job_id,
+            token=x.token,
+            at_ms=x.at_ms,
+            level=x.level,
+            message=x.message,
+            number=x.number,
+        )
 
 
 def _write_hello(out: pb.Hello, m: dom.Hello, sdk: str) -> None:
@@ -179,6 +186,8 @@ def write_coordinator_message(message: dom.CoordinatorMessage) -> pb.Coordinator
             out.redirect.servers.extend(servers)
         case dom.Farewell():
             out.farewell.SetInParent()
+        case dom.DrainAsked():
+            out.drain_asked.SetInParent()
         case _:
             assert_never(message)
     return out
@@ -234,6 +243,8 @@ def read_coordinator_message(message: pb.CoordinatorMessage) -> dom.CoordinatorM
             return dom.Redirect(tuple(message.redirect.servers))
         case "farewell":
             return dom.Farewell()
+        case "drain_asked":
+            return dom.DrainAsked()
         case _:
             raise UnknownMessage("a message of no known kind: is the node newer than this worker's SDK?")
 
@@ -275,4 +286,5 @@ def worker_info(session: Session, stuck: int) -> pb.Worker:
         epoch=session.epoch,
         draining=session.draining,
         attached_ms=session.attached_ms,
+        moving_to="" if session.handoff is None else session.handoff.node_id,
     )

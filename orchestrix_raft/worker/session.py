@@ -18,6 +18,7 @@ from orchestrix_raft.domain.session import (
     Assignments,
     CoordinatorMessage,
     Drain,
+    DrainAsked,
     Farewell,
     Goodbye,
     Heartbeat,
@@ -87,6 +88,10 @@ class Moved(NamedTuple):
     servers: tuple[str, ...]
 
 
+class Asked(NamedTuple):
+    """The cluster wants this worker to drain and end."""
+
+
 class Fatal(NamedTuple):
     """No node will have this worker as it is."""
 
@@ -98,7 +103,7 @@ class Left(NamedTuple):
     """The session is over, everything is given back."""
 
 
-Effect = Send | Start | Cancel | Attached | Reconnect | Moved | Fatal | Left
+Effect = Send | Start | Cancel | Attached | Reconnect | Moved | Asked | Fatal | Left
 
 
 class SessionCore:
@@ -146,14 +151,19 @@ class SessionCore:
     def hello(self, now: float) -> Hello:
         """The first message of a new stream, sent now."""
         self._hello_at = now
-        held = dict(self._running)
-        held.update((token, outcome.job_id) for token, outcome in self._unacknowledged.items())
         return Hello(
             self.session_id,
             *self._settings,
             self._epoch,
-            tuple((job_id, token) for token, job_id in held.items()),
+            tuple((job_id, token) for token, job_id in self.held.items()),
         )
+
+    @property
+    def held(self) -> dict[int, bytes]:
+        """Jobs by token that run, or whose end is not acknowledged."""
+        return dict(self._running) | {
+            token: outcome.job_id for token, outcome in self._unacknowledged.items()
+        }
 
     def receive(self, message: CoordinatorMessage, now: float) -> list[Effect]:
         """A node said something, over the current stream or over one that has yet to be welcomed."""
@@ -179,6 +189,8 @@ class SessionCore:
                 return [Moved(message.servers)]
             case Farewell():
                 return [Left()]
+            case DrainAsked():
+                return [] if self._draining else [Asked()]
             case _:
                 assert_never(message)
 

@@ -5,30 +5,37 @@ every command in order; `answer` overrides the outcome of chosen commands.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import grpc.aio
 
 from orchestrix_raft.api.server import ApiServer
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.port import (
+    Added,
     ClusterView,
     Done,
     Door,
+    EventPage,
     Freshness,
     JobView,
-    LogPage,
     NodeView,
+    NotApplied,
     Outcome,
     Page,
     QueueDetails,
     QueueView,
     SchedulePage,
     ScheduleView,
+    Unknown,
 )
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
-from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.node import Drain as NodeDrain
+from orchestrix_raft.domain.node import Health, Node
 from orchestrix_raft.domain.queue import QueueOptions, changed
 from orchestrix_raft.domain.report import Completed, Released
 from orchestrix_raft.domain.report import Outcome as JobOutcome
@@ -52,23 +59,31 @@ from orchestrix_raft.domain.session import (
 )
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import (
+    Asked,
     CancelJobs,
     CancelWhere,
     Command,
     ConfigureQueue,
     DeleteSchedule,
+    DrainNode,
+    DrainSession,
     Enqueue,
     EnqueueResult,
     JobsResult,
+    NoteAudit,
     PauseSchedule,
     PurgeJobs,
     PutSchedule,
     ResumeSchedule,
     RetryJobs,
     TriggerSchedule,
+    UndrainNode,
     WhereResult,
 )
 from orchestrix_raft.machine.explain import Reason
+from orchestrix_raft.storage.port import LogLine
+from tests.unit.api.fake_events import FakeEvents
+from tests.unit.api.fake_members import FakeMembers
 from tests.unit.api.fake_schedules import FakeSchedules
 
 NO_LEADER = Rejected(Code.UNAVAILABLE, "NO_LEADER", "there is no leader: try again")
@@ -129,6 +144,9 @@ class FakeNode:
     def __init__(self, node_id: str = "n1") -> None:
         self.node_id = node_id
         self.submitted: list[Command] = []
+        self.actors: list[str] = []  # of the changes asked for by hand
+        self.notes: list[NoteAudit] = []
+        self.trail: list[AuditRecord] = []
         self.answer: Callable[[Command], Outcome | None] = lambda command: None
         self.gate: asyncio.Event | None = None  # submit waits for it
         self.gates_entered = 0
@@ -138,16 +156,21 @@ class FakeNode:
         self.on_linearizable: Callable[[], None] = lambda: None
         self.jobs: dict[bytes, Job] = {}
         self.history: dict[bytes, list[Attempt]] = {}
-        self.lines: dict[bytes, LogPage] = {}
+        self.lines: dict[bytes, list[LogLine]] = {}
+        self.silent: tuple[str, ...] = ()
         self.options: dict[str, QueueOptions] = {}
         self.reasons: list[Reason] = []
         self.schedules = FakeSchedules(WALL_MS)
+        self.events = FakeEvents()
+        self.changes = FakeMembers()
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
         self.welcome = Welcome(1, node_id, 10_000, 25_000, ())
         self.members: list[str] = []  # addresses
         self.names: dict[str, str] = {}  # of members by address; this node's own where it is not said
+        self.known: dict[str, Node] = {}  # nodes that may be drained
+        self.cost = ""  # of draining any of them
         self.leader = node_id  # as this node sees it; "": none
         self.index = 0
         self.token = 0
@@ -158,6 +181,12 @@ class FakeNode:
     # ---- commands --------------------------------------------------------------------------------------
 
     async def submit(self, command: Command) -> Outcome:
+        if isinstance(command, NoteAudit):
+            self.notes.append(command)
+            return Done(self.index, None)
+        if isinstance(command, Asked):
+            self.actors.append(command.actor)
+            command = command.command
         self.submitted.append(command)
         if self.gate is not None:
             self.gates_entered += 1
@@ -189,6 +218,14 @@ class FakeNode:
             case ConfigureQueue(_, name, change):
                 self.options[name] = changed(self.options.get(name, QueueOptions()), change)
                 return Done(self.index, JobsResult(("configured",)))
+            case DrainNode(name, _, leaving):
+                self.known[name].drain = NodeDrain(WALL_MS, leaving, 3, 20)
+                return Done(self.index, None)
+            case UndrainNode(name):
+                self.known[name].drain = None
+                return Done(self.index, None)
+            case DrainSession():
+                return Done(self.index, None)
             case CancelWhere(_, where, cursor):  # one job a step
                 waiting = [one for one, job in self.jobs.items() if where.accepts(job) and one > cursor]
                 for one in waiting[:1]:
@@ -277,11 +314,22 @@ class FakeNode:
     def attempts(self, job_id: bytes) -> list[Attempt]:
         return self.history.get(job_id, [])
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        return self.events.watch(since, wanted, follow)
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        return list(enumerate(self.trail, 1))[after : after + limit]
+
+    def oldest_cursor(self) -> Cursor:
+        return Cursor(self.events.after + 1, 0)
+
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
         if job_id not in self.jobs:
             return None
-        page = self.lines.get(job_id, LogPage([], ""))
-        return LogPage([line for line in page.lines if line[0] > after][:limit], page.owner_address)
+        found = [line for line in self.lines.get(job_id, []) if line.place > after]
+        return LogPage(found[:limit], self.silent, len(found) > limit)
 
     async def list_jobs(
         self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
@@ -344,7 +392,11 @@ class FakeNode:
 
     def status(self) -> ClusterView:
         named = [(self.names.get(address, self.node_id), address) for address in self.members]
-        nodes = [NodeView(name, a, "leader", Health.ALIVE, 1, 0, 0, 0, 5, "v") for name, a in named]
+        drains = {name: node.drain for name, node in self.known.items()}
+        nodes = [
+            NodeView(name, a, "leader", Health.ALIVE, 1, 0, 0, 0, 5, "v", drains.get(name))
+            for name, a in named
+        ]
         counts: dict[JobState, int] = {}
         for job in self.jobs.values():
             counts[job.state] = counts.get(job.state, 0) + 1
@@ -370,6 +422,18 @@ class FakeNode:
         if self.leader != self.node_id:
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", "this node is not the leader")
         return node_id or "n2"
+
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        return await self.changes.add(address)
+
+    async def remove_member(self, node_id: str) -> Outcome:
+        return await self.changes.remove(node_id)
+
+    def find_node(self, node_id: str) -> Node | None:
+        return self.known.get(node_id)
+
+    def cost_of_leaving(self, node_id: str) -> str:
+        return self.cost
 
     @property
     def wall_ms(self) -> int:

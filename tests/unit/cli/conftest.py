@@ -41,7 +41,7 @@ class Turns(list[Any]):
     """A different answer for each call."""
 
 
-_PARTS = ("queues", "schedules")
+_PARTS = ("queues", "schedules", "cluster")
 
 
 class Part:

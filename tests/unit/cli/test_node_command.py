@@ -67,7 +67,12 @@ def test_every_option_of_the_table_is_a_flag_unless_nothing_stands_behind_it(opt
         (("--log-format", "xml"), "--log-format: 'xml' is none of text, json"),
         (("--log-level", "loud"), "--log-level: 'loud' is none of debug, info, warning, error"),
         (("--config", "no-such-file.toml"), "cannot read no-such-file.toml"),
-        (("--join", "127.0.0.1:7400"), "--join"),
+        (("--join", "127.0.0.1:7400"), "--join 127.0.0.1:7400 is this node itself"),
+        (("--join", "10.0.0.1:7400"), "say with --listen at which address this node is"),
+        (
+            ("--join", "127.0.0.1:7401", "--peers", "127.0.0.1:7400,127.0.0.1:7401"),
+            "--join and --peers exclude each other",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(

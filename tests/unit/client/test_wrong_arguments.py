@@ -11,6 +11,7 @@ import pytest
 
 from orchestrix_raft import AsyncClient, Client, InvalidArgument, RetryPolicy, TlsFiles
 from orchestrix_raft.client.building import Options
+from orchestrix_raft.client.cluster import AsyncCluster
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedule_model import ScheduleOptions
 from orchestrix_raft.client.schedules import AsyncSchedules
@@ -140,6 +141,9 @@ RATE: Final[tuple[Any, ...]] = (
     *((5, window) for window in SPAN),
 )
 
+FLAG: Final[tuple[Any, ...]] = (None, 1, "yes")
+ONE_OR_MORE: Final[tuple[Any, ...]] = ("", 5, b"x", [""], [5])
+
 CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "enqueue": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
     "enqueue_told": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
@@ -155,7 +159,21 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "list_jobs": ({}, {"state": STATE, "queue": KEY, "type": KEY, "limit": COUNT}),
     "history": ({}, {"job_id": ONE}),
     "explain": ({}, {"job_id": ONE}),
-    "logs": ({"job_id": ID}, {"job_id": ONE, "after": WHOLE, "limit": (*COUNT, 1_001)}),
+    "logs": (
+        {"job_id": ID},
+        {"job_id": ONE, "after": (0, 5, "1-2", (1, 2)), "limit": (*COUNT, 1_001), "follow": FLAG},
+    ),
+    "audit": ({}, {"after": WHOLE, "limit": (*COUNT, 1_001)}),
+    "events": (
+        {},
+        {
+            "since": ("", 5, b"1-2", "yesterday", "1-2-3"),
+            "follow": FLAG,
+            "job": ONE_OR_MORE,
+            "queue": ONE_OR_MORE,
+        }
+        | {"type": ONE_OR_MORE, "kind": ONE_OR_MORE},
+    ),
     "status": ({}, {}),
     "cancel": ({"job_id": ID}, {"job_id": ONE, "reason": (None, *TEXT)}),
     "retry": ({}, {"job_id": ONE}),
@@ -164,6 +182,11 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "retry_where": ({}, FILTER),
     "purge_where": ({"state": "dead"}, FILTER),
     "transfer_leadership": ({}, {"node_id": (None, *TEXT)}),
+    "cluster.add": ({}, {"address": (None, "", *TEXT)}),
+    "cluster.remove": ({}, {"node_id": (None, "", *TEXT)}),
+    "cluster.drain": ({"node_id": "n"}, {"node_id": NAME, "force": (None, 1, "yes")}),
+    "cluster.undrain": ({}, {"node_id": NAME}),
+    "cluster.drain_worker": ({}, {"worker_id": (*NAME, "xyz", "0f")}),
     "close": ({}, {}),
     "queues.list": ({}, {}),
     "queues.get": ({}, {"name": NAME}),
@@ -247,12 +270,17 @@ async def test_what_an_argument_cannot_be_is_refused_in_one_line_that_names_it()
 
 
 def test_the_table_has_every_argument_of_every_call() -> None:
-    every = {"": AsyncClient, "queues.": AsyncQueues, "schedules.": AsyncSchedules}
+    every = {
+        "": AsyncClient,
+        "queues.": AsyncQueues,
+        "schedules.": AsyncSchedules,
+        "cluster.": AsyncCluster,
+    }
     public = {
         f"{before}{name}": function
         for before, owner in every.items()
-        for name, function in vars(owner).items()
-        if not name.startswith("_") and inspect.isfunction(function)
+        for name, function in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
     }
     del public["schedules.update"]  # as cron, every and at; it looks at the schedule first
     assert set(public) == set(CALLS)

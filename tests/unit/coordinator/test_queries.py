@@ -179,6 +179,16 @@ def test_status_names_who_leads_who_follows_and_who_does_not_answer() -> None:
     assert any("n3" in problem and "does not answer" in problem for problem in shown.problems)
 
 
+def test_status_tells_learners_from_voters() -> None:
+    cores = Cores(3)
+    cores["n1"].consensus.change_membership("learner", "n4", "disk-n4", lambda ok, why: None)
+    cores.run(1.0)
+    cores["n1"].connected("n4", "disk-n4")
+    shown = status(cores["n1"], "cluster")
+    assert [node.role for node in shown.nodes] == ["leader", "follower", "follower", "learner"]
+    assert "node n4 is a learner: it votes once it has caught up with the log" in shown.problems
+
+
 def test_without_a_leader_status_says_what_this_node_sees_by_itself() -> None:
     cores = Cores(3)
     cores.run(15.0)
