@@ -7,7 +7,7 @@ PIP := -m pip --disable-pip-version-check --no-input --quiet --quiet  # twice: e
 SEEDS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format proto bench docs simulate prove-A prove-B lock clean
+.PHONY: help demo test lint types format proto bench docs simulate prove-A prove-B prove-C lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-zA-Z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -40,11 +40,15 @@ simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n
 	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX))
 
 prove-A: $(VENV)/ready ## the promises of the first milestone: real processes, every rule of the engine, 500 seeds
-	@$(PY) -m pytest -s tests/cluster tests/prove tests/simulation/raft --ignore tests/prove/test_timetable.py --ignore tests/prove/test_schedule_kills.py
+	@$(PY) -m pytest -s tests/cluster tests/prove/test_full_stop.py tests/prove/test_leader_kills.py tests/prove/test_rejoin.py tests/simulation/raft
 	@$(PY) -m orchestrix_raft.simulation --seeds 500
 
 prove-B: $(VENV)/ready ## time: every zone and change of clocks from 1970 to 2037; slots while leaders die (some 20 minutes)
 	@$(PY) -m pytest -s tests/prove/test_schedule_kills.py tests/prove/test_timetable.py
+
+prove-C: $(VENV)/ready ## operating: rolling restarts, lost workers, partitions, members, backups, 100 seeds of each (some 30 minutes)
+	@$(PY) -m pytest -s tests/prove/test_rolling_restart.py tests/prove/test_lost_workers.py tests/cluster/test_partitions.py tests/cluster/test_members.py tests/cluster/test_drain.py tests/cluster/test_backup.py tests/cluster/test_bad_disks.py
+	@for mix in drains members disks; do $(PY) -m orchestrix_raft.simulation --seeds 100 --mix $$mix || exit 1; done
 
 lock: ## resolve the newest versions of all dependencies into requirements.lock
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
