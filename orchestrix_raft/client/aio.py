@@ -155,8 +155,8 @@ class AsyncClient:
     async def enqueue_told(
         self, /, type: str, args: Mapping[str, Any] | None = None, **options: Any
     ) -> Enqueued:
-        """Like `enqueue`, with the same options; tells besides the id whether the job is a new one.  Only with
-        a `job_id` of the caller's can that be unknown: it is there after an answer was lost."""
+        """Like `enqueue`, with the same options; tells besides the id whether the job is a new one.  Only
+        with a `job_id` of the caller's can that be unknown: it is there after an answer was lost."""
         return await self._enqueue(type, args, Options(**options))
 
     async def _enqueue(self, job_type: str, args: Mapping[str, Any] | None, options: Options) -> Enqueued:

@@ -93,8 +93,8 @@ class Enqueued(_Value, frozen=True):
     id: str  # of the job there is now
     created: bool | None
     """False: it was there already, under this id or as the one with the unique key.  None: nobody knows:
-    the caller's `job_id` was there when the job was sent again after a lost answer, and the earlier sending may
-    have made it."""
+    the caller's `job_id` was there when the job was sent again after a lost answer, and the earlier sending
+    may have made it."""
 
 
 class Job(_Value, frozen=True):
