@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 
 _PERHAPS_MOVED: Final = (
     "others are told to find this node at %s, where the node of --data-dir %s was, and which is no address "
-    "of this machine: if it has moved, say with --advertise where it is now; if that address leads here, give "
-    "--advertise %s"
+    "of this machine: if it has moved, say with --advertise where it is now; if that address leads here, "
+    "give --advertise %s"
 )
 """No error: behind a translation of addresses it is as it should be."""
 
