@@ -12,11 +12,13 @@ from orchestrix_raft.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from orchestrix_raft.client.aio import AsyncClient
+    from orchestrix_raft.client.events import AuditEntry, Event
     from orchestrix_raft.client.model import (
         Attempt,
         ClusterStatus,
         Job,
         LogLine,
+        LogLines,
         Reason,
         RetryPolicy,
     )
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrix_raft.client.sync import Client
     from orchestrix_raft.wire.errors import (
         AlreadyExists,
+        CursorTooOld,
         DeadlineExceeded,
         InvalidArgument,
         JobFailed,
@@ -50,10 +53,13 @@ _HOME = {
     "AlreadyExists": _ERRORS,
     "AsyncClient": "orchestrix_raft.client.aio",
     "Attempt": _MODEL,
+    "AuditEntry": "orchestrix_raft.client.events",
     "Client": "orchestrix_raft.client.sync",
     "ClusterStatus": _MODEL,
+    "CursorTooOld": _ERRORS,
     "DeadlineExceeded": _ERRORS,
     "Discard": _CONTEXT,
+    "Event": "orchestrix_raft.client.events",
     "InvalidArgument": _ERRORS,
     "Job": _MODEL,
     "JobCancelled": _CONTEXT,
@@ -61,6 +67,7 @@ _HOME = {
     "JobFailed": _ERRORS,
     "JobNotFound": _ERRORS,
     "LogLine": _MODEL,
+    "LogLines": _MODEL,
     "OrchestrixError": _ERRORS,
     "OutcomeUnknown": _ERRORS,
     "PermissionDenied": _ERRORS,
@@ -79,10 +86,13 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "Attempt",
+    "AuditEntry",
     "Client",
     "ClusterStatus",
+    "CursorTooOld",
     "DeadlineExceeded",
     "Discard",
+    "Event",
     "InvalidArgument",
     "Job",
     "JobCancelled",
@@ -90,6 +100,7 @@ __all__ = [
     "JobFailed",
     "JobNotFound",
     "LogLine",
+    "LogLines",
     "OrchestrixError",
     "OutcomeUnknown",
     "PermissionDenied",

@@ -1,12 +1,11 @@
 """Commands about jobs: `jobs list / show / explain / wait / history / logs`."""
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from orchestrix_raft import Attempt, DeadlineExceeded, Job
+from orchestrix_raft import Attempt, Job
 from orchestrix_raft.cli import options, output, steering
 from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import LogLine
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 WHY_CHARS: Final = 100  # of the reason and the first line of the error, in a list
 _LENGTHS: Final = ("timeout", "retry_for", "expires")  # of time, shown as the options take them
-FOLLOW_S: Final = 1.0  # between two looks at the log of a job that goes on
 
 app = typer.Typer(help="Look at jobs and steer them.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -171,37 +169,28 @@ def show_logs(
     """
     with options.connect(context, servers) as client:
         if follow:
-            for one in _follow(client, job_id):
+            for one in client.logs(job_id, follow=True):
                 output.document(one, one_line=True) if as_json else _show_line(one)
             return
         client.get(job_id)  # so that an unknown id is refused instead of having no lines
-        found = list(_lines_after(client, job_id, 0))
+        found, silent = _all_lines(client, job_id)
+    if silent:
+        output.trouble(f"{', '.join(silent)} did not answer: lines that are kept nowhere else are missing")
     if as_json:
-        output.document({"lines": found})
+        output.document({"lines": found, "silent_nodes": silent})
     for one in () if as_json else found:
         _show_line(one)
 
 
-def _lines_after(client: "Client", job_id: str, after: int) -> Iterator[LogLine]:
-    while page := client.logs(job_id, after=after):
-        yield from page
-        after = page[-1].number
-
-
-def _follow(client: "Client", job_id: str) -> Iterator[LogLine]:
-    """Every line, old and new, until the job is finished and its last line was told."""
-    after = 0
-    finished = client.get(job_id).finished
-    while True:
-        for one in _lines_after(client, job_id, after):
-            yield one
-            after = one.number
-        if finished:
-            return
-        try:
-            finished = client.wait(job_id, timeout=FOLLOW_S).finished
-        except DeadlineExceeded:
-            continue  # it goes on: look again
+def _all_lines(client: "Client", job_id: str) -> tuple[list[LogLine], list[str]]:
+    """All that can be had, and which nodes did not answer."""
+    lines: list[LogLine] = []
+    silent: set[str] = set()
+    while page := client.logs(job_id, after=lines[-1] if lines else None):
+        lines += page
+        silent.update(page.silent_nodes)
+    silent.update(page.silent_nodes)
+    return lines, sorted(silent)
 
 
 def _show_line(one: LogLine) -> None:

@@ -4,6 +4,7 @@ Times are aware datetimes in UTC, None where it has not happened.  `msgspec.to_b
 into what `--json` prints.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
@@ -171,12 +172,22 @@ class Reason(_Value, frozen=True):
 
 
 class LogLine(_Value, frozen=True):
-    """One line logged by a handler."""
+    """One line logged by a handler.  (attempt, number) is its place: lines are told in that order."""
 
-    number: int
+    attempt: int
+    number: int  # within the attempt
     at: datetime | None
     level: str
     message: str
+
+
+class LogLines(list[LogLine]):
+    """Lines of a job's log, in order.  silent_nodes: members that did not answer; what only they keep is
+    missing."""
+
+    def __init__(self, lines: Iterable[LogLine], silent_nodes: Iterable[str] = ()) -> None:
+        super().__init__(lines)
+        self.silent_nodes = tuple(silent_nodes)
 
 
 class DrainProgress(_Value, frozen=True):
@@ -319,7 +330,7 @@ def reason_of(m: ReasonMessage) -> Reason:
 
 def log_line_of(m: LogLineMessage) -> LogLine:
     """From the wire."""
-    return LogLine(number=m.number, at=at(m.at_ms), level=m.level, message=m.message)
+    return LogLine(attempt=m.attempt, number=m.number, at=at(m.at_ms), level=m.level, message=m.message)
 
 
 def _worker_of(m: WorkerInfo) -> WorkerStatus:

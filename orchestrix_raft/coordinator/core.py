@@ -18,13 +18,19 @@ from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.cleanup import JobOwnershipCleanup
 from orchestrix_raft.coordinator.drain import CoordinatorDrain
 from orchestrix_raft.coordinator.effects import Effects
+from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
 from orchestrix_raft.coordinator.leadership import Leadership
+from orchestrix_raft.coordinator.log_exchange import LogExchange, Others
 from orchestrix_raft.coordinator.members import ChangeLimits, MemberChanges, removes
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
+    LinesAnswer,
+    LinesRequest,
+    LinesShared,
+    LinesTaken,
     MemberAnswer,
     MemberChange,
     NodeBeat,
@@ -43,7 +49,7 @@ from orchestrix_raft.domain.session import CoordinatorMessage, HandlerLine, Hell
 from orchestrix_raft.machine.codec import encode_batch, unnumbered
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.state import State
-from orchestrix_raft.storage.port import LocalStore, StateStore
+from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
 
@@ -69,10 +75,13 @@ class Core:
     ) -> None:
         self.limits = limits
         self._clocks = clocks
-        self.job_logs = JobLogs(local, limits.lines_kept_s)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
-        self.replica = Replica(store, limits.checkpoint_s, limits.checkpoint_bytes)
+        self.feed = Feed(local.feed, limits.feed)
+        self.replica = Replica(store, self.feed, limits.checkpoint_s, limits.checkpoint_bytes)
+        self.log_exchange = LogExchange(
+            JobLogs(local, limits.lines_kept_s), lambda: self.state, self._others, self._send
+        )
         self.proposer = Proposer(identity.node_id, limits.proposer)
         self._origin = Origin(identity, self.proposer, self.state)
         self.hub = SessionHub(
@@ -128,6 +137,7 @@ class Core:
     def disconnected(self, peer: str) -> None:
         """The connection to a member is gone."""
         self._connected.discard(peer)
+        self.log_exchange.lost(peer)
         self.consensus.disconnected(peer)
 
     def receive(self, peer: str, message: PeerMessage) -> None:
@@ -148,6 +158,8 @@ class Core:
             case BeatSummary():
                 if peer == self.consensus.leader_id:
                     self.beats.summarised(message, self._clocks.monotonic())
+            case LinesShared() | LinesTaken() | LinesRequest() | LinesAnswer():
+                self.log_exchange.receive(peer, message, self._clocks.wall_ms())
             case MemberChange():
                 self.members.asked(peer, message, self.now)
             case MemberAnswer():
@@ -190,8 +202,10 @@ class Core:
         return self._more()
 
     def _collect(self) -> None:
-        self.outbox.extend(self.consensus.outbox)
-        self.consensus.outbox.clear()
+        messages = self.consensus.outbox
+        if messages:
+            self.outbox.extend(messages)
+            messages.clear()
 
     def _leave_early(self) -> None:
         """New entries may be on their way while this node's disk works."""
@@ -201,7 +215,7 @@ class Core:
     def _more(self) -> bool:
         if self.consensus.applied_index < self.consensus.commit_index:
             return True
-        if self.leading:
+        if self.leadership.active:
             return self.leadership.busy(self.now)
         proposer = self.proposer
         return proposer.pending and proposer.can_forward and self.consensus.leader_id in self._connected
@@ -224,7 +238,7 @@ class Core:
         self.beats.beat_at = 0.0
 
     def _propose(self, now: float) -> None:
-        if self.leading:
+        if self.leadership.active:
             self.leadership.propose(now)
         else:
             leader = self.consensus.leader_id
@@ -254,6 +268,8 @@ class Core:
 
     def _apply(self, index: int, term: int, data: bytes) -> None:
         self.replica.apply(index, term, data)
+        if self.state.marked == index:
+            self.replica.mark(self.consensus, index, term)
         if term == self.consensus.term:
             self.leadership.stamper.followed(self.state, self._clocks.monotonic())
 
@@ -262,14 +278,16 @@ class Core:
         return self.replica.restore()
 
     def _effects(self, now: float) -> None:
-        if self.replica.take_replaced():
+        replica = self.replica
+        if replica.replaced and replica.take_replaced():
             self._reconcile(now)
-        while applied := self.replica.next_applied():
-            index, result = applied
+        while replica.unfollowed:
+            index, result = replica.unfollowed.popleft()
             incarnation = self._origin.incarnation
             self.effects.follow(result.events, now)
             self.faults.extend(result.faults)
             self._origin.applied(index, result, incarnation, now)
+        self.feed.tell()
 
     def _reconcile(self, now: float) -> None:
         """The state was replaced: everything that followed events looks at it anew."""
@@ -301,8 +319,10 @@ class Core:
         self.drain.step(now)
         if now >= self.beats.beat_at:
             self._send_beat(now)
-        self.job_logs.expire(now, self._clocks.wall_ms())
-        if self.leading:
+        self.log_exchange.tick(now, self._clocks.wall_ms())
+        if now >= self.feed.due_at:
+            self.feed.tick(now, self.wall_ms)
+        if self.leadership.active:
             self.leadership.do_duties(now)
         if not self.disk_work:
             work = self.replica.begin_checkpoint(consensus, now)
@@ -336,13 +356,13 @@ class Core:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
         wake = min(self.consensus.wake_at, now + LOOK_S)
-        if self.leading:
+        if wake > now and self.leadership.active:
             wake = min(wake, now + self.leadership.due_in_s(now))
         return max(now, wake)
 
-    def checkpoint_done(self, work: CheckpointWork) -> None:
-        """`checkpoints.write(work)` has returned."""
-        self.replica.checkpoints.done(work, self.consensus)
+    def checkpoint_done(self, work: CheckpointWork, view: StateView | None = None) -> None:
+        """`checkpoints.write(work)` has returned, with `view`."""
+        self.replica.checkpoint_done(work, view, self.consensus)
 
     # ---- reads ---------------------------------------------------------------------------------------
 
@@ -375,6 +395,11 @@ class Core:
         return self.leadership.active
 
     @property
+    def stopped(self) -> bool:
+        """`stop` was called: nothing happens here any more."""
+        return self._stopped
+
+    @property
     def stale(self) -> bool:
         """No contact with a leader for a while: local answers may be old."""
         return self.consensus.leader_contact_s() > self.limits.stale_s
@@ -405,7 +430,15 @@ class Core:
         return frozenset(self._connected)
 
     def _keep_lines(self, lines: list[HandlerLine]) -> None:
-        self.job_logs.keep(lines, self._clocks.wall_ms())
+        self.log_exchange.keep(lines, self._clocks.wall_ms())
+
+    def _others(self) -> Others:
+        members, me = sorted(self.consensus.members), self.identity.node_id
+        ring = [*(m for m in members if m > me), *(m for m in members if m < me)]
+        return Others(tuple(ring), self.connected_peers)
+
+    def _send(self, peer: str, message: PeerMessage) -> None:
+        self.outbox.append((peer, message))
 
     # ---- the end -------------------------------------------------------------------------------------
 
@@ -422,6 +455,8 @@ class Core:
         self.reads.fail_all()
         self.members.fail_all(message)
         self.watches.fail_all()
+        self.feed.wake_all()
+        self.log_exchange.reader.fail_all()
 
 
 def _nothing() -> None:

@@ -13,14 +13,25 @@ from typing import Final
 
 from orchestrix_raft.consensus.membership_rules import ADD, REMOVE
 from orchestrix_raft.consensus.port import Refused
-from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator import line_reader, queries
+from orchestrix_raft.coordinator.backups import Backups
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
+from orchestrix_raft.coordinator.contents import ContentsReader, Finding
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
 from orchestrix_raft.coordinator.hello import Hello as PeerHello
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import PeerMessage
-from orchestrix_raft.coordinator.port import Added, Done, Freshness, NotApplied, Outcome, Unknown
+from orchestrix_raft.coordinator.port import (
+    Added,
+    BackupHandle,
+    Done,
+    Freshness,
+    NotApplied,
+    Outcome,
+    Unknown,
+)
 from orchestrix_raft.coordinator.proposer import OnDone
 from orchestrix_raft.coordinator.reading import NodeReads
 from orchestrix_raft.coordinator.starts import Superseded
@@ -28,7 +39,7 @@ from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.machine.commands import Command
-from orchestrix_raft.storage.port import LocalStore, StorageError
+from orchestrix_raft.storage.port import StateView, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +63,11 @@ class Node(NodeReads):
     def __init__(
         self,
         core: Core,
-        local: LocalStore,
         cluster_id: str,
         send: SendPeer,
         members_changed: Callable[[], None],
     ) -> None:
-        super().__init__(core, local, cluster_id)
+        super().__init__(core, cluster_id)
         self._members_changed = members_changed
         self._send = send
         self._loop = asyncio.get_running_loop()
@@ -68,6 +78,8 @@ class Node(NodeReads):
         self._closed = False
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
+        self._backups = Backups(core, cluster_id, self.fresh, self._until)
+        self._contents = ContentsReader(core.replica.contents, self._until)
         core.carry = self._carry_messages
         self._leader: str | None = None  # as logged last
         self.fetch: Callable[[str], Awaitable[PeerHello | Rejected]]
@@ -155,16 +167,18 @@ class Node(NodeReads):
     def _write(self, work: CheckpointWork) -> None:
         """On the disk thread."""
         try:
-            self.core.replica.checkpoints.write(work)
+            view = self.core.replica.checkpoints.write(work)
         except Exception as error:
             # Whatever it is: a checkpoint that never ends would keep memory and log for ever.
             self._loop.call_soon_threadsafe(self.fail, error)
             return
-        self._loop.call_soon_threadsafe(self._written, work)
+        self._loop.call_soon_threadsafe(self._written, work, view)
 
-    def _written(self, work: CheckpointWork) -> None:
+    def _written(self, work: CheckpointWork, view: StateView | None) -> None:
         if not self._closed:
-            self.core.checkpoint_done(work)
+            self.core.checkpoint_done(work, view)
+            self._contents.look()
+            self.schedule()
 
     def fail(self, error: BaseException) -> None:
         """Stop for good; the process ends with a clear line."""
@@ -250,6 +264,27 @@ class Node(NodeReads):
                 return queries.not_fresh(core, min_index, linearizable)
         return self.freshness()
 
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
+        """See NodePort."""
+        if self.core.replica.job(job_id) is None:
+            return None
+        if len(self.core.log_exchange.reader) >= line_reader.READS:
+            return OVERLOADED
+        future: asyncio.Future[LogPage] = self._loop.create_future()
+
+        def done(page: LogPage) -> None:
+            if not future.done():
+                future.set_result(page)
+
+        try:
+            self.core.log_exchange.read(job_id, after, limit, self.core.now, done)
+        except StorageError as error:
+            return Rejected(
+                Code.UNAVAILABLE, "LOGS_UNREADABLE", f"this node cannot read its job logs: {error}"
+            )
+        self.schedule()
+        return await future
+
     async def add_member(self, address: str) -> Added | NotApplied | Unknown:
         """See NodePort."""
         there = await self.fetch(address)
@@ -292,6 +327,15 @@ class Node(NodeReads):
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", target.reason)
         self.core.leadership.hold(self.core.now, self.core.limits.drain.hold_s)
         return target
+
+    async def backup(self) -> BackupHandle | Rejected:
+        """See NodePort."""
+        return await self._backups.open()
+
+    async def contents(self, index: int) -> Finding:
+        """See NodePort."""
+        fresh = await self.fresh(index, False)
+        return None if isinstance(fresh, Rejected) else await self._contents.find(index)
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> "StreamHandle":
         """See NodePort."""
@@ -358,6 +402,7 @@ class Node(NodeReads):
         if self._timer is not None:
             self._timer.cancel()
         self._disk.shutdown(wait=True)
+        self._contents.close()
         self.core.consensus.close()
 
 

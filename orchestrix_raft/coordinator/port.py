@@ -4,10 +4,15 @@ Reads are plain calls on the state of this moment; only waiting (for a commit, f
 to end) is awaited.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from orchestrix_raft.coordinator.backup_file import Head
+from orchestrix_raft.coordinator.contents import Finding
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter, EventView
+from orchestrix_raft.coordinator.line_reader import LogPage
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
 from orchestrix_raft.domain.node import Drain, Health, Node
@@ -139,6 +144,13 @@ class ClusterView(NamedTuple):
     wall_ms: int
 
 
+class EventPage(NamedTuple):
+    """Events in order, and how far the node has looked."""
+
+    events: list[EventView]
+    cursor: Cursor
+
+
 class Added(NamedTuple):
     """A node that is a member now, as a learner if it was none before."""
 
@@ -160,11 +172,17 @@ class SessionHandle(Protocol):
         ...
 
 
-class LogPage(NamedTuple):
-    """Lines (number, at_ms, level, message), or the address of the node that has them."""
+class BackupHandle(Protocol):
+    """A backup that is ready to be read, and has to be closed."""
 
-    lines: list[tuple[int, int, str, str]]
-    owner_address: str
+    head: Head
+    head_bytes: bytes  # what stands before the body
+
+    def body(self) -> AsyncIterator[bytes | Rejected]:
+        """In pieces; a rejection is the last one: the disk refuses."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class NodePort(Protocol):
@@ -184,8 +202,9 @@ class NodePort(Protocol):
         """Why a job is where it is; []: no such job."""
         ...
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
-        """None: no such job."""
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
+        """Lines of a job behind a place (attempt, number), from all nodes that keep them; answers within a
+        second or two.  None: no such job."""
         ...
 
     async def list_jobs(
@@ -209,6 +228,21 @@ class NodePort(Protocol):
 
     def queue(self, name: str) -> QueueDetails: ...
     def status(self) -> ClusterView: ...
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        """What happened behind `since` (None: as far back as this node knows); with `follow` also what
+        happens next, with an empty page now and then while nothing does.  A Rejected ends it."""
+        ...
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """Records of the audit trail with their numbers, those behind `after`."""
+        ...
+
+    def oldest_cursor(self) -> Cursor:
+        """As far back as this node knows what happened."""
+        ...
+
     async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
     async def add_member(self, address: str) -> Added | NotApplied | Unknown:
         """Let the cluster add the node that waits at that API address."""
@@ -221,6 +255,14 @@ class NodePort(Protocol):
 
     def cost_of_leaving(self, node_id: str) -> str:
         """What the cluster could not do any more without that node, in a line; ""."""
+        ...
+
+    async def backup(self) -> BackupHandle | Rejected:
+        """Everything that was acknowledged by now, as of one entry of the log."""
+        ...
+
+    async def contents(self, index: int) -> Finding:
+        """What this node held at a mark in the log; None: it does not know yet, after some seconds."""
         ...
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:

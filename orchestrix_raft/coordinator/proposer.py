@@ -256,9 +256,10 @@ class Proposer:
     def expire(self, now: float, leader_known: bool) -> None:
         """Withdraw what waited too long unsent, tell callers of sent commands that the outcome is unknown,
         and send again after a second without progress."""
-        oversize, self._oversize = self._oversize, []
-        for item in oversize:
-            item.answer(NotApplied(_too_large(len(item.data))))
+        if self._oversize:
+            oversize, self._oversize = self._oversize, []
+            for item in oversize:
+                item.answer(NotApplied(_too_large(len(item.data))))
         while self._waiting and self._waiting[0].deadline <= now:
             item = self._waiting.popleft()
             self._bytes -= len(item.data)

@@ -1,7 +1,7 @@
 """This node's copy of the replicated state: entries go in, what they did comes out, checkpoints keep it.
 
-The machine, its window on the disk, its digests and its checkpoints belong together: an installed snapshot
-replaces all four, and what is seen here until the new state is loaded is old (`loading`).
+The machine, its window on the disk, its digests, its checkpoints and its feed of events belong together: an
+installed snapshot replaces them all, and what is seen here until the new state is loaded is old (`loading`).
 """
 
 from collections import deque
@@ -9,7 +9,9 @@ from collections.abc import Generator
 
 from orchestrix_raft.consensus.port import Consensus
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
+from orchestrix_raft.coordinator.contents import ContentsTrail
 from orchestrix_raft.coordinator.digests import DigestTrail
+from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine.apply import Machine
@@ -17,23 +19,29 @@ from orchestrix_raft.machine.codec import decode_entry, decode_job
 from orchestrix_raft.machine.history import FINISHED, PAYLOADS
 from orchestrix_raft.machine.port import Applied
 from orchestrix_raft.machine.state import State
-from orchestrix_raft.storage.port import StateStore
+from orchestrix_raft.storage.port import StateStore, StateView
 
 
 class Replica:
     """Of one node.  `every_s`, `every_bytes`: when a checkpoint is due."""
 
-    def __init__(self, store: StateStore, every_s: float, every_bytes: int) -> None:
+    def __init__(self, store: StateStore, feed: Feed, every_s: float, every_bytes: int) -> None:
+        self.store = store
         self.history = LayeredHistory(store)
         self.checkpoints = Checkpoints(self.history, store, every_s, every_bytes)
         self.digests = DigestTrail()
+        self.contents = ContentsTrail()
         self.loading = False
         """A snapshot is installed and its state not loaded: what is seen here is old."""
         self.machine = Machine(self.history, self.history)
         if store.position() is not None:
             self.machine.load(self.history.tables)
-        self._applied: deque[tuple[int, Applied]] = deque()
-        self._replaced = False
+        self._feed = feed
+        self._feed.begin(self.machine.state.index)
+        self.unfollowed: deque[tuple[int, Applied]] = deque()
+        """(index, what it did) of each entry whose effects nobody has followed yet, oldest first."""
+        self.replaced = False
+        """The state is another one since `take_replaced` was asked last."""
 
     @property
     def state(self) -> State:
@@ -43,19 +51,17 @@ class Replica:
     # ---- entries and snapshots -----------------------------------------------------------------------
 
     def apply(self, index: int, term: int, data: bytes) -> None:
-        """A committed entry; `next_applied` hands out what it did."""
+        """A committed entry; what it did is added to `unfollowed`."""
         applied = self.machine.apply(index, term, decode_entry(data))
         self.digests.note(index, self.machine.state.digest)
-        self._applied.append((index, applied))
-
-    def next_applied(self) -> tuple[int, Applied] | None:
-        """(index, what it did) of the oldest entry whose effects nobody has followed yet."""
-        return self._applied.popleft() if self._applied else None
+        self._feed.note(index, self.machine.state.wall_ms, applied)
+        self.unfollowed.append((index, applied))
 
     def restore(self) -> Generator[object, None, None]:
         """An installed snapshot replaces the state, once it is loaded: see `consensus.port.Restore`."""
-        self._applied.clear()
+        self.unfollowed.clear()
         self.checkpoints.replaced()
+        self.contents.replaced()
         self.loading = True
         return self._load_beside()
 
@@ -63,12 +69,13 @@ class Replica:
         machine = Machine(self.history, self.history)
         yield from machine.load_in_steps(self.history.tables)
         self.machine = machine
+        self._feed.begin(machine.state.index)
         self.loading = False
-        self._replaced = True
+        self.replaced = True
 
     def take_replaced(self) -> bool:
         """Whether the state is another one since this was asked last."""
-        replaced, self._replaced = self._replaced, False
+        replaced, self.replaced = self.replaced, False
         if replaced:
             self.digests.clear()
         return replaced
@@ -77,7 +84,20 @@ class Replica:
 
     def begin_checkpoint(self, consensus: Consensus, now: float) -> CheckpointWork | None:
         """What to write now, if it is time: `checkpoints.write`, then `checkpoint_done`."""
-        return self.checkpoints.begin(consensus, now)
+        work = self.checkpoints.begin(consensus, now)
+        if work is not None:
+            self._feed.write()
+        return work
+
+    def mark(self, consensus: Consensus, index: int, term: int) -> None:
+        """The entry that was applied just now asks for a look at all that is held."""
+        self.contents.begin(index, self.checkpoints.mark(consensus, index, term))
+
+    def checkpoint_done(self, work: CheckpointWork, view: StateView | None, consensus: Consensus) -> None:
+        """It is written; `view`: what writing it gave."""
+        self.checkpoints.done(work, consensus)
+        if work.marked:
+            self.contents.written(work.position.index, view)
 
     # ---- lookups in state and history ----------------------------------------------------------------
 

@@ -34,6 +34,7 @@ WALL_MS_MAX: Final = 253_402_300_800_000  # the year 10000: a later run_at is a 
 DURATION_MS: Final = 366 * 24 * 3_600_000  # no timeout, delay or back-off is longer than a year
 ERROR_CHARS: Final = 16_000  # message and traceback of a failed attempt, cut at the end
 MESSAGE_CHARS: Final = 1_000  # progress messages, reasons
+LINE_NUMBER_MAX: Final = (1 << 63) - 1  # of a log line within its attempt
 ATTEMPTS_KEPT: Final = 100  # history of one job; the oldest go first
 LOSSES_MAX: Final = 5  # assignments lost with their worker before a job counts as poison
 REQUESTS_KEPT: Final = 100_000  # remembered results of client requests
@@ -70,6 +71,8 @@ KEEP_FINISHED: Final = 1_000_000  # ... and at most so many of both together: bo
 KEEP_DEAD_MS: Final = 30 * 24 * 3_600_000  # wall: dead letters are kept this long ...
 KEEP_DEAD: Final = 100_000  # ... and at most so many
 KEEP_IDS_MS: Final = 24 * 3_600_000  # wall: an id is remembered this long after its job ended, in any case
+KEEP_AUDIT_MS: Final = 30 * 24 * 3_600_000  # wall: who changed what by hand is known this long ...
+KEEP_AUDIT: Final = 100_000  # ... and at most so many changes
 FORGET_AT_ONCE: Final = 500  # records one command forgets: some 3 ms of every node's loop
 FILTER_ROWS: Final = 500  # jobs that one step of a command on a filter looks at, for the same reason
 CRON_CHARS: Final = 300  # a cron expression; every field written out in full is about 250
@@ -87,3 +90,6 @@ MISFIRES_MADE_UP: Final = 100  # runs that one schedule makes up for at once
 MISFIRE_WINDOW_MS: Final = 24 * 3_600_000  # slots that passed longer ago are not made up for
 MISFIRE_GRACE_MS: Final = 10_000  # a slot fired less late is not missed: an election is no reason to skip it
 FIRES_PER_ENTRY: Final = 100  # runs that one entry of plans begins: some 3 ms of work on every node
+GENERATION_INDEXES: Final = (
+    1_000_000_000  # left out of the log by a restore: whoever knows a lost index is past it
+)

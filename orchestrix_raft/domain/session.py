@@ -49,6 +49,7 @@ class HandlerLine(_Value, frozen=True):
     at_ms: int
     level: str
     message: str
+    number: int = 0  # within the attempt, from 1; 0: the worker does not count, the node does
 
 
 class Observation(_Value, frozen=True):
@@ -126,9 +127,11 @@ class Stop(_Value, frozen=True):
 
 
 class HeartbeatAck(_Value, frozen=True):
-    """Sent only by a node in contact with a majority-backed leader."""
+    """Sent only by a node in contact with a majority-backed leader.  `servers`: as in Welcome, when they have
+    changed since this stream was told; else none."""
 
     number: int
+    servers: tuple[str, ...] = ()
 
 
 class Refused(_Value, frozen=True):

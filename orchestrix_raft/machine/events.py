@@ -6,6 +6,7 @@ caller) follow committed events and never precede them.  Tags are never renumber
 
 import msgspec
 
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.job import AttemptState, JobSpec, JobState, Timer
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
@@ -381,6 +382,36 @@ class NodeRemoved(_Closed, frozen=True, tag=80):
     incarnation: int
 
 
+# ---- audit: 90-99
+
+
+class Audited(_Closed, frozen=True, tag=90):
+    """Somebody asked for a change by hand: who, for what, and what came of it."""
+
+    number: int
+    record: AuditRecord
+
+
+class AuditForgotten(_Closed, frozen=True, tag=91):
+    """The audit trail begins with record `first` now (from `oldest_ms`, wall; -1: it is empty)."""
+
+    first: int
+    oldest_ms: int
+
+
+# ---- backup and verification: 105-109
+
+
+class GenerationRaised(_Closed, frozen=True, tag=105):
+    """A new cluster goes on from here: tokens and sessions from before this are void."""
+
+    generation: int
+
+
+class ContentsMarked(_Closed, frozen=True, tag=106):
+    """Nodes compare what they hold as of the entry that has this."""
+
+
 Event = (
     JobEnqueued
     | JobReady
@@ -423,4 +454,8 @@ Event = (
     | NodeDraining
     | NodeUndrained
     | HandoffAsked
+    | Audited
+    | AuditForgotten
+    | GenerationRaised
+    | ContentsMarked
 )

@@ -10,8 +10,10 @@ from typing import Any, Final
 from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.machine import (
     attempts,
+    audit,
     drains,
     events,
+    generations,
     jobs,
     keeping,
     nodes,
@@ -88,5 +90,9 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.NodeDraining: drains.evolve_draining,
         events.NodeUndrained: drains.evolve_undrained,
         events.HandoffAsked: drains.evolve_handoff_asked,
+        events.Audited: audit.evolve_audited,
+        events.AuditForgotten: audit.evolve_forgotten,
+        events.GenerationRaised: generations.evolve_raised,
+        events.ContentsMarked: generations.evolve_marked,
     }
 )

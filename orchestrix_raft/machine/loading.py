@@ -14,6 +14,7 @@ from orchestrix_raft.machine import codec, queues, unique
 from orchestrix_raft.machine.book import run_begins
 from orchestrix_raft.machine.dispatch import shut_out
 from orchestrix_raft.machine.history import (
+    AUDIT_KEY,
     CORE_KEY,
     KEY_WINDOWS,
     LIVE_JOBS,
@@ -47,6 +48,8 @@ def load(state: State, tables: Tables) -> Iterator[int]:
     for key, value in tables(SINGLES):
         if key == CORE_KEY:
             _load_core(state, codec.decode_core(value))
+        elif key == AUDIT_KEY:
+            state.audit = codec.decode_audit_trail(value)
     for key, value in tables(NODES):
         node = state.nodes[key.decode()] = codec.decode_node(value)
         if node.drain is not None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from orchestrix_raft.domain.audit import AuditTrail
 from orchestrix_raft.domain.job import LIFE_CYCLE, Job, JobState
 from orchestrix_raft.domain.node import Node
 from orchestrix_raft.domain.queue import KeyWindow, Queue, UniqueWindow
@@ -40,6 +41,7 @@ class State:
     """Everything the machine knows in memory.  Same log, same state on every node."""
 
     __slots__ = (
+        "audit",
         "board",
         "book",
         "counter",
@@ -52,6 +54,7 @@ class State:
         "jobs",
         "key_windows",
         "limited",
+        "marked",
         "node_sessions",
         "nodes",
         "oldest",
@@ -97,6 +100,7 @@ class State:
         # is kept.  [0]: no id of a job that is gone is free earlier
         self.totals = [0] * STATES  # ends by terminal JobState since the cluster began; never falls
         self.queues: dict[str, list[int]] = {}  # live jobs by JobState; [0] is their sum, never 0
+        self.audit = AuditTrail()
         # ---- derived
         self.unique: dict[tuple[str, str], bytes] = {}  # (type, unique key) -> job that has it
         self.node_sessions: dict[str, dict[bytes, Session]] = {}  # attached ones by node
@@ -106,6 +110,8 @@ class State:
         self.board = Board()
         self.book = Book()
         self.sharing = Sharing()
+        # ---- of this process
+        self.marked = 0  # index of the newest entry that asked for a comparison of contents
         # ---- of the running entry
         self.records = records
         self.touched_jobs: dict[bytes, Job | None] = {}  # None: no longer live

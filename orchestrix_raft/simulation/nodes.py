@@ -3,22 +3,25 @@
 import random
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from orchestrix_raft.consensus.configuration import Configuration
 from orchestrix_raft.consensus.engine import Engine
 from orchestrix_raft.consensus.options import Options
-from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
+from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role, SafetyFault
 from orchestrix_raft.coordinator import starts
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
+from orchestrix_raft.coordinator.standing import GRACE_S
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
-from orchestrix_raft.storage.port import StateStore
+from orchestrix_raft.storage.port import StateStore, StorageError
+from orchestrix_raft.storage.views import Contents, contents_of
 
 LEAVE_S = 60.0  # a process that was told to end is gone by then
 
@@ -84,9 +87,12 @@ class SimNode:
         self.cluster: dict[str, SimNode] = {}
         self.snapshots = 0  # installed by processes that have ended
         self.farewells = 0  # asked for, and still without an answer when the process ended
+        self.refusals = 0  # of the disk, each the end of a process
         self.lost = False  # the machine is gone for good
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
         self.removed = False  # the same: the node is no member any more
+        self._settled_index = -1
+        self.compare: Callable[[str, int, Contents], None] = _ignore
         self._leaving: Core | None = None
         self._down_s = 0.0  # after it has left in good order
         self._pauses: list[tuple[float, float]] = []
@@ -113,7 +119,7 @@ class SimNode:
     @property
     def counts(self) -> bool:
         """A process should run here, sooner or later."""
-        return self.added and not (self.lost or self.removed)
+        return self.added and not (self.lost or self.removed or self.disk.identity.removed_index)
 
     @property
     def peers(self) -> list[str]:
@@ -126,6 +132,14 @@ class SimNode:
             return
         self.starts += 1
         rng = random.Random(self.world.rng.getrandbits(64))
+        nonce = rng.randbytes(starts.START_BYTES)
+        known = starts.begun(self.disk.identity.starts, nonce)
+        try:
+            self.disk.set_starts(known)
+        except StorageError as refusal:
+            self.disk.kill()
+            self._end_of_disk(refusal)
+            return
         journal = self.disk.open_journal()
         store = self.store = self.disk.open_state_store()
 
@@ -147,9 +161,6 @@ class SimNode:
                 bootstrap=self._bootstrap,
             )
 
-        nonce = rng.randbytes(starts.START_BYTES)
-        known = starts.begun(self.disk.identity.starts, nonce)
-        self.disk.set_starts(known)
         disk = self.disk.identity
         address, boot_id = f"{self.name}:7400", starts.first_boot_id(nonce)
         identity = Identity(self.name, address, "sim", boot_id, known, disk.disk_id, disk.joined_index)
@@ -219,6 +230,7 @@ class SimNode:
         """The process has learnt that it is no member any more: its workers are sent elsewhere."""
         self.world.tell(f"{self.name} learns that it was removed")
         self._leaving = core
+        self.disk.set_removed(core.removed_index)
         core.hub.redirect_all()
         self.poke()
 
@@ -237,6 +249,13 @@ class SimNode:
         theirs = max(other.core.consensus.settled.index, other.disk.identity.joined_index)
         listed = configuration is None or configuration.lists(other.name, other.disk.identity.disk_id)
         return index > theirs and not listed
+
+    def _judge_anew(self, core: Core) -> None:
+        """The members have changed a while ago: who is none any more is told so."""
+        if self.core is core:
+            for peer in list(self._pipes):
+                if self.turns_away(self.cluster[peer]):
+                    self.cluster[peer].turned_away()
 
     def turned_away(self) -> None:
         """The process is told that it was removed."""
@@ -287,7 +306,7 @@ class SimNode:
             self._scheduled = True
             core = self.core
             delay = max(self.world.rng.uniform(0.0, 0.0005), self.paused_until - self.world.now)
-            self.world.after(delay, lambda: self._step(core))
+            self.world.after(delay, partial(self._step, core))
 
     def guarded(self, action: Callable[[], Any]) -> None:
         """Run a piece of the process; it may die in the middle of it."""
@@ -298,6 +317,18 @@ class SimNode:
             self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
         except starts.Superseded as error:
             self._end_for_good(error)
+        except (StorageError, SafetyFault) as error:
+            cause = error if isinstance(error, StorageError) else error.__cause__
+            if not isinstance(cause, StorageError):
+                raise
+            self._end_of_disk(cause)
+
+    def _end_of_disk(self, why: StorageError) -> None:
+        """The disk refused: the process ends, and somebody starts it again now and then."""
+        self.world.tell(f"{self.name} ends: {why}")
+        self.refusals += 1
+        self.crash(power=False)
+        self.world.after(self.world.rng.uniform(0.5, 3.0), self.start)
 
     def _end_for_good(self, why: starts.Superseded) -> None:
         """The process has learnt that its disk is an old copy."""
@@ -320,6 +351,9 @@ class SimNode:
             return
         more = core.step()
         self._carry()
+        if core.consensus.settled.index != self._settled_index:
+            self._settled_index = core.consensus.settled.index
+            self.world.after(GRACE_S, lambda: self._judge_anew(core))
         if core.removed_index and self._leaving is not core:
             self._leave_for_good(core)
         if core.drain.over:
@@ -356,8 +390,13 @@ class SimNode:
         self.world.after(self.world.rng.uniform(0.001, 0.5), write)
 
     def _checkpoint(self, core: Core, work: CheckpointWork) -> None:
-        core.replica.checkpoints.write(work)
-        core.checkpoint_done(work)
+        core.checkpoint_done(work, core.replica.checkpoints.write(work))
+        contents = core.replica.contents
+        for index, view in contents.take():
+            found = contents_of(view)
+            view.close()
+            contents.end(index, found)
+            self.compare(self.name, index, found)
         self.poke()
 
     # ---- connections between nodes -------------------------------------------------------------------
@@ -396,7 +435,7 @@ class SimNode:
 
     def received(self, pipe: Pipe, payload: Any) -> None:
         """From a peer or a worker."""
-        self.act(lambda: self._received(pipe, payload))
+        self.act(partial(self._received, pipe, payload))
         self.poke()
 
     def _received(self, pipe: Pipe, payload: Any) -> None:
@@ -453,3 +492,7 @@ class SimNode:
     def leads(self) -> bool:
         """This process believes that it leads."""
         return self.core is not None and self.core.consensus.role is Role.LEADER
+
+
+def _ignore(name: str, index: int, contents: Contents) -> None:
+    """Default of `SimNode.compare`."""

@@ -1,10 +1,12 @@
 """One seed, from power-on to the verdict."""
 
+import gc
 from typing import NamedTuple
 
 from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.feed import FeedKeep
 from orchestrix_raft.coordinator.rebalance import RebalanceLimits
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
@@ -13,6 +15,7 @@ from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.faults import MIXES, Faults
+from orchestrix_raft.simulation.lines import LineWatch
 from orchestrix_raft.simulation.members import SimMembers
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
@@ -24,8 +27,14 @@ from orchestrix_raft.simulation.world import World
 FAULTS_UNTIL_S = 50.0
 AT_LEAST_S = 60.0
 AT_MOST_S = 300.0  # by then everything must have come to rest
+CONNECTED_S = 2.0  # after that all nodes have noticed what broke, and dialled again
 JOBS = 240
-KEEPS = (Keep(), Keep(), Keep(finished_ms=5_000, dead_ms=8_000), Keep(finished=40, dead=5))
+KEEPS = (
+    Keep(),
+    Keep(),
+    Keep(finished_ms=5_000, dead_ms=8_000, audit_ms=6_000),
+    Keep(finished=40, dead=5, audit=4),
+)
 """What is kept, one of them a run: everything, by age, by number."""
 REBALANCE = RebalanceLimits(look_s=1.0, lasts_s=3.0, rest_s=10.0, at_once=2)
 
@@ -49,6 +58,8 @@ class Totals(NamedTuple):
     snapshots: int
     changes: int  # of members
     handoffs: int  # workers that went on elsewhere as they were told
+    compared: int  # times a node read all that it holds at a mark
+    disk_refusals: int  # each the end of a process
 
     def plus(self, other: "Totals") -> "Totals":
         """The sum of two."""
@@ -114,6 +125,7 @@ class Run:
         self.faults = Faults(
             self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered, self.drainer
         )
+        self.lines = LineWatch(self.nodes, mix, self.checker.violation)
         self._jobs_left = JOBS
         self._slots_done = False
         for client in self.clients:
@@ -123,7 +135,10 @@ class Run:
 
     def _limits(self, beats: BeatLimits, keeping: Keeping) -> CoreLimits:
         checkpoint_s = self.world.rng.choice((0.5, 2.0, 5.0, 30.0))
-        return CoreLimits(checkpoint_s=checkpoint_s, beats=beats, keeping=keeping, rebalance=REBALANCE)
+        feed = FeedKeep((3_600.0, 10.0)[self.world.seed % 2])
+        return CoreLimits(
+            checkpoint_s=checkpoint_s, beats=beats, keeping=keeping, rebalance=REBALANCE, feed=feed
+        )
 
     def _make_node(
         self,
@@ -138,6 +153,7 @@ class Run:
             self.world, self.network, name, disk_id, bootstrap, limits, options, self.checker.applied
         )
         node.cluster = self._cluster
+        node.compare = self.checker.comparing.found
         self._cluster[name] = node
         self.nodes.append(node)
         return node
@@ -204,7 +220,20 @@ class Run:
         return self.checker.settled(self.nodes, self.clients)
 
     def go(self) -> Totals:
-        """Run to the end; Violation if a promise is broken."""
+        """Run to the end; Violation if a promise is broken.
+
+        What a run makes lives mostly as long as the run, so the collector of cycles would walk it again and
+        again for nothing: it rests meanwhile."""
+        resting = gc.isenabled()
+        gc.disable()
+        try:
+            return self._go()
+        finally:
+            if resting:
+                gc.enable()
+
+    def _go(self) -> Totals:
+        self.checker.comparing.repeat(self.nodes, FAULTS_UNTIL_S)
         self.world.run_until(FAULTS_UNTIL_S)
         self.faults.stop()
         self.world.run_until(AT_LEAST_S)
@@ -218,6 +247,9 @@ class Run:
         fault = self.members.fault(self.checker.shadow.state) if self.members.changes else ""
         if fault:
             self.checker.violation(fault)
+        self.world.run_until(self.world.now + CONNECTED_S)
+        self.world.run_until(self.world.now + self.lines.ask())
+        self.lines.check()
         return Totals(
             1,
             int(self.world.now),
@@ -235,4 +267,6 @@ class Run:
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
             self.members.changes,
             self.checker.ownership.moved,
+            self.checker.comparing.compared,
+            sum(node.refusals for node in self.nodes),
         )

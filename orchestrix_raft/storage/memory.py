@@ -21,17 +21,20 @@ from orchestrix_raft.storage.limits import (
     LINE_COST_BYTES,
     LOGGED_JOB_COST_BYTES,
 )
+from orchestrix_raft.storage.memory_feed import FeedOnDisk, MemoryFeed
 from orchestrix_raft.storage.mirror import FIRST_BASE, JournalMirror
 from orchestrix_raft.storage.port import (
     Changes,
     Damaged,
     DiskFull,
     Entry,
+    LinePlace,
     LogLine,
     Position,
     SnapshotRef,
     StorageError,
 )
+from orchestrix_raft.storage.views import CopiedView
 from orchestrix_raft.undecodable import UNDECODABLE
 
 _Table = dict[bytes, bytes]
@@ -59,7 +62,7 @@ class _JobLog:
     __slots__ = ("dropped", "last_ms", "lines", "size")
 
     def __init__(self) -> None:
-        self.lines: list[LogLine] = []
+        self.lines: dict[LinePlace, LogLine] = {}
         self.size = 0
         self.dropped = 0
         self.last_ms = 0
@@ -96,6 +99,7 @@ class MemoryDisk(Disk):
         self._tables: dict[str, _Table] = {}
         self._position: Position | None = None
         self._logs: dict[bytes, _JobLog] = {}
+        self.feed = FeedOnDisk()
         self._life = _Life()
         self._gone = False
 
@@ -128,6 +132,11 @@ class MemoryDisk(Disk):
         """The power fails: as `kill`, and what was written without sync is gone too."""
         self.kill()
         self._logs = {}
+        self.feed.lose_newest(self.steps % 7)  # some: the system writes back when it likes
+
+    def job_lines(self) -> dict[bytes, list[LogLine]]:
+        """The job logs it holds, for whoever looks at it from outside."""
+        return {job_id: list(log.lines.values()) for job_id, log in self._logs.items()}
 
     @property
     def gone(self) -> bool:
@@ -237,6 +246,10 @@ class _MemoryCopy:
     def read(self, offset: int, limit: int) -> bytes:
         return self._stream[offset : offset + limit]
 
+    def get(self, table: str, key: bytes) -> bytes | None:
+        frozen = msgspec.msgpack.decode(self._stream, type=_Frozen)
+        return dict(dict(frozen.tables).get(table, ())).get(key)
+
     def remove(self) -> None:
         self._stream = b""
 
@@ -257,6 +270,7 @@ class MemoryStateStore:
         self._writes = 0
         self._copies = Copies(self._start_copy)
         self._incoming: MemorySnapshotWriter | None = None
+        self._views: list[CopiedView] = []
 
     def position(self) -> Position | None:
         return self._disk._position
@@ -331,6 +345,16 @@ class MemoryStateStore:
         self._check_room()
         return _MemoryCopy(self._disk._tables, position)
 
+    def view(self) -> CopiedView:
+        view = CopiedView(self._disk._tables, self._disk._position)
+        self._views.append(view)
+        return view
+
+    def _end_reading(self) -> None:
+        self._copies.cancel()
+        while self._views:
+            self._views.pop().close()
+
     def receive(self, ref: SnapshotRef) -> "MemorySnapshotWriter":
         if self._incoming is not None:
             self._incoming.abort()
@@ -345,7 +369,7 @@ class MemoryStateStore:
     def _install(self, frozen: _Frozen) -> None:
         """Make a received checkpoint the state, in one durable step."""
         dies = self._disk._step(self._life)
-        self._copies.cancel()
+        self._end_reading()
         self._disk._tables = {name: dict(rows) for name, rows in frozen.tables}
         self._disk._position = frozen.position
         self._ordered = {}
@@ -358,7 +382,7 @@ class MemoryStateStore:
         return sum(len(k) + len(v) for rows in self._disk._tables.values() for k, v in rows.items())
 
     def close(self) -> None:
-        self._copies.cancel()
+        self._end_reading()
         self._life.open.discard("state store")
 
 
@@ -407,6 +431,7 @@ class MemoryLocalStore:
         self._life = life
         self._bytes_max = bytes_max
         self._total = sum(log.cost for log in disk._logs.values())
+        self.feed = MemoryFeed(disk.feed, self._writable)
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         self._writable()
@@ -417,12 +442,14 @@ class MemoryLocalStore:
             log = self._disk._logs[job_id] = known or _JobLog()
             self._total -= known.cost if known else 0
             log.last_ms = now_ms
-            for position, line in enumerate(added):
-                size = len(msgspec.msgpack.encode(line))
+            for line in added:
+                size = len(msgspec.msgpack.encode(line[2:]))
+                if line.place in log.lines:
+                    continue
                 if log.dropped or log.size + size > JOB_LOG_BYTES_MAX:
-                    log.dropped += len(added) - position
-                    break
-                log.lines.append(line)
+                    log.dropped += 1
+                    continue
+                log.lines[line.place] = line
                 log.size += size
             self._total += log.cost
         if self._total > self._bytes_max:
@@ -436,12 +463,17 @@ class MemoryLocalStore:
             if self._total <= self._bytes_max:
                 return
 
-    def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
+    def lines(self, job_id: bytes, after: LinePlace, limit: int, bytes_max: int) -> list[LogLine]:
         log = self._disk._logs.get(job_id)
-        if log is None:
-            return []
-        first = max(after, 0)
-        return list(enumerate(log.lines[first : first + limit], first + 1))
+        found: list[LogLine] = []
+        size = 0
+        for place in sorted(() if log is None else log.lines):
+            if log is None or len(found) >= limit or size >= bytes_max:
+                break
+            if place > after:
+                found.append(log.lines[place])
+                size += len(msgspec.msgpack.encode(log.lines[place][2:]))
+        return found
 
     def dropped(self, job_id: bytes) -> int:
         log = self._disk._logs.get(job_id)

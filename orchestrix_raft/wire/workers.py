@@ -62,7 +62,7 @@ def _read_observation(m: pb.Observation) -> dom.Observation:
     return dom.Observation(
         tuple(StartedMark(s.job_id, s.token, s.started_ms) for s in m.started),
         tuple(ProgressMark(p.job_id, p.token, p.percent, p.message) for p in m.progress),
-        tuple(dom.HandlerLine(x.job_id, x.token, x.at_ms, x.level, x.message) for x in m.logs),
+        tuple(dom.HandlerLine(x.job_id, x.token, x.at_ms, x.level, x.message, x.number) for x in m.logs),
     )
 
 
@@ -134,7 +134,14 @@ def _write_observation(out: pb.Observation, m: dom.Observation) -> None:
     for p in m.progress:
         out.progress.add(job_id=p.job_id, token=p.token, percent=p.percent, message=p.message)
     for x in m.lines:
-        out.logs.add(job_id=x.job_id, token=x.token, at_ms=x.at_ms, level=x.level, message=x.message)
+        out.logs.add(
+            job_id=x.job_id,
+            token=x.token,
+            at_ms=x.at_ms,
+            level=x.level,
+            message=x.message,
+            number=x.number,
+        )
 
 
 def _write_hello(out: pb.Hello, m: dom.Hello, sdk: str) -> None:
@@ -162,9 +169,10 @@ def write_coordinator_message(message: dom.CoordinatorMessage) -> pb.Coordinator
             out.report_ack.SetInParent()
             out.report_ack.tokens.extend(tokens)
             out.report_ack.stale.extend(stale)
-        case dom.HeartbeatAck(number):
+        case dom.HeartbeatAck(number, servers):
             out.heartbeat_ack.SetInParent()
             out.heartbeat_ack.number = number
+            out.heartbeat_ack.servers.extend(servers)
         case dom.Stop(stops):
             out.stop.SetInParent()
             for s in stops:
@@ -222,7 +230,7 @@ def read_coordinator_message(message: pb.CoordinatorMessage) -> dom.CoordinatorM
         case "report_ack":
             return dom.ReportAck(tuple(message.report_ack.tokens), tuple(message.report_ack.stale))
         case "heartbeat_ack":
-            return dom.HeartbeatAck(message.heartbeat_ack.number)
+            return dom.HeartbeatAck(message.heartbeat_ack.number, tuple(message.heartbeat_ack.servers))
         case "stop":
             return dom.Stop(tuple(dom.StopJob(s.job_id, s.token, s.reason) for s in message.stop.jobs))
         case "welcome":

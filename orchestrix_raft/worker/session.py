@@ -103,7 +103,13 @@ class Left(NamedTuple):
     """The session is over, everything is given back."""
 
 
-Effect = Send | Start | Cancel | Attached | Reconnect | Moved | Asked | Fatal | Left
+class Learnt(NamedTuple):
+    """These are the nodes now; for the next connection."""
+
+    servers: tuple[str, ...]
+
+
+Effect = Send | Start | Cancel | Attached | Reconnect | Moved | Asked | Fatal | Left | Learnt
 
 
 class SessionCore:
@@ -151,14 +157,19 @@ class SessionCore:
     def hello(self, now: float) -> Hello:
         """The first message of a new stream, sent now."""
         self._hello_at = now
-        held = dict(self._running)
-        held.update((token, outcome.job_id) for token, outcome in self._unacknowledged.items())
         return Hello(
             self.session_id,
             *self._settings,
             self._epoch,
-            tuple((job_id, token) for token, job_id in held.items()),
+            tuple((job_id, token) for token, job_id in self.held.items()),
         )
+
+    @property
+    def held(self) -> dict[int, bytes]:
+        """Jobs by token that run, or whose end is not acknowledged."""
+        return dict(self._running) | {
+            token: outcome.job_id for token, outcome in self._unacknowledged.items()
+        }
 
     def receive(self, message: CoordinatorMessage, now: float) -> list[Effect]:
         """A node said something, over the current stream or over one that has yet to be welcomed."""
@@ -173,7 +184,7 @@ class SessionCore:
             case HeartbeatAck():
                 self._lease_at = max(self._lease_at, self._heartbeats.get(message.number, self._lease_at))
                 self._heartbeats = {n: at for n, at in self._heartbeats.items() if n > message.number}
-                return []
+                return [Learnt(message.servers)] if message.servers else []
             case Stop():
                 return [Cancel(job.token, job.reason) for job in message.jobs if job.token in self._running]
             case Welcome():

@@ -40,6 +40,7 @@ from orchestrix_raft.worker.session import (
     Cancel,
     Effect,
     Fatal,
+    Learnt,
     Left,
     Moved,
     Reconnect,
@@ -236,6 +237,8 @@ class Shell:
                     self._fail(kind(message, reason))
                 case Left():
                     self._left.set()
+                case Learnt(servers):
+                    self._servers.learn(servers)
         if stream is not None and stream is self._current:
             stream.wake()
 
@@ -247,6 +250,7 @@ class Shell:
             _log.info("attached to node %s at %s%s", node_id, stream.address, gap)
         if before is not None and before is not stream:
             before.close(_ELSEWHERE)
+        self._observations.again(self._core.held)
 
     def _move(self, stream: Stream | None, servers: Iterable[str]) -> None:
         others = [server for server in servers if stream is not None and server != stream.address]
