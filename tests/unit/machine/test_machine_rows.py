@@ -159,6 +159,7 @@ def test_priorities_that_nobody_has_any_more_are_not_walked() -> None:
     for item in items[1:-1]:
         del jobs[item[2]]
         kept.leave(item, jobs)
+    assert len(kept.rows._best) == 2
     kept.first(jobs)
     kept.take()
     before = jobs.looks
