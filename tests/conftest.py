@@ -5,13 +5,13 @@ network is not touched, and nothing of theirs is left when the child ends.
 """
 
 import os
-import subprocess
 import sys
 
 import pytest
 from hypothesis import settings
 
 from orchestrix_raft.testing import network
+from tests.own_network import CHILD_SLACK_S, child_limit_s, handed_over
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", deadline=None, max_examples=1_000)
@@ -35,14 +35,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         "-s",
         pyfuncitem.nodeid,
     ]
-    done = subprocess.run(
-        network.entered(command),
-        cwd=pyfuncitem.config.rootpath,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        pytest.fail(done.stdout, pytrace=False)
-    print(done.stdout)
+    print(handed_over(network.entered(command), pyfuncitem.config.rootpath, child_limit_s(pyfuncitem)))
     return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Outside, pytest-timeout would end a test of a child together with the child's own time-out, and what
+    was printed would be lost: it comes last."""
+    if network.ENTERED in os.environ:
+        return
+    for item in items:
+        if item.get_closest_marker("own_network") is not None:
+            item.add_marker(pytest.mark.timeout(child_limit_s(item) + CHILD_SLACK_S), append=False)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SCOPES: Final = tuple(scope.word for scope in UniqueScope)
 _CONFLICTS: Final = tuple(choice.word for choice in OnConflict)
+_OUTCOMES: Final = {True: "created", False: "existing", None: None}
 
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
 Args = Annotated[
@@ -146,7 +147,7 @@ def enqueue(
             finish(_awaited(client, enqueued.id, shown=not as_json), as_json)
             return
     if as_json:
-        output.document({"id": enqueued.id, "outcome": "created" if enqueued.created else "existing"})
+        output.document({"id": enqueued.id, "outcome": _OUTCOMES[enqueued.created]})
     else:
         output.line(enqueued.id)
 
@@ -161,7 +162,7 @@ def _enqueued(
     except OutcomeUnknown as error:
         again = f"; it is safe to repeat the command with --id {error.job_ids[0]}" if error.job_ids else ""
         raise OutcomeUnknown(f"{error}{again}", error.reason, error.job_ids) from error
-    if not enqueued.created:
+    if enqueued.created is False:
         output.trouble(f"nothing new was enqueued: job {enqueued.id} is there already")
     return enqueued
 

@@ -54,8 +54,10 @@ def _watched(client: "Client", job_id: str, timeout_s: float | None, say: Say) -
             except DeadlineExceeded:
                 job = client.get(job_id)
         except Unavailable:
-            # So short a wait has not the patience for a change of leaders: that is kept here.
-            if time.monotonic() - answered > options.PATIENCE_S:
+            # So short a wait has not the patience for a change of leaders: that is kept here, unless the
+            # caller has less.
+            now = time.monotonic()
+            if now - answered > options.PATIENCE_S or (timeout_s is not None and now - begun >= timeout_s):
                 raise
             say(0, "no node answers at the moment")
             continue

@@ -152,14 +152,16 @@ class AsyncClient(AsyncFollowing):
     async def enqueue_told(
         self, /, type: str, args: Mapping[str, Any] | None = None, **options: Any
     ) -> Enqueued:
-        """Like `enqueue`, with the same options; tells besides the id whether the job is a new one."""
+        """Like `enqueue`, with the same options; tells besides the id whether the job is a new one.  Only
+        with a `job_id` of the caller's can that be unknown: it is there after an answer was lost."""
         return await self._enqueue(type, args, Options(**options))
 
     async def _enqueue(self, job_type: str, args: Mapping[str, Any] | None, options: Options) -> Enqueued:
         job, size = building.new_job(job_type, args, options)
         placed = await self._lane.enqueue(job, size)
         # An id made here that "was there already" came with an earlier sending of this same call.
-        created = placed.created or (options.job_id is None and placed.job_id == job.job_id)
+        ours = options.job_id is None and placed.job_id == job.job_id
+        created = True if ours else placed.created
         return Enqueued(id=format_job_id(placed.job_id), created=created)
 
     async def enqueue_many(

@@ -32,10 +32,11 @@ _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
 
 
 class Placed(NamedTuple):
-    """What became of a job: its id, or that of the one that was there already (`created` is False)."""
+    """What became of a job: its id, or that of the one that was there already (`created` is False; None: it
+    was there when the job was sent again, and an earlier sending of it may have made it)."""
 
     job_id: bytes
-    created: bool
+    created: bool | None
 
 
 class _Item:
@@ -210,7 +211,7 @@ class Lane:
         self._trouble = None
         self._caller.wrote(response.applied_index)
         answers: dict[int, Placed | OrchestrixError] = {
-            e.position: Placed(e.job_id, created=False) for e in response.existing
+            e.position: Placed(e.job_id, _unless_ours(e.job_id, batch, e.position)) for e in response.existing
         }
         for r in response.rejected:
             job_ids = (format_job_id(batch.items[r.position].job.job_id),)
@@ -300,6 +301,12 @@ class Lane:
                 _fail(batch.items, certain)
         self._fail_all(OutcomeUnknown(f"{why}; the job may have been enqueued", "OUTCOME_UNKNOWN"))
         self._task = None
+
+
+def _unless_ours(found: bytes, batch: _Batch, position: int) -> bool | None:
+    """`created` of a job whose answer names one that is there: False unless an earlier sending may have made
+    that one.  The holder of its unique key is never this job: it has another id."""
+    return None if batch.in_doubt and found == batch.items[position].job.job_id else False
 
 
 def _fail(items: Iterable[_Item], error: OrchestrixError) -> None:

@@ -92,7 +92,10 @@ class Enqueued(_Value, frozen=True):
     """What became of a job that was to be enqueued."""
 
     id: str  # of the job there is now
-    created: bool  # False: it was there already, under this id or as the one with the unique key
+    created: bool | None
+    """False: it was there already, under this id or as the one with the unique key.  None: nobody knows:
+    the caller's `job_id` was there when the job was sent again after a lost answer, and the earlier sending
+    may have made it."""
 
 
 class Job(_Value, frozen=True):

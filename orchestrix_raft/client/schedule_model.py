@@ -243,6 +243,7 @@ def cursor_number(word: str) -> int:
 
 def _number(name: str, kind: type[AnyChoice], word: str) -> int:
     """A choice for the wire; ValueError with the name of the option and the words there are."""
+    text(name, word, empty=True)
     try:
         return parse_choice(kind, word) - 1
     except ValueError as error:

@@ -6,6 +6,7 @@ domain/limits.py.
 
 import difflib
 import ipaddress
+import logging
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,15 @@ from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.storage.layout import read_identity
 
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 7400)
+
+_log = logging.getLogger(__name__)
+
+_PERHAPS_MOVED: Final = (
+    "others are told to find this node at %s, where the node of --data-dir %s was, and which is no address "
+    "of this machine: if it has moved, say with --advertise where it is now; if that address leads here, "
+    "give --advertise %s"
+)
+"""No error: behind a translation of addresses it is as it should be."""
 
 
 class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,6 +244,8 @@ def _place(
     if before is not None and advertise is None and (listen is None or listen.wildcard):
         if listen is not None:
             if before.port == listen.port and not before.loopback:  # else nobody would find it there
+                if not local(before.host):
+                    _log.warning(_PERHAPS_MOVED, before, values["data_dir"], before)
                 return listen, before
         elif local(before.host):
             return before, before

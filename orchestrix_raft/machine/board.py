@@ -20,7 +20,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
 from orchestrix_raft.domain import limits
-from orchestrix_raft.domain.job import Job, JobSpec
+from orchestrix_raft.domain.job import Job
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.heap import LazyHeap
@@ -192,8 +192,9 @@ class Lane:
         line.take()
         self.put(line)
 
-    def leave(self, spec: JobSpec, jobs: dict[bytes, Job]) -> None:
+    def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
         """One of its jobs is no longer ready."""
+        spec = job.spec
         self.count -= 1
         if spec.key:
             keyed = self.keyed[spec.key]
@@ -202,7 +203,7 @@ class Lane:
                 self._drop(keyed)
         else:
             self.plain -= 1
-            self.rows.lost(-spec.priority, self.plain, jobs)
+            self.rows.lost(-spec.priority, job.seq, jobs)
 
     def _drop(self, line: Line) -> None:
         del self.keyed[line.key]
@@ -296,7 +297,7 @@ class Board:
         """A job is no longer ready; its state has changed already."""
         spec = job.spec
         lane = self.lanes[(spec.queue, spec.labels)]
-        lane.leave(spec, jobs)
+        lane.leave(job, jobs)
         if not lane.count and len(self.lanes) > limits.EMPTY_LANES:
             self._drop_lane(lane)
 

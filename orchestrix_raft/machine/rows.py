@@ -1,12 +1,13 @@
 """The ready jobs of a lane: those without a key in a row per priority, those with the same key in a `Line`.
 
-Jobs leave from the middle by becoming something else than ready.  Of what they leave behind, every job that
-leaves drops a few items at the front; when there is more of it than of ready jobs, it pays for looking at a
-few others instead.  A debt: what is left behind one ready job, at most as many items as there are ready jobs,
-is dropped in one go when that job goes and no other.  Items ascend by stored numbers: no layout decides
-anything.  Used by the board only.
+Jobs leave from the middle by becoming something else than ready.  What they leave behind goes with the block
+of a row that they were in.  In a line every job that leaves drops a few items at the front; when there is
+more of that than of ready jobs, it pays for looking at a few others instead.  A debt: what is left in a line
+behind one ready job, at most as many items as the line has ready jobs, is dropped in one go when that job
+goes and no other.  Items ascend by stored numbers: no layout decides anything.  Used by the board only.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
@@ -15,8 +16,8 @@ from typing import Final
 from orchestrix_raft.domain.job import Job, JobState
 
 _PENDING: Final = JobState.PENDING
-_SLACK: Final = 64  # stale items that rows may hold besides as many as there are ready jobs
-_LINE_SLACK: Final = 4  # the same for one line: lines are many
+_BLOCK: Final = 512  # items of a row that are dropped, passed over or rewritten in one step, at most
+_LINE_SLACK: Final = 4  # stale items that a line may hold besides as many as it has ready jobs
 _MOVED: Final = 8  # items dropped or looked at for each job that leaves
 
 ReadyItem = tuple[int, int, bytes]
@@ -31,99 +32,110 @@ def is_ready(job: Job | None, seq: int) -> bool:
     return job is not None and job.state is _PENDING and job.seq == seq
 
 
-class Rows:
-    """Ready jobs without a key.  A row may be in two pieces: what was looked at, and what is still to be;
-    all of the first is before all of the second, and later jobs join the second."""
+class _Block:
+    """Neighbours in a row."""
 
-    __slots__ = ("_old", "_ranks", "_rows", "length")
+    __slots__ = ("items", "live", "since")
+
+    def __init__(self, seq: int) -> None:
+        self.since = seq  # of the first job that came into it
+        self.items: deque[RowItem] = deque()  # seq ascends
+        self.live = 0  # of them still ready; 0 only before the first
+
+
+def _since(block: _Block) -> int:
+    return block.since
+
+
+class Rows:
+    """Ready jobs without a key, in blocks: one in which no job is ready any more is dropped whole, and one in
+    which few are is rewritten: in every block stale items are at most twice the ready ones."""
+
+    __slots__ = ("_best", "_rows", "length")
 
     def __init__(self) -> None:
-        self._rows: dict[int, deque[RowItem]] = {}  # by -priority; seq ascends
-        self._old: dict[int, deque[RowItem]] = {}  # still to be looked at
-        self._ranks: list[int] = []  # heap of the keys of either
+        self._rows: dict[int, list[_Block]] = {}  # by -priority; no list and no block is without ready jobs
+        self._best: list[int] = []  # the priorities of the rows, ascending
         self.length = 0  # items, stale ones included
 
     def __iter__(self) -> Iterator[ReadyItem]:
         """All, stale ones included: row by row, in order within each."""
-        for rank in sorted(self._ranks):
-            for pieces in (self._rows, self._old):
-                for seq, job_id in pieces.get(rank, ()):
-                    yield rank, seq, job_id
+        for priority in reversed(self._best):
+            for block in self._rows[-priority]:
+                for seq, job_id in block.items:
+                    yield -priority, seq, job_id
 
     def join(self, rank: int, seq: int, job_id: bytes) -> None:
         """A job later than all that are here."""
-        row = self._old.get(rank) if self._old else None
+        row = self._rows.get(rank)
         if row is None:
-            row = self._rows.get(rank)
-            if row is None:
-                row = self._rows[rank] = deque()
-                heappush(self._ranks, rank)
-        row.append((seq, job_id))
+            row = self._rows[rank] = [_Block(seq)]
+            insort(self._best, -rank)
+        block = row[-1]
+        if len(block.items) >= _BLOCK:
+            block = _Block(seq)
+            row.append(block)
+        block.items.append((seq, job_id))
+        block.live += 1
         self.length += 1
 
     def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
         """The ready job of the highest priority that is here longest; drops stale items before it."""
-        ranks = self._ranks
-        while ranks:
-            rank = ranks[0]
-            for pieces in (self._rows, self._old):
-                row = pieces.get(rank)
-                if row is None:
-                    continue
-                while row:
-                    seq, job_id = row[0]
-                    if is_ready(jobs.get(job_id), seq):
-                        return rank, seq, job_id
-                    row.popleft()
-                    self.length -= 1
-                del pieces[rank]
-            heappop(ranks)
-        return None
+        if not self._best:
+            return None
+        rank = -self._best[-1]
+        items = self._rows[rank][0].items
+        while True:
+            seq, job_id = items[0]
+            if is_ready(jobs.get(job_id), seq):
+                return rank, seq, job_id
+            items.popleft()
+            self.length -= 1
 
     def take(self, rank: int) -> None:
         """Remove the item that `first` has just named."""
-        row = self._rows.get(rank)
-        (self._old[rank] if row is None else row).popleft()
+        row = self._rows[rank]
+        block = row[0]
+        block.items.popleft()
+        block.live -= 1
         self.length -= 1
+        if not block.live:
+            self._drop(rank, row, 0)
 
-    def lost(self, rank: int, ready: int, jobs: dict[bytes, Job]) -> None:
-        """A job has left from one of the rows; `ready` are still in all of them."""
-        if self.length == ready or self._trim(rank, jobs):
+    def lost(self, rank: int, seq: int, jobs: dict[bytes, Job]) -> None:
+        """A job has left: from the middle, or it was taken before."""
+        row = self._rows.get(rank)
+        if row is None:
             return
-        if not self._old:
-            if self.length <= 2 * ready + _SLACK:
+        place = 0 if len(row) == 1 or seq < row[1].since else bisect_right(row, seq, key=_since) - 1
+        block = row[place]
+        if seq < block.since:
+            return  # taken, as the last of its block
+        items = block.items
+        if items[0][0] <= seq:
+            block.live -= 1
+            if not block.live:
+                self._drop(rank, row, place)
                 return
-            self._rows, self._old = self._old, self._rows
-        for _ in range(_MOVED):
-            if not self._old:
-                return
-            self._move(jobs)
+        if len(items) > 3 * block.live:
+            block.items = deque(item for item in items if is_ready(jobs.get(item[1]), item[0]))
+            self.length -= len(items) - len(block.items)
 
-    def _trim(self, rank: int, jobs: dict[bytes, Job]) -> bool:
-        """Drop a few stale items at the front of a row; whether there were any."""
-        row = self._rows.get(rank) or self._old.get(rank)
-        before = self.length
-        while row and before - self.length < _MOVED and not is_ready(jobs.get(row[0][1]), row[0][0]):
-            row.popleft()
-            self.length -= 1
-        return self.length < before
+    def _drop(self, rank: int, row: list[_Block], place: int) -> None:
+        """Of a block no job is ready any more."""
+        self.length -= len(row[place].items)
+        del row[place]
+        if not row:
+            del self._rows[rank]
+            del self._best[bisect_left(self._best, -rank)]
 
-    def _move(self, jobs: dict[bytes, Job]) -> None:
-        """Look at one item."""
-        rank, old = self._old.popitem()
-        if old:
-            item = old.popleft()
-            if is_ready(jobs.get(item[1]), item[0]):
-                row = self._rows.get(rank)
-                if row is None:
-                    row = self._rows[rank] = deque()
-                row.append(item)
-            else:
-                self.length -= 1
-        if old:
-            self._old[rank] = old
-        elif rank not in self._rows:
-            self._rows[rank] = deque()  # keeps its place among the ranks until `first` comes to it
+    def is_counted(self, jobs: dict[bytes, Job]) -> bool:
+        """Whether every block knows how many ready jobs it has; for the check of invariants."""
+        return len(self._best) == len(self._rows) and all(
+            0 < block.live == sum(is_ready(jobs.get(job_id), seq) for seq, job_id in block.items)
+            for row in self._rows.values()
+            for block in row
+        )
 
 
 class Line:

@@ -155,6 +155,7 @@ class NetworkCluster(LocalCluster):
         super().__init__(nodes, data_dir, options=options)
         self.network = network
         self.addresses = [f"{host}:{PORT}" for host in network.addresses[:nodes]]
+        self._founders = list(self.addresses)
 
     def node_command(self, number: int) -> list[str]:
         """As on loopback, on its host; nobody else is on that network, so it needs no TLS."""

@@ -32,7 +32,12 @@ def shown(value: object) -> str:
     """What was given, on one line and not too long."""
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g} s"
-    told = " ".join(repr(value).split())
+    try:
+        told = " ".join(repr(value).split())
+    except Exception:  # repr is the caller's code, and Python's refuses to write very long numbers
+        if isinstance(value, int):
+            return f"a whole number of {value.bit_length():,} bits"
+        return f"a value of type {type(value).__name__} that cannot be shown"
     return told if len(told) <= _SHOWN_CHARS else f"{told[:_SHOWN_CHARS]}..."
 
 

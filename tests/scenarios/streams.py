@@ -87,7 +87,7 @@ def small_limits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limits, "RATE_STAMPS", 2)  # 3 and 4 are counted in sub-windows
     patch.setattr(limits, "RATE_SUBWINDOWS", 4)
     patch.setattr(gates, "_SLACK", 0)
-    patch.setattr(rows, "_SLACK", 0)
+    patch.setattr(rows, "_BLOCK", 3)
     patch.setattr(rows, "_LINE_SLACK", 0)
     patch.setattr(rows, "_MOVED", 3)
     patch.setattr(jobs, "_INLINE", 8)

@@ -69,6 +69,13 @@ def test_a_job_that_is_there_already_is_said_beside_its_id(client: RecordingClie
     assert (done.code, done.out, done.err) == (0, "1\n", note)
 
 
+def test_a_job_that_this_command_may_have_made_is_only_named(client: RecordingClient, run: Any) -> None:
+    client.answers["enqueue_told"] = Enqueued(id=JOB_ID, created=None)
+    done = run("enqueue", "t", "--id", JOB_ID)
+    assert (done.code, done.out, done.err) == (0, JOB_ID + "\n", "")
+    assert json.loads(run("enqueue", "t", "--id", JOB_ID, "--json").out) == {"id": JOB_ID, "outcome": None}
+
+
 def test_in_doubt_it_says_how_to_repeat_safely(client: RecordingClient, run: Any) -> None:
     client.answers["enqueue_told"] = OutcomeUnknown("no server acknowledged", "OUTCOME_UNKNOWN", (JOB_ID,))
     done = run("enqueue", "t")

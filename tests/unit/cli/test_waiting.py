@@ -1,6 +1,7 @@
 """The bar of what takes long: on a terminal only, never with --json, and gone at the end."""
 
 import io
+import itertools
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -100,6 +101,16 @@ def test_the_limit_of_the_wait_is_kept_and_told(
     assert (done.code, done.out) == (1, "")
     assert f"job {JOB_ID} is running after 2 s" in done.err
     assert [call[2]["timeout"] for call in client.calls if call[0] == "wait"] == [1.0, 0.75]
+
+
+def test_the_limit_of_the_wait_is_kept_without_nodes(
+    client: RecordingClient, on_terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(0.0, 0.5)
+    monkeypatch.setattr("orchestrix_raft.cli.waiting.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    client.answers["wait"] = Unavailable("no server answered WaitJob", "NO_SERVER")
+    assert on_terminal("jobs", "wait", JOB_ID, "--timeout", "2s").code == 1
+    assert next(clock) == 2.5, "the last look at the clock was at 2 s"
 
 
 def test_a_change_of_leaders_does_not_end_the_wait(

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from orchestrix_raft import AsyncClient, OrchestrixError, OutcomeUnknown, Unavailable
 from orchestrix_raft.client import calls, lane
-from orchestrix_raft.coordinator.port import NotApplied, Unknown
+from orchestrix_raft.client.model import Enqueued
+from orchestrix_raft.coordinator.port import Done, NotApplied, Unknown
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.machine.commands import CancelJobs, Command, Enqueue
+from orchestrix_raft.machine.commands import CancelJobs, Command, Enqueue, EnqueueResult
 from orchestrix_raft.wire.transport import EOF
 from tests.unit.api.fake_node import NO_LEADER, FakeNode
 from tests.unit.client.nodes import NOBODY, Cluster, closed_port
@@ -68,6 +70,32 @@ async def test_a_batch_whose_answer_was_lost_is_in_doubt(
         client._lane._broken.set()
         with pytest.raises(OutcomeUnknown, match="may have been enqueued"):
             await waiting
+
+
+async def test_a_job_found_after_a_lost_answer_may_have_been_made_by_this_call(cluster: Cluster) -> None:
+    """With an id made here it was; with the caller's nobody knows; another id is the holder of its key."""
+
+    def lost(command: Command) -> Unknown:
+        for node in cluster.nodes:
+            node.answer = found
+        return Unknown("the leader is gone")
+
+    def found(command: Command) -> Done:
+        assert isinstance(command, Enqueue)
+        spec = command.jobs[0]
+        return Done(9, EnqueueResult({0: bytes(16) if spec.unique_key else spec.job_id}, {}))
+
+    async def told(**options: Any) -> Enqueued:
+        for node in cluster.nodes:
+            node.answer = lost
+        return await client.enqueue_told("t", **options)
+
+    async with AsyncClient(cluster.addresses, deadline=5.0) as client:
+        assert (await told()).created is True
+        assert await told(job_id=NOBODY) == Enqueued(id=NOBODY, created=None)
+        assert (await told(job_id=NOBODY, unique_key="k")).created is False
+        assert (await told(unique_key="k")).created is False
+        assert await client.enqueue_told("t", job_id=NOBODY) == Enqueued(id=NOBODY, created=False)
 
 
 async def test_steering_is_repeated_under_its_request_id(cluster: Cluster) -> None:

@@ -257,6 +257,30 @@ async def refusal(client: AsyncClient, call: str, argument: str, value: Any) -> 
     return ""
 
 
+class Unshown:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+async def test_what_cannot_be_shown_is_refused_under_the_name_of_the_argument() -> None:
+    vast = 10**5_000  # Python does not write it
+    async with AsyncClient("127.0.0.1:1", deadline=0.001) as client:
+        assert await refusal(client, "enqueue", "priority", vast) == (
+            "this is no job: priority is a whole number of 16,610 bits: it must be 1,000,000 or less"
+        )
+        assert await refusal(client, "enqueue", "queue", [vast]) == (
+            "queue is a value of type list that cannot be shown: it must be text"
+        )
+        for call, (_, wrong) in CALLS.items():
+            for argument in wrong:
+                line = await refusal(client, call, argument, Unshown())
+                assert TOLD_AS.get(argument, argument.removesuffix("s")) in line.lower(), (call, argument)
+                assert "\n" not in line, (call, argument)
+                for value in (vast, -vast, [vast], {"a": vast}, {vast: 1}):
+                    line = await refusal(client, call, argument, value)
+                    assert "Exceeds" not in line or argument == "args", (call, argument)
+
+
 async def test_what_an_argument_cannot_be_is_refused_in_one_line_that_names_it() -> None:
     count = 0
     wrong = []

@@ -405,6 +405,32 @@ def test_behind_a_wildcard_a_node_is_called_as_before(tmp_path: Path) -> None:
     assert options.advertised == Address("10.0.0.1", 7400)
 
 
+@pytest.mark.parametrize("peers", [None, THREE])
+def test_behind_a_wildcard_a_node_that_may_have_moved_is_warned(
+    tmp_path: Path, peers: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Behind a translation of addresses it has not: so it starts, and is called as before."""
+    data_dir = str(founded(tmp_path, "10.0.0.1:7400"))
+    wildcard: dict[str, Any] = {
+        "data_dir": data_dir,
+        "peers": peers,
+        "listen": "0.0.0.0:7400",
+        "insecure": True,
+    }
+    assert given(local=here("10.0.0.3"), **wildcard).advertised == Address("10.0.0.1", 7400)
+    assert caplog.messages == [
+        f"others are told to find this node at 10.0.0.1:7400, where the node of --data-dir {data_dir} was, "
+        "and which is no address of this machine: if it has moved, say with --advertise where it is now; if "
+        "that address leads here, give --advertise 10.0.0.1:7400"
+    ]
+    caplog.clear()
+    given(local=here("10.0.0.1"), **wildcard)
+    for address in ("10.0.0.1:7400", "10.0.0.3:7400"):
+        options = given(local=here("10.0.0.3"), advertise=address, **wildcard)
+        assert str(options.advertised) == address
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize("before", ["127.0.0.1:7400", "10.0.0.1:7401"])
 def test_behind_a_wildcard_that_it_cannot_have_been_behind_a_node_has_to_say_where_it_is(
     tmp_path: Path, before: str

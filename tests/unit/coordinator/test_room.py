@@ -1,12 +1,14 @@
 """The bound of what all workers of a node report together, and who is woken when there is room again."""
 
+import sys
+
 import pytest
 
 from orchestrix_raft.coordinator import room
 from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.room import ReportRoom, size_of
 from orchestrix_raft.coordinator.streams import Stream
-from orchestrix_raft.domain.report import Completed, Failed, Released
+from orchestrix_raft.domain.report import Completed, Failed, Outcome, Released
 from orchestrix_raft.domain.session import Hello, ReportMessage, WorkerMessage
 
 MIB = 1 << 20
@@ -31,10 +33,32 @@ def test_callers_have_half_of_the_proposer_whatever_the_workers_do() -> None:
     assert ProposerLimits().pending_commands // 2 == room.REPORT_COMMANDS
 
 
-def test_payloads_and_errors_count() -> None:
-    outcomes = (Completed(bytes(16), 1, b"x" * 1_000, 0, 1), Failed(bytes(16), 2, "y" * 500, 0, 1))
-    assert 1_500 < size_of(outcomes) < 1_800
-    assert size_of((Released(bytes(16), 1),)) > 0
+NOW_MS = 1_800_000_000_000
+LATE = 1 << 40
+"""A token after a long life of the cluster."""
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Completed(bytes(16), LATE, b"", NOW_MS, NOW_MS + 1),
+        Completed(bytes(16), LATE, b"x" * 1_000, NOW_MS, NOW_MS + 1),
+        Failed(bytes(16), LATE, "", NOW_MS, NOW_MS + 1, 60_000),
+        Failed(bytes(16), LATE, "y" * 500 + "\u4e16", NOW_MS, NOW_MS + 1, 60_000),
+        Failed(bytes(16), LATE, "y" * 500 + "\U0001f600", NOW_MS, NOW_MS + 1, 60_000),
+        Released(bytes(16), LATE),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_report_counts_what_it_takes_in_memory(outcome: Outcome, count: int) -> None:
+    """As one that is kept, whose parts are its own."""
+    fields = [getattr(outcome, name) for name in outcome.__struct_fields__]
+    parts = [part for part in fields if not isinstance(part, bool)]
+    one = sys.getsizeof(outcome) + sum(sys.getsizeof(part) for part in parts)
+    message = ReportMessage((outcome,) * count)
+    around = (message, message.outcomes, (message, 1_000), 1_000)
+    takes = count * one + sum(sys.getsizeof(part) for part in around)
+    assert takes <= size_of(message.outcomes) <= takes + 50 + count * 200
 
 
 @pytest.mark.parametrize(("size", "count"), [(MIB, 32), (1, room.REPORT_COMMANDS)])

@@ -6,7 +6,6 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine import board as board_module
 from orchestrix_raft.machine import heap as heap_module
-from orchestrix_raft.machine import rows as rows_module
 from orchestrix_raft.machine.board import Lane, Pool, SeatItem
 from orchestrix_raft.machine.commands import DetachSession, Enqueue, ResumeSession
 from orchestrix_raft.machine.rows import ReadyItem
@@ -148,7 +147,6 @@ def test_a_pool_ends_with_its_last_session() -> None:
 def test_heaps_stay_in_proportion_to_what_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_module, "_SLACK", 4)
     monkeypatch.setattr(heap_module, "_SLACK", 4)
-    monkeypatch.setattr(rows_module, "_SLACK", 4)
     driver = Driver()
     driver.attach("w", capacity=3)
     driver.attach("v", capacity=3, labels=("l",))

@@ -43,9 +43,10 @@ class AsRows:
         head = next(iter(self.rows))
         self.rows.take(head[0])
 
-    def leave(self, jobs: dict[bytes, Job]) -> None:
+    def leave(self, item: ReadyItem, jobs: dict[bytes, Job]) -> None:
         self.count -= 1
-        self.rows.lost(0, self.count, jobs)
+        self.rows.lost(item[0], item[1], jobs)
+        assert self.rows.length > 1_000 or self.rows.is_counted(dict(jobs))
 
     def __len__(self) -> int:
         return self.rows.length
@@ -54,7 +55,17 @@ class AsRows:
         return iter(self.rows)
 
 
-@pytest.mark.parametrize("kind", [AsRows, lambda: Line("k")])
+class AsLine(Line):
+    """A line, which need not be told who leaves."""
+
+    def __init__(self) -> None:
+        super().__init__("k")
+
+    def leave(self, item: ReadyItem, jobs: dict[bytes, Job]) -> None:  # type: ignore[override]
+        super().leave(jobs)
+
+
+@pytest.mark.parametrize("kind", [AsRows, AsLine])
 @pytest.mark.parametrize("seed", range(20))
 def test_the_best_ready_job_is_first_whatever_has_left(kind: type[AsRows], seed: int) -> None:
     """Joined, left from the middle and taken at random; compared with a sorted list."""
@@ -70,21 +81,24 @@ def test_the_best_ready_job_is_first_whatever_has_left(kind: type[AsRows], seed:
         elif held and deed < 0.9:
             item = held.pop(rng.randrange(len(held)))
             del jobs[item[2]]
-            kept.leave(jobs)
+            kept.leave(item, jobs)
         elif held:
             held.remove(best := min(held))
             assert kept.first(jobs) == best
             kept.take()
             del jobs[best[2]]
-            kept.leave(jobs)
+            kept.leave(best, jobs)
         assert kept.first(jobs) == min(held, default=None)
         assert len(kept) == len(list(kept)) <= 3 * len(held) + 80
         assert set(held) <= set(kept)
 
 
-@pytest.mark.parametrize("kind", [AsRows, lambda: Line("k")])
+@pytest.mark.parametrize(("kind", "most"), [(AsRows, 512), (AsLine, 10)])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_job_that_leaves_a_long_line_looks_at_a_few_items(kind: type[AsRows], backwards: bool) -> None:
+def test_a_job_that_leaves_a_long_line_looks_at_a_few_items(
+    kind: type[AsRows], most: int, backwards: bool
+) -> None:
+    """At a block sometimes, and at two for each that leaves in the long run; or always at a few."""
     jobs, kept = Looked(), kind()
     items = [made(jobs, seq) for seq in range(1, 20_000)]
     for item in items:
@@ -92,13 +106,14 @@ def test_a_job_that_leaves_a_long_line_looks_at_a_few_items(kind: type[AsRows], 
     for item in reversed(items) if backwards else items:
         del jobs[item[2]]
         before = jobs.looks
-        kept.leave(jobs)
-        assert jobs.looks - before <= 10
+        kept.leave(item, jobs)
+        assert jobs.looks - before <= most
+    assert jobs.looks <= len(items) * (2 if most > 10 else most)
     assert len(kept) <= 100
     assert kept.first(jobs) is None
 
 
-@pytest.mark.parametrize("kind", [AsRows, lambda: Line("k")])
+@pytest.mark.parametrize("kind", [AsRows, AsLine])
 @pytest.mark.parametrize("stale", [0, 11_000])
 def test_what_the_longest_waiting_jobs_leave_behind_is_not_walked_by_the_next_assignment(
     kind: type[AsRows], stale: int
@@ -110,7 +125,43 @@ def test_what_the_longest_waiting_jobs_leave_behind_is_not_walked_by_the_next_as
         kept.join(item)
     for item in [*items[len(items) - stale :], *items[:4_000]]:
         del jobs[item[2]]
-        kept.leave(jobs)
+        kept.leave(item, jobs)
     before = jobs.looks
     assert kept.first(jobs) == items[4_000]
-    assert jobs.looks - before <= 10
+    assert jobs.looks - before <= (512 if kind is AsRows else 10)
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_what_stands_behind_one_ready_job_is_not_walked_when_that_goes(few: bool) -> None:
+    """Of the jobs between the first one and the later half all have left, or all but a few."""
+    jobs, kept = Looked(), AsRows()
+    items = [made(jobs, seq) for seq in range(40_000)]
+    for item in items:
+        kept.join(item)
+    gone = [item for item in items[1:20_000] if item[1] % 700 or not few]
+    for item in gone:
+        del jobs[item[2]]
+        kept.leave(item, jobs)
+    assert kept.first(jobs) == items[0]
+    kept.take()
+    del jobs[items[0][2]]
+    before = jobs.looks
+    kept.leave(items[0], jobs)
+    assert kept.first(jobs) == min(set(items[1:]) - set(gone))
+    assert jobs.looks - before <= 2 * 512
+
+
+def test_priorities_that_nobody_has_any_more_are_not_walked() -> None:
+    jobs, kept = Looked(), AsRows()
+    items = [made(jobs, seq, priority=30_000 - seq) for seq in range(20_000)]
+    for item in items:
+        kept.join(item)
+    for item in items[1:-1]:
+        del jobs[item[2]]
+        kept.leave(item, jobs)
+    assert len(kept.rows._best) == 2
+    kept.first(jobs)
+    kept.take()
+    before = jobs.looks
+    assert kept.first(jobs) == items[-1]
+    assert jobs.looks - before == 1
