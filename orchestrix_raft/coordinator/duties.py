@@ -9,6 +9,7 @@ from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.duties.health import unhealthy_nodes
 from orchestrix_raft.duties.retention import overdue_records
+from orchestrix_raft.duties.upgrade import upgrade_steps
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.state import State
 
@@ -31,13 +32,17 @@ class Duties:
         """What `due` answered is in the log at `index`."""
         self._index = index
 
-    def due(self, state: State, applied_index: int, now: float, resting: bool) -> tuple[Command, ...]:
+    def due(
+        self, state: State, applied_index: int, now: float, resting: bool, members: frozenset[str]
+    ) -> tuple[Command, ...]:
         """What to propose now.  resting: a checkpoint is being written, on all nodes at about the same time;
         what can wait does, so that what cannot has the processor and the disk."""
         if self._index > applied_index:
             return ()
         silence = self._beats.silence_ms(state.nodes, now)
         commands: list[Command] = [*unhealthy_nodes(state, silence, self._limits.beats.verdict)]
+        if self._stamper.ready(now):
+            commands += upgrade_steps(state, members)
         if self._stamper.ready(now) and not resting:
             commands += self._retention(state, now)
         return tuple(commands)

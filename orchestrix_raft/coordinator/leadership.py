@@ -93,7 +93,13 @@ class Leadership:
         return True
 
     def unnumbered(self, commands: tuple[Command, ...], now: float) -> Accepted | None:
-        """Propose commands that need no exactly-once, because they name what they saw."""
+        """Propose commands that need no exactly-once, because they name what they saw.  Those of a machine
+        level that is still to come are left out: they are planned again."""
+        state = self._replica.state
+        if state.rules.needs:
+            commands = tuple(one for one in commands if state.rules.refusal(one, state.level) is None)
+        if not commands:
+            return None
         entry = make_entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), (unnumbered(*commands),))
         verdict = self._consensus.propose(encode_entry(entry))
         return None if isinstance(verdict, Refused) else verdict
@@ -103,7 +109,8 @@ class Leadership:
     def do_duties(self, now: float) -> None:
         """What the leader should propose now."""
         replica, applied = self._replica, self._consensus.applied_index
-        commands = self._duties.due(replica.state, applied, now, replica.history.checkpointing)
+        resting, members = replica.history.checkpointing, self._consensus.members
+        commands = self._duties.due(replica.state, applied, now, resting, members)
         if commands:
             accepted = self.unnumbered(commands, now)
             if accepted is not None:

@@ -13,23 +13,26 @@ from orchestrix_raft.coordinator.digests import DigestTrail
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.codec import decode_entry, decode_job
+from orchestrix_raft.machine.codec import decode_job
 from orchestrix_raft.machine.history import FINISHED, PAYLOADS
+from orchestrix_raft.machine.levels import read_entry
 from orchestrix_raft.machine.port import Applied
+from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import StateStore
 
 
 class Replica:
-    """Of one node.  `every_s`, `every_bytes`: when a checkpoint is due."""
+    """Of one node.  `every_s`, `every_bytes`: when a checkpoint is due.  `rules`: of this version."""
 
-    def __init__(self, store: StateStore, every_s: float, every_bytes: int) -> None:
+    def __init__(self, store: StateStore, every_s: float, every_bytes: int, rules: Rules = RULES) -> None:
         self.history = LayeredHistory(store)
         self.checkpoints = Checkpoints(self.history, store, every_s, every_bytes)
         self.digests = DigestTrail()
         self.loading = False
         """A snapshot is installed and its state not loaded: what is seen here is old."""
-        self.machine = Machine(self.history, self.history)
+        self._rules = rules
+        self.machine = Machine(self.history, self.history, rules)
         if store.position() is not None:
             self.machine.load(self.history.tables)
         self._applied: deque[tuple[int, Applied]] = deque()
@@ -44,7 +47,7 @@ class Replica:
 
     def apply(self, index: int, term: int, data: bytes) -> None:
         """A committed entry; `next_applied` hands out what it did."""
-        applied = self.machine.apply(index, term, decode_entry(data))
+        applied = self.machine.apply(index, term, read_entry(self._rules, index, data))
         self.digests.note(index, self.machine.state.digest)
         self._applied.append((index, applied))
 
@@ -60,7 +63,7 @@ class Replica:
         return self._load_beside()
 
     def _load_beside(self) -> Generator[object, None, None]:
-        machine = Machine(self.history, self.history)
+        machine = Machine(self.history, self.history, self._rules)
         yield from machine.load_in_steps(self.history.tables)
         self.machine = machine
         self.loading = False

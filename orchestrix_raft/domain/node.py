@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.level import FIRST_LEVEL, LEVEL_MAX
 
 
 class Health(IntEnum):
@@ -37,9 +38,10 @@ class Node(msgspec.Struct, array_like=True):
     health: Health
     sequence: int  # of its newest applied command in this incarnation
     changed_ms: int  # wall, of the last change of health
+    level: int = FIRST_LEVEL  # the highest machine level this process can run
 
 
-def fault_in_node(node_id: str, boot_id: bytes, address: str, version: str) -> str:
+def fault_in_node(node_id: str, boot_id: bytes, address: str, version: str, level: int = FIRST_LEVEL) -> str:
     """One line saying what is wrong with what a node says of itself, or ""."""
     if not 0 < len(node_id) <= limits.NODE_ID_CHARS:
         return f"node id must have 1 to {limits.NODE_ID_CHARS} characters"
@@ -47,4 +49,6 @@ def fault_in_node(node_id: str, boot_id: bytes, address: str, version: str) -> s
         return f"boot id has {len(boot_id)} bytes, must have {limits.BOOT_ID_BYTES}"
     if len(address) > limits.ADDRESS_CHARS or len(version) > limits.VERSION_CHARS:
         return f"address has at most {limits.ADDRESS_CHARS}, version {limits.VERSION_CHARS} characters"
+    if not FIRST_LEVEL <= level <= LEVEL_MAX:
+        return f"machine level is {level}, must be {FIRST_LEVEL} to {LEVEL_MAX}"
     return ""

@@ -7,6 +7,7 @@ caller) follow committed events and never precede them.  Tags are never renumber
 import msgspec
 
 from orchestrix_raft.domain.job import AttemptState, JobSpec, JobState, Timer
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.schedule import ScheduleSpec, Slot
@@ -188,6 +189,7 @@ class NodeJoined(_Closed, frozen=True, tag=19):
     address: str
     version: str
     incarnation: int
+    level: int = FIRST_LEVEL  # the highest machine level it can run
 
 
 class NodeHealthSet(_Closed, frozen=True, tag=20):
@@ -337,6 +339,23 @@ class JobGivenUp(_Closed, frozen=True, tag=53):
     reason: str
 
 
+# ---- machine levels: 100-104
+
+
+class LevelRaised(_Closed, frozen=True, tag=100):
+    """Every member can run this machine level, and from now on all do."""
+
+    level: int
+    version: str  # of the software that asked for it: whoever is too old is told to install that
+    migrates: bool  # stored records have to be brought into another form
+
+
+class RecordsMigrated(_Closed, frozen=True, tag=101):
+    """A bounded number of records has another form; the next step begins at `cursor`, None: there is none."""
+
+    cursor: bytes | None
+
+
 Event = (
     JobEnqueued
     | JobReady
@@ -374,4 +393,6 @@ Event = (
     | IdForgotten
     | OldestKept
     | JobGivenUp
+    | LevelRaised
+    | RecordsMigrated
 )

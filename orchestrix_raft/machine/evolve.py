@@ -13,6 +13,7 @@ from orchestrix_raft.machine import (
     events,
     jobs,
     keeping,
+    levels,
     nodes,
     queues,
     schedules,
@@ -82,5 +83,7 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.IdForgotten: keeping.evolve_id_forgotten,
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
+        events.LevelRaised: levels.evolve_raised,
+        events.RecordsMigrated: levels.evolve_migrated,
     }
 )

@@ -8,6 +8,7 @@ from collections import Counter
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, TimerKind
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.board import Lane, LaneKey, Pool, is_open, load_of
@@ -24,15 +25,18 @@ from orchestrix_raft.machine.history import (
     FINISHED,
     FINISHED_BY_TIME,
     KEY_WINDOWS,
+    LEVEL_KEY,
     LIVE_JOBS,
     NODES,
     QUEUES,
     SCHEDULES,
     SESSIONS,
+    SINGLES,
     UNIQUE_WINDOWS,
 )
 from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, stop_of
 from orchestrix_raft.machine.keeping import record_of
+from orchestrix_raft.machine.levels import faults_in_levels, level_record
 from orchestrix_raft.machine.loading import Tables
 from orchestrix_raft.machine.schedule_invariants import faults_in_schedules
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
@@ -54,7 +58,13 @@ def check(machine: Machine) -> None:
     _check_counters(state)
     _check_timers(state)
     _check_board(state)
-    for faults_in in (faults_in_unique, faults_in_queues, faults_in_parking, faults_in_schedules):
+    for faults_in in (
+        faults_in_unique,
+        faults_in_queues,
+        faults_in_parking,
+        faults_in_schedules,
+        faults_in_levels,
+    ):
         for fault in faults_in(state):
             raise Broken(fault)
     _check_bounds(state)
@@ -76,6 +86,9 @@ def check_stored(machine: Machine, tables: Tables) -> None:
         _must(stored.keys() == entities.keys(), f"table {table} holds other keys than the state")
         for key, entity in entities.items():
             _must(stored[key] == codec.encode_record(entity), f"table {table}: {key.hex()} is outdated")
+    level = dict(tables(SINGLES)).get(LEVEL_KEY)
+    _must((level or level_record(state)) == level_record(state), "the stored machine level is outdated")
+    _must((level is None) == (state.level == FIRST_LEVEL), "a raised machine level is not stored")
     _check_finished(state, dict(tables(FINISHED)), dict(tables(FINISHED_BY_TIME)))
 
 

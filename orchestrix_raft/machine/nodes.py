@@ -7,6 +7,7 @@ from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.node import OVER, Health, Node, fault_in_node
 from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted, NodeStopped
 from orchestrix_raft.machine.events import Event, NodeHealthSet, NodeJoined
+from orchestrix_raft.machine.levels import below
 from orchestrix_raft.machine.sessions import detachments
 from orchestrix_raft.machine.state import State
 
@@ -21,9 +22,11 @@ _INCARNATION_OVER: Final = Rejected(
 def decide_started(state: State, command: NodeStarted) -> tuple[Event, ...] | Rejected:
     """A process begins.  Announced twice it is one start, unless it was declared over in between: then it
     needs a new incarnation to be heard again."""
-    fault = fault_in_node(command.node_id, command.boot_id, command.address, command.version)
+    fault = fault_in_node(command.node_id, command.boot_id, command.address, command.version, command.level)
     if fault:
         return Rejected(Code.INVALID_ARGUMENT, "INVALID_NODE", fault)
+    if command.level < state.level:
+        return below(state.level, command.level)
     node = state.nodes.get(command.node_id)
     if node is None:
         if len(state.nodes) >= limits.NODES:
@@ -32,7 +35,9 @@ def decide_started(state: State, command: NodeStarted) -> tuple[Event, ...] | Re
             )
     elif node.boot_id == command.boot_id and node.health not in OVER:
         return ()
-    joined = NodeJoined(command.node_id, command.boot_id, command.address, command.version, state.index)
+    joined = NodeJoined(
+        command.node_id, command.boot_id, command.address, command.version, state.index, command.level
+    )
     return (*detachments(state, state.sessions_of(command.node_id)), joined)
 
 
@@ -78,6 +83,7 @@ def evolve_joined(state: State, event: NodeJoined) -> None:
         Health.ALIVE,
         0,
         state.wall_ms,
+        event.level,
     )
     state.nodes[event.node_id] = node
     state.touched_nodes[event.node_id] = node
