@@ -188,6 +188,7 @@ class NodeStatus(_Value, frozen=True):
     sessions: int
     last_heartbeat: datetime | None
     version: str
+    machine_level: int = 0  # the highest it can run; 0: it has not said so
 
 
 class QueueStatus(_Value, frozen=True):
@@ -233,6 +234,8 @@ class ClusterStatus(_Value, frozen=True):
     problems: list[str]
     stale: bool  # the node has had no contact with a leader for two seconds or more
     time: datetime | None
+    machine_level: int = 0  # which rules the cluster applies its log by
+    level_waits_for: list[str] = []  # nodes that keep a higher one, which others can run, from coming
 
 
 def job_of(m: JobMessage) -> Job:
@@ -336,6 +339,7 @@ def status_of(m: StatusResponse) -> ClusterStatus:
                 sessions=n.sessions,
                 last_heartbeat=at(n.last_heartbeat_ms),
                 version=n.version,
+                machine_level=n.machine_level,
             )
             for n in m.nodes
         ],
@@ -358,4 +362,6 @@ def status_of(m: StatusResponse) -> ClusterStatus:
         problems=list(m.problems),
         stale=m.stale,
         time=at(m.wall_ms),
+        machine_level=m.machine_level,
+        level_waits_for=list(m.level_waits_for),
     )

@@ -96,6 +96,7 @@ class NodeView(NamedTuple):
     sessions: int
     last_heartbeat_ms: int
     version: str
+    machine_level: int = 0  # the highest it can run; 0: it has not said so
 
 
 class QueueView(NamedTuple):
@@ -136,6 +137,8 @@ class ClusterView(NamedTuple):
     problems: list[str]
     stale: bool
     wall_ms: int
+    machine_level: int = 0  # of the state
+    level_waits_for: tuple[str, ...] = ()  # nodes that keep the next level, which others can run, from coming
 
 
 class SessionHandle(Protocol):

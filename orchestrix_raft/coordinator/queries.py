@@ -15,6 +15,7 @@ from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, Job, JobState, TimerKind
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
+from orchestrix_raft.duties.upgrade import waits_for
 from orchestrix_raft.machine.codec import decode_attempt, decode_job
 from orchestrix_raft.machine.history import ATTEMPTS, FINISHED, FINISHED_BY_TIME
 from orchestrix_raft.machine.records import attempt_key
@@ -212,6 +213,7 @@ def _nodes(core: Core) -> list[NodeView]:
                 len(state.sessions_of(node_id)),
                 0 if age is None else wall - int(age * 1000),
                 known.version if known else "",
+                known.level if known else 0,
             )
         )
     return views
@@ -297,4 +299,6 @@ def status(core: Core, cluster_id: str) -> ClusterView:
         _problems(core, nodes),
         core.stale,
         core.wall_ms,
+        state.level,
+        waits_for(state, consensus.members),
     )

@@ -29,3 +29,10 @@ def too_old(state: State, members: frozenset[str], level: int) -> list[str]:
     running = {node_id: node for node_id, node in state.nodes.items() if node.health not in OVER}
     missing = members - running.keys()
     return sorted(missing | {node_id for node_id, node in running.items() if node.level < level})
+
+
+def waits_for(state: State, members: frozenset[str]) -> tuple[str, ...]:
+    """The nodes that keep the next level from coming; none if nobody could run it."""
+    if state.level >= max((node.level for node in state.nodes.values()), default=0):
+        return ()
+    return tuple(too_old(state, members, state.level + 1))

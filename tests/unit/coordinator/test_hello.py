@@ -106,6 +106,27 @@ def test_a_founder_that_crashed_before_it_learnt_the_end_may_come_back() -> None
     assert "another cluster" in reason(formed(N1, ("n2", "d2")), but(N2, promised="e" * 32))
 
 
+def test_a_node_that_cannot_run_the_level_of_the_cluster_is_refused_for_good() -> None:
+    cluster = but(formed(N1, ("n1", "d1"), ("n2", "d2")), level=3, cluster_level=2)
+    old_member, old_joiner = formed(but(N2, level=1, cluster_level=1)), but(N2, level=1)
+    for old in (old_member, old_joiner):
+        verdict = judge(cluster, old)
+        assert verdict == Reject(
+            "node n2 is version 1.1, which runs machine levels up to 1, and the cluster is at 2: install "
+            "version 1.0 or newer on it",
+            final=True,
+        )
+        assert isinstance(judge(old, cluster), Accept), "it leaves the verdict to the others"
+    assert judge(cluster, but(old_member, level=2)) == Accept(member=True)
+
+
+def test_a_node_of_another_cluster_is_not_told_about_levels() -> None:
+    verdict = judge(but(formed(N1), cluster_level=2), formed(but(N2, level=1), cluster_id="d" * 32))
+    assert isinstance(verdict, Reject)
+    assert "two clusters never merge" in verdict.reason
+    assert not verdict.final
+
+
 def test_the_longest_hello_fits_its_limit_and_survives_the_wire() -> None:
     member = Member("é" * 100, "d" * 100, "h" * 300)
     hello = but(
@@ -141,6 +162,8 @@ def test_a_hello_of_a_later_version_is_still_readable() -> None:
         {"starts": [b"short"]},
         {"starts": [b"s" * START_BYTES] * (STARTS_MAX + 1)},
         {"start_index": -1},
+        {"level": -1},
+        {"cluster_level": 1_000_001},
     ],
 )
 def test_what_is_out_of_bounds_is_no_hello(change: dict[str, object]) -> None:
