@@ -5,8 +5,10 @@ from functools import partial
 from typing import NamedTuple
 
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.machine.rules import Rules
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.versions import NEW, OLD
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -31,6 +33,8 @@ class Mix(NamedTuple):
     cut_worker: float = 0.0  # a worker machine cannot reach some nodes
     leave: float = 0.0  # a node process ends in good order and is started again
     worker_leave: float = 0.0  # a worker drains and says goodbye
+    upgrade: float = 0.0  # a node is started again with the newer version; at first all have the older one
+    downgrade: float = 0.0  # and the other way round
     apart_ms: int = 0  # no rate: wall clocks are up to this far off when the world begins
     drift: float = 0.0  # no rate: they gain or lose up to so many seconds in a second
 
@@ -46,6 +50,9 @@ MIXES = {
     "clocks": Mix(at_slot=0.05, clock_jump=0.2, pause=0.1, crash=0.05, apart_ms=180_000, drift=0.05),
     "slots": Mix(
         crash=0.03, outage=0.02, at_slot=0.25, clock_jump=0.05, flap=0.1, apart_ms=60_000, drift=0.01
+    ),
+    "upgrade": Mix(
+        upgrade=0.2, downgrade=0.05, crash=0.06, fuse=0.05, flap=0.2, partition=0.03, leave=0.02, pause=0.02
     ),
     "full": Mix(
         crash=0.06,
@@ -93,6 +100,10 @@ class Faults:
         self._hindered = hindered
         self._active = True
         network.slow = mix.slow
+        if mix.upgrade:
+            for node in nodes:
+                node.rules = OLD
+                node.too_old = partial(self._install, node)
         if mix.apart_ms:
             for node in nodes:
                 node.clock.wall_offset_ms = world.rng.randint(-mix.apart_ms, mix.apart_ms)
@@ -114,6 +125,7 @@ class Faults:
             node.paused_until = 0.0
             node.disk.fuse = None
             node.clock.set_right()
+            self._finish_upgrade(node)
             node.start()
         for worker in self.workers:
             worker.start()
@@ -223,6 +235,37 @@ class Faults:
         node = self._victim()
         if all(other.up and not other.leaving for other in self.nodes):
             node.leave(min(self._down_time(), 3.0))
+
+    # ---- versions
+
+    def _install(self, node: SimNode) -> None:
+        """The newer version, by hand, where the older one has ended by itself."""
+        node.rules = NEW
+        self.world.after(self._down_time(), node.start)
+
+    def _upgrade(self) -> None:
+        self._change_version(OLD, NEW)
+
+    def _downgrade(self) -> None:
+        self._change_version(NEW, OLD)
+
+    def _change_version(self, before: Rules, after: Rules) -> None:
+        found = [node for node in self.nodes if node.rules is before and not node.leaving]
+        if not found:
+            return
+        node = self.world.rng.choice(found)
+        node.rules = after
+        self.world.tell(f"{node.name} is to run version {after.version}")
+        if self.world.chance(0.5):
+            node.leave(self._down_time())
+        elif node.up:
+            node.crash(power=self.world.chance(0.5))
+            self.world.after(self._down_time(), node.start)
+
+    def _finish_upgrade(self, node: SimNode) -> None:
+        if node.rules is OLD:
+            node.rules = NEW
+            node.crash(power=False)
 
     def _worker_leave(self) -> None:
         worker = self.world.rng.choice(self.workers)

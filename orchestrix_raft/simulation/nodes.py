@@ -8,13 +8,14 @@ from typing import Any
 from orchestrix_raft.consensus.configuration import Configuration
 from orchestrix_raft.consensus.engine import Engine
 from orchestrix_raft.consensus.options import Options
-from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
+from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role, SafetyFault
 from orchestrix_raft.coordinator import starts
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
+from orchestrix_raft.machine.rules import RULES, TooOld
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
@@ -83,6 +84,9 @@ class SimNode:
         self.snapshots = 0  # installed by processes that have ended
         self.farewells = 0  # asked for, and still without an answer when the process ended
         self.lost = False  # the machine is gone for good
+        self.rules = RULES  # of the version that starts here next
+        self.too_old: Callable[[], None] = lambda: None  # called when a process ends because it is
+        self.ends_too_old = 0
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
         self._leaving: Core | None = None
         self._pauses: list[tuple[float, float]] = []
@@ -135,10 +139,16 @@ class SimNode:
         clocks, local = Clocks(self.clock.monotonic, self.clock.wall_ms), self.disk.open_local_store()
         servers = (self.name, *self.peers)
         try:
-            self.core = Core(identity, clocks, self.limits, store, local, make, rng, lambda: servers)
+            self.core = Core(
+                identity, clocks, self.limits, store, local, make, rng, lambda: servers, self.rules
+            )
         except starts.Superseded as error:
             self.disk.kill()
             self._end_for_good(error)
+            return
+        except TooOld as error:
+            self.disk.kill()
+            self._end_too_old(error)
             return
         self.core.carry = self._carry
         self.world.tell(f"{self.name} starts ({self.starts}), applied {self.core.consensus.applied_index}")
@@ -249,6 +259,17 @@ class SimNode:
             self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
         except starts.Superseded as error:
             self._end_for_good(error)
+        except SafetyFault as error:
+            if not isinstance(error.__cause__, TooOld):
+                raise
+            self._end_too_old(error.__cause__)
+
+    def _end_too_old(self, why: TooOld) -> None:
+        """The process has found a level that its version cannot run; somebody installs another one."""
+        self.world.tell(f"{self.name} ends: {why}")
+        self.crash(power=False)
+        self.ends_too_old += 1
+        self.too_old()
 
     def _end_for_good(self, why: starts.Superseded) -> None:
         """The process has learnt that its disk is an old copy."""

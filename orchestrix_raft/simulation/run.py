@@ -43,6 +43,8 @@ class Totals(NamedTuple):
     limited: int  # assignments of queues with a limit
     restarts: int
     snapshots: int
+    raised: int  # clusters whose machine level was raised
+    too_old: int  # processes that ended because of it
 
     def plus(self, other: "Totals") -> "Totals":
         """The sum of two."""
@@ -189,4 +191,6 @@ class Run:
             self.checker.limits.assigned,
             sum(node.starts - 1 for node in self.nodes),
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
+            int(self.checker.versions.raised_at > 0),
+            sum(node.ends_too_old for node in self.nodes),
         )
