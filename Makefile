@@ -1,7 +1,8 @@
 # One way to run everything.  Needs Python >= 3.11 and make; `make help` lists the targets.
 PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
 PYTHON ?= $(firstword $(foreach p,$(PYTHONS),$(shell $(p) -c 'import sys; print("$(p)" * (sys.version_info >= (3, 11)))' 2>/dev/null)))
-PY := .venv/bin/python
+VENV := .venv
+PY := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --no-input --quiet --quiet  # twice: errors only
 SEEDS ?= 200
 
@@ -11,38 +12,38 @@ SEEDS ?= 200
 help: ## this list
 	@sed -n 's/^\([a-zA-Z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
-demo: .venv/ready ## three nodes, two workers, real jobs, the leader killed half-way (KEEP=1 leaves them running)
+demo: $(VENV)/ready ## three nodes, two workers, real jobs, the leader killed half-way (KEEP=1 leaves them running)
 	@$(PY) -m examples.demo $(if $(KEEP),--keep)
 
-test: .venv/ready ## lint, types and every test, with the time of each part (PARTS="lint unit" for some)
+test: $(VENV)/ready ## lint, types and every test, with the time of each part (PARTS="lint unit" for some)
 	@$(PY) tests/parts.py $(PARTS)
 
-lint: .venv/ready ## ruff: rules and format
+lint: $(VENV)/ready ## ruff: rules and format
 	@$(PY) tests/parts.py lint
 
-types: .venv/ready ## mypy, strict, over package and tests
+types: $(VENV)/ready ## mypy, strict, over package and tests
 	@$(PY) tests/parts.py types
 
-format: .venv/ready ## rewrite the sources in the one format, sort imports
+format: $(VENV)/ready ## rewrite the sources in the one format, sort imports
 	@$(PY) -m ruff check --quiet --select I --fix . && $(PY) -m ruff format --quiet .
 
-proto: .venv/ready ## generate the protobuf code from proto/
+proto: $(VENV)/ready ## generate the protobuf code from proto/
 	@$(PY) proto/generate.py
 
-bench: .venv/ready ## measure; bench/README.md says what each number means
+bench: $(VENV)/ready ## measure; bench/README.md says what each number means
 	@$(PY) -m bench
 
-docs: .venv/ready ## generate the reference pages that come from the code
+docs: $(VENV)/ready ## generate the reference pages that come from the code
 	@$(PY) docs/generate.py
 
-simulate: .venv/ready ## seeded clusters under faults in virtual time (SEEDS=n)
+simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n)
 	@$(PY) -m orchestrix_raft.simulation --seeds $(SEEDS)
 
-prove-A: .venv/ready ## the promises of the first milestone: real processes, every rule of the engine, 500 seeds
+prove-A: $(VENV)/ready ## the promises of the first milestone: real processes, every rule of the engine, 500 seeds
 	@$(PY) -m pytest -s tests/cluster tests/prove tests/simulation/raft --ignore tests/prove/test_timetable.py --ignore tests/prove/test_schedule_kills.py
 	@$(PY) -m orchestrix_raft.simulation --seeds 500
 
-prove-B: .venv/ready ## time: every zone and change of clocks from 1970 to 2037; slots while leaders die (some 20 minutes)
+prove-B: $(VENV)/ready ## time: every zone and change of clocks from 1970 to 2037; slots while leaders die (some 20 minutes)
 	@$(PY) -m pytest -s tests/prove/test_schedule_kills.py tests/prove/test_timetable.py
 
 lock: ## resolve the newest versions of all dependencies into requirements.lock
@@ -52,10 +53,14 @@ lock: ## resolve the newest versions of all dependencies into requirements.lock
 	@rm -rf .venv-lock && touch requirements.lock
 
 clean: ## remove the environment, caches and build results
-	@rm -rf .venv .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@test ! -e $(VENV) || test -e $(VENV)/made-by-make -o -e $(VENV)/ready || { echo "$(VENV) stays: make did not make it" >&2; exit 1; }
+	@rm -rf $(VENV) .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
-.venv/ready: requirements.lock pyproject.toml
+# An environment that make did not make is somebody's own: it is neither changed nor removed.
+$(VENV)/ready: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 found; name one: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
-	@echo "building .venv from requirements.lock" && rm -rf .venv && $(PYTHON) -m venv .venv
+	@test ! -e $(VENV) || test -e $(VENV)/made-by-make -o -e $@ || { echo "$(VENV) is there, and make did not make it: move it away, or let make have another: make VENV=.venv-make ..." >&2; exit 1; }
+	@echo "installing into $(VENV) what requirements.lock lists; a minute or two, once"
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && touch $(VENV)/made-by-make
 	@$(PY) $(PIP) install -r requirements.lock && $(PY) $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -42,8 +42,9 @@ def _help_of(command: Any, name: str, parent: Any) -> list[str]:
     )
     path = context.command_path
     lines = [f"### {path}\n", "```text", command.get_help(context).rstrip(), "```\n"]
-    for child in getattr(command, "commands", {}).values():
-        lines += _help_of(child, child.name, context)
+    if hasattr(command, "list_commands"):
+        for child in command.list_commands(context):
+            lines += _help_of(command.get_command(context, child), child, context)
     return lines
 
 

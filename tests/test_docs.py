@@ -40,6 +40,14 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+def test_the_readme_names_every_page() -> None:
+    """Decision records aside, whose folder it names."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = {(ROOT / match[1]).resolve() for match in _LINK.finditer(readme)}
+    pages = {page for page in PAGES if page.parent.name != "decisions" and page.name != "README.md"}
+    assert not sorted(str(page.relative_to(ROOT)) for page in pages - named)
+
+
 _REASON = re.compile(r"[A-Z]+(_[A-Z]+)+")
 _NO_REASONS = frozenset({"KEY_VALUES_MISMATCH"})
 """Words of other programs that look like reasons."""

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from orchestrix_raft.api.calls import handlers
-from orchestrix_raft.api.errors import Handlers, Refusal, invalid
+from orchestrix_raft.api.calls import Unary, handlers
+from orchestrix_raft.api.errors import Handlers, Refusal, UnknownOutcome, applied, invalid
 from orchestrix_raft.api.service import Service
 from orchestrix_raft.api.workers import stuck_slots
-from orchestrix_raft.coordinator.port import ClusterView, NodeView
+from orchestrix_raft.coordinator.port import Added, ClusterView, NodeView, NotApplied
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import cluster as wire
@@ -21,7 +21,13 @@ class ClusterService(Service):
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
-        return handlers(CLUSTER, {"Status": self.status, "TransferLeadership": self.transfer_leadership})
+        methods: dict[str, Unary] = {
+            "Status": self.status,
+            "TransferLeadership": self.transfer_leadership,
+            "AddMember": self.add_member,
+            "RemoveMember": self.remove_member,
+        }
+        return handlers(CLUSTER, methods)
 
     async def status(self, _request: wire.StatusRequest) -> wire.StatusResponse:
         """Everything this node knows; works without a leader."""
@@ -35,12 +41,33 @@ class ClusterService(Service):
         self, request: wire.TransferLeadershipRequest
     ) -> wire.TransferLeadershipResponse:
         """Returns the node that leads now."""
-        if len(request.node_id) > limits.QUEUE_CHARS:
-            raise invalid("NODE_ID_INVALID", f"node_id has {len(request.node_id)} characters")
+        _check_node_id(request.node_id)
         target = await self._node.transfer_leadership(request.node_id)
         if isinstance(target, Rejected):
             raise Refusal(target)
         return wire.TransferLeadershipResponse(target=target)
+
+    async def add_member(self, request: wire.AddMemberRequest) -> wire.AddMemberResponse:
+        """The node that was added; returns when that is committed, not when it has caught up."""
+        if len(request.address) > limits.ADDRESS_CHARS:
+            raise invalid("ADDRESS_INVALID", f"address has {len(request.address)} characters")
+        outcome = await self._node.add_member(request.address)
+        if isinstance(outcome, Added):
+            return wire.AddMemberResponse(node_id=outcome.node_id, already=outcome.already)
+        if isinstance(outcome, NotApplied):
+            raise Refusal(outcome.rejected)
+        raise UnknownOutcome(outcome.message)
+
+    async def remove_member(self, request: wire.RemoveMemberRequest) -> wire.RemoveMemberResponse:
+        """Returns when the removal is committed."""
+        _check_node_id(request.node_id)
+        applied(await self._node.remove_member(request.node_id))
+        return wire.RemoveMemberResponse()
+
+
+def _check_node_id(node_id: str) -> None:
+    if len(node_id) > limits.NODE_ID_CHARS:
+        raise invalid("NODE_ID_INVALID", f"node_id has {len(node_id)} characters")
 
 
 def _status(view: ClusterView) -> wire.StatusResponse:

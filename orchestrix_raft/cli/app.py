@@ -13,20 +13,8 @@ from typing import Annotated
 import typer
 
 from orchestrix_raft import OrchestrixError
-from orchestrix_raft.cli import (
-    cluster,
-    dev,
-    enqueue,
-    jobs,
-    node,
-    options,
-    output,
-    queues,
-    schedules,
-    status,
-    steering,
-    workers,
-)
+from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli.commands import Commands
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.version import VERSION
 
@@ -35,6 +23,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="orchestrix-raft",
+    cls=Commands,
     help="Background jobs on a Raft cluster, without a broker.",
     no_args_is_help=True,
     add_completion=False,
@@ -42,18 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
 )
-app.command("node")(node.node)
-app.command("dev")(dev.dev)
-app.command("status")(status.status)
-app.command("enqueue")(enqueue.enqueue)
-for command in (steering.cancel, steering.retry, steering.purge):
-    jobs.app.command()(command)
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(schedules.app, name="schedules")
-app.add_typer(queues.app, name="queues")
-app.add_typer(workers.app, name="workers")
-app.add_typer(cluster.app, name="cluster")
-app.command("worker")(workers.worker)
 
 
 def _show_version(wanted: bool) -> None:
@@ -66,10 +43,15 @@ def _show_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     servers: options.Servers = None,
+    tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
+    if context.invoked_subcommand == "node" and (tls_ca or tls_cert or tls_key):
+        raise typer.BadParameter("write --tls-... after the command: those before it are for clients")
     options.remember_servers(context, servers)
 
 
@@ -92,7 +74,7 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.TyperException as error:
         return _usage(error)
     except (OrchestrixError, Failure) as error:
-        output.trouble(str(error) or type(error).__name__)
+        output.trouble(f"{str(error) or type(error).__name__}{_hint(error)}")
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -116,6 +98,15 @@ def run(arguments: list[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _hint(error: Exception) -> str:
+    """What to do when no node could be asked: whoever calls from a program knows where its nodes are."""
+    if getattr(error, "reason", "") != "NO_SERVER":
+        return ""
+    if "cannot connect" in str(error):
+        return "; start a node with `orchestrix-raft node`, or name others with --servers"
+    return "; `orchestrix-raft status` says how the nodes are, --servers names others"
+
+
 def _write_no_more() -> None:
     """Also not what is still in the buffer, at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -127,7 +118,7 @@ def _usage(error: typer.TyperException) -> int:
         return error.exit_code
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "orchestrix-raft"
-    message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+    message = re.sub(r"^Invalid value(: | for )", "", error.format_message()).rstrip(".")
     unknown = getattr(error, "option_name", None) or ""
     if _LIKE_A_NUMBER(unknown):
         message = f"a negative value is not possible here: {unknown}..."

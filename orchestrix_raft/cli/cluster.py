@@ -1,10 +1,12 @@
-"""Commands about the cluster's members: `cluster transfer`."""
+"""Commands about the cluster's members: `cluster add / remove / transfer`."""
 
 from typing import Annotated
 
 import typer
 
+from orchestrix_raft import ClusterStatus, OrchestrixError
 from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli.output import Failure
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -15,18 +17,84 @@ def _servers(context: typer.Context, servers: options.Servers = None) -> None:
 
 
 @app.command()
+def add(
+    context: typer.Context,
+    address: Annotated[
+        str,
+        typer.Argument(metavar="ADDR", help="HOST:PORT of the API of a node started with --join."),
+    ],
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Let the cluster add the node that waits at ADDR.
+
+    A node that is started with --join asks for that by itself; this is for one that asks in vain.
+    """
+    with options.connect(context, servers) as client:
+        added = client.cluster.add(address)
+    if as_json:
+        output.document(added)
+    elif added.already:
+        output.line(f"node {added.node_id} at {address} is a member already")
+    else:
+        output.line(
+            f"node {added.node_id} at {address} is a learner: it receives the log, and gets a vote when it "
+            "has caught up; `status` shows how far it is"
+        )
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    node_id: Annotated[str, typer.Argument(metavar="ID", help="The member to remove, dead or alive.")],
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Remove a member for good.
+
+    What its workers run goes on at other nodes. The leader hands over first; a node that runs learns of its
+    removal and ends. It is refused when the voters that remain would be no quorum.
+    """
+    with options.connect(context, servers) as client:
+        client.cluster.remove(node_id)
+    if as_json:
+        output.document({"removed": node_id})
+    else:
+        output.line(f"node {node_id} is no member any more")
+
+
+@app.command()
 def transfer(
     context: typer.Context,
     node_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The node to lead next; left out: the best follower.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="The node to lead next; left out: the best follower.",
+            callback=options.checked(options.not_empty),
+        ),
     ] = None,
     as_json: options.Json = False,
     servers: options.Servers = None,
 ) -> None:
     """Ask the leader to hand over leadership."""
     with options.connect(context, servers) as client:
-        target = client.transfer_leadership(node_id or "")
+        try:
+            target = client.transfer_leadership(node_id or "")
+        except OrchestrixError as error:
+            if error.reason == "TRANSFER_REFUSED" and node_id:
+                _explain(client.status(), node_id)
+            raise
     if as_json:
         output.document({"target": target})
     else:
         output.line(f"leadership goes to {target}")
+
+
+def _explain(status: ClusterStatus, node_id: str) -> None:
+    """Failure if the cluster's members say why that node cannot be the next leader."""
+    if status.leader == node_id:
+        raise Failure(f"nothing to do: {node_id} is the leader already")
+    members = [node.node_id for node in status.nodes]
+    if node_id not in members:
+        raise Failure(f"there is no node {node_id!r}: the members are {', '.join(members)}")

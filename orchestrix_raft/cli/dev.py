@@ -1,6 +1,9 @@
 """`dev`: one node and the example worker, started and ended together, for a first look."""
 
+import errno
+import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +18,8 @@ import typer
 from orchestrix_raft import Client, OrchestrixError
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
-from orchestrix_raft.wire.transport import DEFAULT_SERVERS, parse_servers
+from orchestrix_raft.coordinator.option_table import BY_NAME, OptionError, read_value
+from orchestrix_raft.wire.endpoint import DEFAULT_SERVERS, parse_servers
 
 START_S: Final = 20.0
 STOP_S: Final = 15.0
@@ -39,7 +43,11 @@ def dev(
 
     The worker knows jobs of the types `echo`, `sleep` and `checksum`.
     """
-    (address,) = options.read(parse_servers, listen, "--listen")[:1]
+    addresses = options.read(parse_servers, listen, "--listen")
+    if len(addresses) > 1:
+        raise typer.BadParameter("one node listens at one address", param_hint="--listen")
+    (address,) = addresses
+    _check_free(address)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -50,6 +58,32 @@ def dev(
             run(stack, address, directory)
     except KeyboardInterrupt:
         output.line("\nstopped")
+
+
+def _check_free(address: str) -> None:
+    """Failure if another program has one of the node's ports: it might be a node, which would answer in the
+    place of ours."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    for number in (int(port), int(port) + _peer_port_offset()):
+        try:
+            socket.create_server((host.strip("[]"), number), family=family).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Failure(
+                    f"port {number} of {host} is in use (a node is running already?): end that program, or"
+                    " choose another port with --listen HOST:PORT"
+                ) from error
+        except OverflowError:
+            return  # there is no such port, as the node will say
+
+
+def _peer_port_offset() -> int:
+    """As the node will understand it: an option that `dev` does not have can be set in the environment."""
+    try:
+        return int(read_value(BY_NAME["peer_port_offset"], {}, os.environ, {}))
+    except OptionError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def run(stack: ExitStack, address: str, directory: Path) -> None:
@@ -90,7 +124,9 @@ def _await_leader(node: Child, address: str) -> None:
     with Client(address) as client:
         while not _leads(client):
             if _ended(node):
-                raise Failure(f"the node did not start (exit code {node.returncode}); its last line says why")
+                if node.returncode > 0:
+                    raise typer.Exit(node.returncode)  # its own line has said why
+                raise Failure(f"the node did not start: it was ended by signal {-node.returncode}")
             if time.monotonic() > until:
                 raise Failure(f"the node did not lead within {START_S:g} s")
 

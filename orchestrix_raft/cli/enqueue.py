@@ -1,23 +1,39 @@
 """`enqueue`: puts a job into a queue."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from orchestrix_raft import OutcomeUnknown
 from orchestrix_raft.cli import options, output, values
-from orchestrix_raft.cli.jobs import finish
-from orchestrix_raft.client.model import RETRY_PRESETS
+from orchestrix_raft.cli.presets import PRESETS, retry_policy
+from orchestrix_raft.cli.waiting import await_end, finish
+from orchestrix_raft.client.model import Enqueued
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.job import OnConflict, UniqueScope
+from orchestrix_raft.domain.limits import PRIORITY_MAX
 
-_PRESETS: Final = ", ".join(RETRY_PRESETS)
-_SCOPES: Final = ", ".join(scope.word for scope in UniqueScope)
-_CONFLICTS: Final = ", ".join(choice.word for choice in OnConflict)
+if TYPE_CHECKING:
+    from orchestrix_raft import Client
+
+_SCOPES: Final = tuple(scope.word for scope in UniqueScope)
+_CONFLICTS: Final = tuple(choice.word for choice in OnConflict)
 
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
-Args = Annotated[str, typer.Option("--args", metavar="JSON", help="A JSON object.")]
+Args = Annotated[
+    str, typer.Option("--args", metavar="JSON", help="A JSON object; @FILE or - (standard input) has it.")
+]
 Queue = Annotated[str, typer.Option("--queue", metavar="Q")]
-Priority = Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first.")]
+Priority = Annotated[
+    int,
+    typer.Option(
+        "--priority",
+        metavar="N",
+        help="Higher goes first.",
+        min=-PRIORITY_MAX,
+        max=PRIORITY_MAX,
+    ),
+]
 Delay = Annotated[str | None, typer.Option("--delay", metavar="D", help="Not before this long from now.")]
 At = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="Not before: RFC 3339, or a date for midnight UTC.")
@@ -29,7 +45,7 @@ MaxRetries = Annotated[
     int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure. [default: 3]")
 ]
 Preset = Annotated[
-    str | None, typer.Option("--retry", metavar="PRESET", help=f"How often, how late: {_PRESETS}.")
+    str | None, typer.Option("--retry", metavar="PRESET", help=f"How often, how late: {PRESETS}.")
 ]
 RetryFor = Annotated[
     str | None, typer.Option("--retry-for", metavar="D", help="No retry begins later than this from now.")
@@ -39,18 +55,36 @@ UniqueKey = Annotated[
 ]
 Scope = Annotated[
     str | None,
-    typer.Option("--unique-scope", metavar="S", help=f"One of {_SCOPES}. [default: until_done]"),
+    typer.Option(
+        "--unique-scope",
+        metavar="S",
+        help=f"One of {', '.join(_SCOPES)}. [default: until_done]",
+        callback=options.one_of(_SCOPES),
+    ),
 ]
 UniqueFor = Annotated[
     str | None, typer.Option("--unique-for", metavar="D", help="How long with scope window. [default: 1h]")
 ]
 Conflict = Annotated[
     str | None,
-    typer.Option("--on-conflict", metavar="C", help=f"One of {_CONFLICTS}. [default: return_existing]"),
+    typer.Option(
+        "--on-conflict",
+        metavar="C",
+        help=f"One of {', '.join(_CONFLICTS)}. [default: return_existing]",
+        callback=options.one_of(_CONFLICTS),
+    ),
 ]
 Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 Expires = Annotated[
     str | None, typer.Option("--expires", metavar="D", help="Cancel it if no worker has it this long.")
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="L", help="Only for workers with this label; may be repeated."),
+]
+CorrelationId = Annotated[
+    str | None,
+    typer.Option("--correlation-id", metavar="ID", help="Kept with the job; its handler sees it."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, print the result.")]
 
@@ -73,6 +107,8 @@ def enqueue(
     on_conflict: Conflict = None,
     key: Key = None,
     expires: Expires = None,
+    labels: Labels = None,
+    correlation_id: CorrelationId = None,
     job_id: options.NewJobId = None,
     wait: Wait = False,
     as_json: options.Json = False,
@@ -80,7 +116,8 @@ def enqueue(
 ) -> None:
     """Put a job into a queue and print its id.
 
-    Durations: 500ms, 10s, 5m, 2h, 7d.
+    When the job is there already (its id, or its unique key), nothing new is enqueued, which a line on
+    stderr says.  Durations: 500ms, 10s, 5m, 2h, 7d.
     """
     if delay is not None and at is not None:
         raise typer.BadParameter("give --delay or --at, not both")
@@ -90,27 +127,51 @@ def enqueue(
         "priority": priority,
         "delay": _seconds(delay, "--delay"),
         "run_at": options.read_optional(values.parse_time, at, "--at"),
-        "timeout": _seconds(timeout, "--timeout"),
-        "retry": options.retry_policy(preset, max_retries),
-        "retry_for": _seconds(retry_for, "--retry-for"),
+        "timeout": _lasting(timeout, "--timeout"),
+        "retry": retry_policy(preset, max_retries),
+        "retry_for": _lasting(retry_for, "--retry-for"),
         "unique_key": unique_key,
         "unique_scope": unique_scope,
-        "unique_for": _seconds(unique_for, "--unique-for"),
+        "unique_for": _lasting(unique_for, "--unique-for"),
         "on_conflict": on_conflict,
         "key": key,
-        "expires": _seconds(expires, "--expires"),
+        "expires": _lasting(expires, "--expires"),
+        "labels": labels,
+        "correlation_id": correlation_id,
         "job_id": job_id,
     }
     with options.connect(context, servers) as client:
-        enqueued = client.enqueue(job_type, arguments, **given)  # type: ignore[arg-type]
+        enqueued = _enqueued(client, job_type, arguments, given)
         if wait:
-            finish(client.wait(enqueued), as_json)
-        elif as_json:
-            output.document({"id": enqueued})
-        else:
-            output.line(enqueued)
+            finish(await_end(client, enqueued.id, None, shown=not as_json), as_json)
+            return
+    if as_json:
+        output.document({"id": enqueued.id, "outcome": "created" if enqueued.created else "existing"})
+    else:
+        output.line(enqueued.id)
+
+
+def _enqueued(
+    client: "Client", job_type: str, arguments: dict[str, object], given: dict[str, Any]
+) -> Enqueued:
+    """What became of the job; a line on stderr if it was there already.  Where nobody knows, the error says
+    how to ask again: with the id of the first try a second one is the same job."""
+    try:
+        enqueued = client.enqueue_told(job_type, arguments, **given)
+    except OutcomeUnknown as error:
+        again = f"; it is safe to repeat the command with --id {error.job_ids[0]}" if error.job_ids else ""
+        raise OutcomeUnknown(f"{error}{again}", error.reason, error.job_ids) from error
+    if not enqueued.created:
+        output.trouble(f"nothing new was enqueued: job {enqueued.id} is there already")
+    return enqueued
 
 
 def _seconds(text: str | None, option: str) -> float | None:
     duration_ms = options.read_optional(parse_duration_ms, text, option)
+    return None if duration_ms is None else duration_ms / 1_000
+
+
+def _lasting(text: str | None, option: str) -> float | None:
+    """Seconds, more than none: for the cluster 0 means that nothing is set, which few would guess."""
+    duration_ms = options.read_optional(values.parse_lasting_ms, text, option)
     return None if duration_ms is None else duration_ms / 1_000

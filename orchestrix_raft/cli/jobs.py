@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from orchestrix_raft import Attempt, Client, DeadlineExceeded, Job
-from orchestrix_raft.cli import options, output
+from orchestrix_raft import Attempt, DeadlineExceeded, Job
+from orchestrix_raft.cli import options, output, steering
+from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import LogLine
 from orchestrix_raft.domain.durations import parse_duration_ms
+
+if TYPE_CHECKING:
+    from orchestrix_raft import Client
 
 WHY_CHARS: Final = 100  # of the reason and the first line of the error, in a list
 FOLLOW_S: Final = 1.0  # between two looks at the log of a job that goes on
@@ -26,26 +30,17 @@ def _seconds(duration_ms: int | None) -> float | None:
     return None if duration_ms is None else duration_ms / 1_000
 
 
-def finish(job: Job, as_json: bool) -> None:
-    """Tell the end of a job; JobFailed unless it completed."""
-    if as_json:
-        output.document(job)
-    elif job.state == "completed":
-        output.line(json.dumps(job.result, ensure_ascii=False))
-    job.raise_for_state()
-
-
 @app.command("list")
 def list_jobs(
     context: typer.Context,
     state: options.State = None,
-    queue: Annotated[str | None, typer.Option("--queue", metavar="Q")] = None,
-    job_type: Annotated[str | None, typer.Option("--type", metavar="T")] = None,
+    queue: options.OfQueue = None,
+    job_type: options.OfType = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1)] = 100,
     as_json: options.Json = False,
     servers: options.Servers = None,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs: unfinished ones, newest first; then ended ones, latest end first."""
     with options.connect(context, servers) as client:
         jobs = client.list_jobs(state=state, queue=queue, type=job_type, limit=limit)
     if as_json:
@@ -117,7 +112,10 @@ def wait(
     context: typer.Context,
     job_id: options.JobId,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="D", help="Give up after this long. [default: never]")
+        str | None,
+        typer.Option(
+            "--timeout", metavar="D", help="Give up after this long; 0s: only look. [default: never]"
+        ),
     ] = None,
     as_json: options.Json = False,
     servers: options.Servers = None,
@@ -125,7 +123,7 @@ def wait(
     """Wait for the end of a job and print its result; exit code 1 if it did not complete."""
     timeout_ms = options.read_optional(parse_duration_ms, timeout, "--timeout")
     with options.connect(context, servers) as client:
-        job = client.wait(job_id, timeout=_seconds(timeout_ms))
+        job = await_end(client, job_id, _seconds(timeout_ms), shown=not as_json)
     finish(job, as_json)
 
 
@@ -179,13 +177,13 @@ def show_logs(
         _show_line(one)
 
 
-def _lines_after(client: Client, job_id: str, after: int) -> Iterator[LogLine]:
+def _lines_after(client: "Client", job_id: str, after: int) -> Iterator[LogLine]:
     while page := client.logs(job_id, after=after):
         yield from page
         after = page[-1].number
 
 
-def _follow(client: Client, job_id: str) -> Iterator[LogLine]:
+def _follow(client: "Client", job_id: str) -> Iterator[LogLine]:
     """Every line, old and new, until the job is finished and its last line was told."""
     after = 0
     finished = client.get(job_id).finished
@@ -203,3 +201,7 @@ def _follow(client: Client, job_id: str) -> Iterator[LogLine]:
 
 def _show_line(one: LogLine) -> None:
     output.line(f"{output.cell(one.at)}  {one.level:<7}  {one.message}")
+
+
+for command in (steering.cancel, steering.retry, steering.purge):
+    app.command()(command)

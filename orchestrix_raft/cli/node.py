@@ -31,15 +31,19 @@ from orchestrix_raft.wire.transport import TlsFiles, new_event_loop
 
 log = logging.getLogger(__name__)
 
-NOT_YET: Final = frozenset({"join", "dashboard"})
+NOT_YET: Final = frozenset({"dashboard"})
 """Options of the table that nothing stands behind yet: refused instead of ignored."""
 
 STOPPED: Final = (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault, Superseded, TooOld)
 """Why a node cannot start or go on: each says it in one line."""
 
 LOG_OPTIONS: Final = (
-    Option("log_format", Kind.WORD, "text", f"of the lines on stderr: {' or '.join(logs.FORMATS)}"),
-    Option("log_level", Kind.WORD, "info", f"of the least important line: {', '.join(logs.LEVELS)}"),
+    Option(
+        "log_format", Kind.WORD, "text", f"of the lines on stderr: {' or '.join(logs.FORMATS)}", logs.FORMATS
+    ),
+    Option(
+        "log_level", Kind.WORD, "info", f"of the least important line: {', '.join(logs.LEVELS)}", logs.LEVELS
+    ),
 )
 SHOWN: Final = tuple(option for option in OPTIONS if option.name not in NOT_YET) + LOG_OPTIONS
 """What `node --help` and the reference list."""
@@ -86,10 +90,7 @@ def _options(flags: Mapping[str, object], env: Mapping[str, str]) -> NodeOptions
     path: Path | None = read_value(_CONFIG, flags, env, {})
     toml = read_config(path) if path is not None else {}
     form, level = (read_value(option, flags, env, toml) for option in LOG_OPTIONS)
-    try:
-        logs.configure(form, level)
-    except ValueError as error:
-        raise OptionError(str(error)) from error
+    logs.configure(form, level)
     of_logs = {option.name for option in LOG_OPTIONS}
     options = resolve(flags, env, {key: value for key, value in toml.items() if key not in of_logs})
     for name in NOT_YET:

@@ -1,17 +1,19 @@
 """Options that several commands share, and how their text becomes values or a refusal."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from orchestrix_raft import Client, RetryPolicy
+import orchestrix_raft
 from orchestrix_raft.cli import values
-from orchestrix_raft.client.model import RETRY_PRESETS
 from orchestrix_raft.domain.ids import parse_job_id
-from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, parse_servers
+from orchestrix_raft.wire.endpoint import DEFAULT_SERVERS, TlsFiles, check_tls, parse_servers
+
+if TYPE_CHECKING:
+    from orchestrix_raft import Client
 
 SERVERS_VARIABLE: Final = "ORCHESTRIX_SERVERS"
 PATIENCE_S: Final = 6.0  # a node holds a call for 5 s while there is no leader; then a person wants to know
@@ -29,7 +31,7 @@ Servers = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def _checked(parse: Callable[[str], object]) -> Callable[[str | None], str | None]:
+def checked(parse: Callable[[str], object]) -> Callable[[str | None], str | None]:
     """A callback that lets through what `parse` accepts."""
 
     def check(text: str | None) -> str | None:
@@ -52,11 +54,38 @@ def checked_value(parse: Callable[[], object], text: str) -> str:
     return text
 
 
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", callback=_checked(parse_job_id))]
+def not_empty(text: str) -> str:
+    """`text`; ValueError if there is none: a variable that is not set must not mean all, or any."""
+    if not text:
+        raise ValueError("it is empty: name one, or leave the option out")
+    return text
+
+
+def one_of(words: Iterable[str]) -> Callable[[str | None], str | None]:
+    """A callback that lets these words through."""
+    known = tuple(words)
+
+    def check(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"{text[:40]!r} is none of {', '.join(known)}")
+        return text
+
+    return checked(check)
+
+
+OfQueue = Annotated[
+    str | None,
+    typer.Option("--queue", metavar="Q", help="Only jobs of this queue.", callback=checked(not_empty)),
+]
+OfType = Annotated[
+    str | None,
+    typer.Option("--type", metavar="T", help="Only jobs of this type.", callback=checked(not_empty)),
+]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", callback=checked(parse_job_id))]
 NewJobId = Annotated[
     str | None,
     typer.Option(
-        "--id", metavar="UUID", help="Twice the same id is one job.", callback=_checked(parse_job_id)
+        "--id", metavar="UUID", help="Twice the same id is one job.", callback=checked(parse_job_id)
     ),
 ]
 State = Annotated[
@@ -65,7 +94,7 @@ State = Annotated[
         "--state",
         metavar="S",
         help=f"One of {', '.join(values.STATES)}.",
-        callback=_checked(values.parse_state),
+        callback=checked(values.parse_state),
     ),
 ]
 
@@ -93,33 +122,73 @@ def named_servers(context: typer.Context, servers: str | None) -> tuple[str, ...
 
 
 @contextmanager
-def connect(context: typer.Context, servers: str | None) -> Iterator[Client]:
+def connect(context: typer.Context, servers: str | None) -> "Iterator[Client]":
     """A client of the nodes that were named, closed at the end."""
-    with Client(choose_servers(context, servers), deadline=PATIENCE_S, tls=tls_files()) as client:
+    chosen, tls = choose_servers(context, servers), tls_files(context)
+    with orchestrix_raft.Client(chosen, deadline=PATIENCE_S, tls=tls) as client:
         yield client
 
 
-def tls_files() -> TlsFiles | None:
-    """The PEM files named in the environment; None: no TLS."""
-    names = [f"ORCHESTRIX_TLS_{part}" for part in ("CA", "CERT", "KEY")]
-    for name in names:
-        path = os.environ.get(name)
-        if path and not os.access(path, os.R_OK):
-            raise typer.BadParameter(f"cannot read {path}", param_hint=name)
-    files = TlsFiles(*(os.environ.get(name, "") for name in names))
+# ---- TLS
+
+
+def _remember_tls(context: typer.Context, parameter: typer.CallbackParam, path: str | None) -> str | None:
+    """Kept with the whole command line: the flags go before or after the command's name."""
+    if path is not None:
+        context.find_root().ensure_object(dict)[parameter.name] = path
+    return path
+
+
+def _tls_option(part: str, text: str) -> Any:
+    return typer.Option(
+        f"--tls-{part}",
+        metavar="FILE",
+        help=f"PEM: {text}. [env: ORCHESTRIX_TLS_{part.upper()}]",
+        callback=_remember_tls,
+    )
+
+
+TlsCa = Annotated[str | None, _tls_option("ca", "the authority that signed for the nodes")]
+TlsCert = Annotated[str | None, _tls_option("cert", "who this is")]
+TlsKey = Annotated[str | None, _tls_option("key", "its private key")]
+
+
+def tls_parameters() -> list[Any]:
+    """The same three for a command whose function does not have them; its help leaves them out, because that
+    of the program has them."""
+
+    def model(tls_ca: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None) -> None:
+        """Its parameters count."""
+
+    alone = typer.Typer(add_completion=False)
+    alone.command()(model)
+    parameters = typer.main.get_command(alone).params
+    for parameter in parameters:
+        parameter.hidden = True  # type: ignore[attr-defined]  # of options, and these are
+        parameter.expose_value = False
+    return parameters
+
+
+def tls_files(context: typer.Context) -> TlsFiles | None:
+    """The PEM files named by flags or else in the environment; None: no TLS."""
+    root = context.find_root().obj
+    flags = root if isinstance(root, dict) else {}
+    paths = []
+    names = []
+    for part in ("ca", "cert", "key"):
+        path = flags.get(f"tls_{part}")
+        names.append(f"ORCHESTRIX_TLS_{part.upper()}" if path is None else f"--tls-{part}")
+        paths.append(os.environ.get(names[-1], "") if path is None else path)
+        if paths[-1] and not os.access(paths[-1], os.R_OK):
+            raise typer.BadParameter(f"cannot read {paths[-1]}", param_hint=names[-1])
+    files = TlsFiles(*paths)
     try:
         return check_tls(files if any(files) else None)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=", ".join(names)) from error
 
 
-def retry_policy(preset: str | None, max_retries: int | None) -> RetryPolicy | None:
-    """What `--retry` and `--max-retries` said; None: nothing."""
-    if preset is None and max_retries is None:
-        return None
-    if preset is not None and preset not in RETRY_PRESETS:
-        raise typer.BadParameter(f"{preset!r} is none of {', '.join(RETRY_PRESETS)}", param_hint="--retry")
-    return RetryPolicy(preset=preset or "default", max_retries=max_retries)
+# ---- values
 
 
 def read(parse: Callable[[str], Value], text: str, option: str) -> Value:

@@ -1,6 +1,7 @@
 """How commands speak: facts on stdout, as tables or one JSON document; trouble on stderr, in one line.
 
-Colour and boxes are for terminals only; into a pipe go plain, aligned, uncut columns.
+Colour and boxes are for terminals only; into a pipe go plain, aligned, uncut columns.  What is for
+terminals is imported there only: it takes as long as a short command does.
 """
 
 import json
@@ -10,29 +11,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-_STYLES: Final = {
-    "completed": "green",
-    "running": "cyan",
-    "dispatched": "cyan",
-    "scheduled": "yellow",
-    "cancelled": "dim",
-    "dead": "red",
-    "failed": "red",
-    "timed_out": "red",
-    "lost": "yellow",
-    "leader": "bold green",
-    "unreachable": "red",
-    "alive": "green",
-    "suspect": "yellow",
-    "stopped": "dim",
-    "draining": "yellow",
-    "detached": "yellow",
-}
-"""Words that carry a verdict; everything else is shown as it is."""
 
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 
@@ -54,7 +32,9 @@ def line(text: str = "") -> None:
 def heading(text: str) -> None:
     """A title over a table, set off on a terminal."""
     if sys.stdout.isatty():
-        Console().print(Text(text, style="bold"))
+        from orchestrix_raft.cli import terminal
+
+        terminal.styled(text, "bold")
     else:
         print(text)
 
@@ -69,7 +49,9 @@ def warning(text: str) -> None:
     """One line on stdout about something that is wrong, set off on a terminal."""
     one_line = f"! {cell(text)}"
     if sys.stdout.isatty():
-        Console().print(Text(one_line, style="bold red"))
+        from orchestrix_raft.cli import terminal
+
+        terminal.styled(one_line, "bold red")
     else:
         print(one_line)
 
@@ -92,7 +74,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str
         return
     cells = [[cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
-        _rich_table(columns, cells)
+        from orchestrix_raft.cli import terminal
+
+        terminal.table(columns, cells)
     else:
         _plain_table(columns, cells)
 
@@ -101,13 +85,13 @@ def facts(pairs: Sequence[tuple[str, object]]) -> None:
     """Name and value, one pair a line; pairs without a value are left out."""
     shown = [(name, cell(value)) for name, value in pairs if value not in (None, "", [], ())]
     width = max((len(name) for name, _ in shown), default=0)
-    console = Console() if sys.stdout.isatty() else None
+    if sys.stdout.isatty():
+        from orchestrix_raft.cli import terminal
+
+        terminal.facts(shown, width)
+        return
     for name, value in shown:
-        if console is None:
-            print(f"{name:<{width}}  {value}")
-        else:
-            pair = Text.assemble((f"{name:<{width}}  ", "dim"), (value, _STYLES.get(value, "")))
-            console.print(pair, soft_wrap=True)
+        print(f"{name:<{width}}  {value}")
 
 
 def cell(value: object) -> str:
@@ -130,27 +114,3 @@ def _plain_table(columns: Sequence[str], cells: list[list[str]]) -> None:
     widths = [max(len(row[i]) for row in grid) for i in range(len(columns))]
     for row in grid:
         print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _rich_table(columns: Sequence[str], cells: list[list[str]]) -> None:
-    console = Console()
-    fitting = _fitting(columns, cells, console.width)
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns[:fitting]:
-        shown.add_column(column.upper(), overflow="fold")
-    for row in cells:
-        shown.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row[:fitting]))
-    console.print(shown)
-    if fitting < len(columns):
-        left_out = ", ".join(columns[fitting:])
-        console.print(Text(f"(not shown, for want of width: {left_out}; --json has all)", "dim"))
-
-
-def _fitting(columns: Sequence[str], cells: list[list[str]], width: int) -> int:
-    """How many columns fit whole, from the left, at least two: an id that is broken cannot be copied."""
-    used = 0
-    for number, column in enumerate(columns):
-        used += max(len(column), *(len(row[number]) for row in cells)) + 2
-        if used - 2 > width and number >= 2:
-            return number
-    return len(columns)

@@ -5,10 +5,11 @@ from typing import Annotated, Final
 
 import typer
 
-from orchestrix_raft.cli import options, output, values
+from orchestrix_raft.cli import options, output, values, waiting
 from orchestrix_raft.cli.values import Removed
 from orchestrix_raft.client.queues import UNCHANGED, Queue, Rate, RateLimit, Unchanged
 from orchestrix_raft.domain.durations import format_duration
+from orchestrix_raft.domain.words import counted
 
 app = typer.Typer(help="Pause, limit and look at queues.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -109,12 +110,12 @@ def purge(
     context: typer.Context, name: Name, as_json: options.Json = False, servers: options.Servers = None
 ) -> None:
     """Cancel all jobs of a queue that wait now; those that run go on."""
-    with options.connect(context, servers) as client:
+    with options.connect(context, servers) as client, waiting.busy("cancelling jobs", shown=not as_json):
         purged = client.queues.purge(name)
     if as_json:
         output.document({"queue": name, "purged": purged})
     else:
-        output.line(f"{purged} waiting {'job' if purged == 1 else 'jobs'} cancelled")
+        output.line(f"{counted(purged, 'waiting job')} cancelled")
 
 
 def _rate(text: str | None, option: str) -> Rate | Unchanged | None:

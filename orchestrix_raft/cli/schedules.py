@@ -4,17 +4,21 @@ delete / preview`."""
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from orchestrix_raft import Client, Schedule
+from orchestrix_raft import Schedule
 from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.cli.presets import PRESETS, retry_policy
 from orchestrix_raft.cli.preview import preview
-from orchestrix_raft.client.model import RETRY_PRESETS
 from orchestrix_raft.domain.durations import format_duration, parse_duration_ms
+from orchestrix_raft.domain.limits import PRIORITY_MAX
 from orchestrix_raft.domain.schedule import Cursor, DstGap, DstOverlap, Misfire, Overlap, parse_choice
+
+if TYPE_CHECKING:
+    from orchestrix_raft import Client
 
 app = typer.Typer(
     help="Make schedules, look at them and steer them.", no_args_is_help=True, rich_markup_mode=None
@@ -45,18 +49,24 @@ def _word_option(name: str, kind: Any, text: str) -> Any:
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id.")]
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
-Args = Annotated[str | None, typer.Option("--args", metavar="JSON", help="A JSON object.")]
+Args = Annotated[
+    str | None, typer.Option("--args", metavar="JSON", help="A JSON object; @FILE or - (stdin) has it.")
+]
 Queue = Annotated[str | None, typer.Option("--queue", metavar="Q", help="[default: default]")]
-Priority = Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")]
+Priority = Annotated[
+    int | None,
+    typer.Option("--priority", metavar="N", help="Higher goes first.", min=-PRIORITY_MAX, max=PRIORITY_MAX),
+]
 Timeout = Annotated[
-    str | None, typer.Option("--timeout", metavar="D", help="Stop an attempt after this long.")
+    str | None,
+    typer.Option("--timeout", metavar="D", help="Stop an attempt after this long; 0s: let it run."),
 ]
 Retries = Annotated[
     int | None, typer.Option("--max-retries", metavar="N", min=0, help="After a failure. [default: 3]")
 ]
 Preset = Annotated[
     str | None,
-    typer.Option("--retry", metavar="PRESET", help=f"How often, how late: {', '.join(RETRY_PRESETS)}."),
+    typer.Option("--retry", metavar="PRESET", help=f"How often, how late: {PRESETS}."),
 ]
 RetryFor = Annotated[
     str | None,
@@ -67,7 +77,12 @@ Expires = Annotated[
 ]
 Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 MisfireOption = Annotated[
-    str | None, _word_option("--misfire", Misfire, "What becomes of slots that nobody could fire.")
+    str | None,
+    _word_option(
+        "--misfire",
+        Misfire,
+        "What becomes of slots that nobody could fire; all wants another --overlap than skip.",
+    ),
 ]
 OverlapOption = Annotated[
     str | None, _word_option("--overlap", Overlap, "What becomes of a slot while a run is not finished.")
@@ -407,7 +422,7 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     for name in _TIMES:
         if arguments.get(name) is not None:
             given[name] = options.read(values.parse_time, arguments[name], f"--{name}")
-    policy = options.retry_policy(arguments.get("preset"), arguments.get("max_retries"))
+    policy = retry_policy(arguments.get("preset"), arguments.get("max_retries"))
     return given if policy is None else given | {"retry": policy}
 
 
@@ -424,7 +439,7 @@ def _arguments(text: str | None) -> dict[str, object]:
 
 
 def _put(
-    context: typer.Context, servers: str | None, as_json: bool, put: Callable[[Client], Schedule]
+    context: typer.Context, servers: str | None, as_json: bool, put: "Callable[[Client], Schedule]"
 ) -> None:
     with options.connect(context, servers) as client:
         found = put(client)

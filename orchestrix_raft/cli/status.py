@@ -11,8 +11,8 @@ from orchestrix_raft import AsyncClient, OrchestrixError
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.values import STATES
-from orchestrix_raft.client.model import ClusterStatus, WorkerStatus
-from orchestrix_raft.wire.transport import TlsFiles
+from orchestrix_raft.client.model import ClusterStatus, NodeStatus, WorkerStatus
+from orchestrix_raft.wire.endpoint import TlsFiles
 
 WATCH_S: Final = 1.0
 ANSWER_S: Final = 2.0  # a server that is silent for this long is reported as such
@@ -36,9 +36,10 @@ def status(
     With --watch and --json: one document per line.
     """
     chosen = options.choose_servers(context, servers)
+    tls = options.tls_files(context)
     while True:
         try:
-            answer, silent = ask(chosen, options.tls_files())
+            answer, silent = ask(chosen, tls)
         except Failure as failure:
             if not watch:
                 raise
@@ -86,9 +87,17 @@ async def _ask(server: str, tls: TlsFiles | None) -> ClusterStatus | Silent:
         return Silent(server, str(error))
 
 
+def _known(answer: ClusterStatus, node: NodeStatus) -> bool:
+    """Whether the node that answers knows how far that one is: a follower does not hear it of its leader."""
+    return node.node_id == answer.answered_by or node.applied_index > 0
+
+
 def _print_document(answer: ClusterStatus, silent: list[Silent], *, one_line: bool) -> None:
     document = msgspec.to_builtins(answer)
     document["jobs"] = {state: answer.jobs.get(state, 0) for state in STATES}
+    for shown, node in zip(document["nodes"], answer.nodes, strict=True):
+        if not _known(answer, node):
+            shown |= {"applied_index": None, "lag": None}
     document["unreachable"] = [{"server": one.server, "error": one.error} for one in silent]
     output.document(document, one_line=one_line)
 
@@ -145,8 +154,8 @@ def _print_tables(answer: ClusterStatus) -> None:
                 n.address,
                 n.role,
                 n.health,
-                n.applied_index,
-                n.lag,
+                n.applied_index if _known(answer, n) else None,
+                n.lag if _known(answer, n) else None,
                 n.owned_jobs,
                 n.sessions,
                 n.last_heartbeat,

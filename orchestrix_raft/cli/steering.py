@@ -5,21 +5,22 @@ from typing import Annotated, Final
 
 import typer
 
-from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli import options, output, waiting
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.model import WAITING
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.ids import parse_job_id
+from orchestrix_raft.domain.words import counted
 
 JobIds = Annotated[
     list[str] | None, typer.Argument(metavar="ID", help="Ids of jobs; or say which with a filter.")
 ]
-Queue = Annotated[str | None, typer.Option("--queue", metavar="Q", help="Filter: jobs of this queue.")]
-Type = Annotated[str | None, typer.Option("--type", metavar="T", help="Filter: jobs of this type.")]
 OlderThan = Annotated[
     str | None,
     typer.Option(
-        "--older-than", metavar="D", help="Filter: ended (unfinished ones: enqueued) this long ago or longer."
+        "--older-than",
+        metavar="D",
+        help="Only jobs that ended (unfinished ones: were enqueued) this long ago or longer.",
     ),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="No filter but the state.")]
@@ -55,8 +56,8 @@ def cancel(
     context: typer.Context,
     job_ids: JobIds = None,
     state: options.State = None,
-    queue: Queue = None,
-    job_type: Type = None,
+    queue: options.OfQueue = None,
+    job_type: options.OfType = None,
     older_than: OlderThan = None,
     every: Everything = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept with the job.")] = "",
@@ -73,13 +74,14 @@ def cancel(
         if named:
             _each(named, lambda job_id: client.cancel(job_id, reason), as_json)
             return
-        count = client.cancel_where(
-            state=where.state or WAITING,
-            queue=where.queue,
-            type=where.type,
-            older_than=where.older_than,
-            reason=reason,
-        )
+        with waiting.busy("cancelling jobs", shown=not as_json):
+            count = client.cancel_where(
+                state=where.state or WAITING,
+                queue=where.queue,
+                type=where.type,
+                older_than=where.older_than,
+                reason=reason,
+            )
     _counted(count, "cancelled", as_json)
 
 
@@ -87,8 +89,8 @@ def retry(
     context: typer.Context,
     job_ids: JobIds = None,
     state: options.State = None,
-    queue: Queue = None,
-    job_type: Type = None,
+    queue: options.OfQueue = None,
+    job_type: options.OfType = None,
     older_than: OlderThan = None,
     every: Everything = False,
     as_json: options.Json = False,
@@ -104,9 +106,10 @@ def retry(
         if named:
             _each(named, client.retry, as_json)
             return
-        count = client.retry_where(
-            state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
-        )
+        with waiting.busy("retrying jobs", shown=not as_json):
+            count = client.retry_where(
+                state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
+            )
     _counted(count, "retried", as_json)
 
 
@@ -114,8 +117,8 @@ def purge(
     context: typer.Context,
     job_ids: JobIds = None,
     state: options.State = None,
-    queue: Queue = None,
-    job_type: Type = None,
+    queue: options.OfQueue = None,
+    job_type: options.OfType = None,
     older_than: OlderThan = None,
     every: Everything = False,
     as_json: options.Json = False,
@@ -132,9 +135,10 @@ def purge(
         if named:
             _each(named, client.purge, as_json)
             return
-        count = client.purge_where(
-            state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
-        )
+        with waiting.busy("purging jobs", shown=not as_json):
+            count = client.purge_where(
+                state=where.state or "dead", queue=where.queue, type=where.type, older_than=where.older_than
+            )
     _counted(count, "purged", as_json)
 
 
@@ -173,4 +177,4 @@ def _counted(count: int, verb: str, as_json: bool) -> None:
     if as_json:
         output.document({"count": count})
     else:
-        output.line(f"{count} {'job' if count == 1 else 'jobs'} {verb}")
+        output.line(f"{counted(count, 'job')} {verb}")

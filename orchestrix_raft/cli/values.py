@@ -6,14 +6,18 @@ Every reader raises ValueError with one line that says what is wrong and what is
 import json
 import math
 import re
+import sys
+from collections import Counter
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Final
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.job import JobState
 
+ARGS_BYTES: Final = 4 * limits.PAYLOAD_BYTES  # of a file: as people indent it, it may be longer than as sent
 STATES: Final = tuple(state.word for state in JobState)
 
 _TIME: Final = re.compile(
@@ -43,15 +47,63 @@ def parse_state(text: str) -> str:
     return text
 
 
+class _KeyTwice(ValueError):
+    """An object has a key twice: JSON allows it, and each reader makes something else of it."""
+
+
 def parse_args(text: str) -> dict[str, object]:
-    """The arguments of a job: a JSON object.  NaN and numbers too large for a double are refused."""
+    """The arguments of a job: a JSON object, or `@FILE` that holds one, or `-` for standard input.
+
+    NaN, numbers too large for a double and keys that an object has twice are refused.
+    """
+    text = _args_text(text)
     try:
-        value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        value = json.loads(
+            text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_unambiguous
+        )
+    except _KeyTwice:
+        raise
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError('arguments are a JSON object, such as \'{"path": "a.txt"}\'')
     return value
+
+
+def _args_text(text: str) -> str:
+    """What was typed, or what stands where it points to."""
+    if text != "-" and not text.startswith("@"):
+        return text
+    name = "standard input" if text == "-" else text[1:]
+    try:
+        if text == "-":
+            data = sys.stdin.buffer.read(ARGS_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(ARGS_BYTES + 1)
+        if len(data) > ARGS_BYTES:
+            raise ValueError(f"{name} has more than {ARGS_BYTES} bytes")
+        return data.decode()
+    except OSError as error:
+        raise ValueError(f"cannot read {name or 'a file without a name'}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not text in UTF-8: {error}") from error
+
+
+def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _KeyTwice(f"the key {twice[:40]!r} is there twice in one object: keep one of them")
+    return members
+
+
+def parse_lasting_ms(text: str) -> int:
+    """A duration above zero, in milliseconds."""
+    duration_ms = parse_duration_ms(text)
+    if not duration_ms:
+        raise ValueError(f"{text!r} is no time at all: write more than 0s, or leave it out for no limit")
+    return duration_ms
 
 
 class Removed(Enum):

@@ -2,7 +2,9 @@
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -51,15 +53,14 @@ def worker(
     """Run the Worker object NAME of MODULE until SIGTERM or Ctrl-C, then drain."""
     chosen = options.named_servers(context, servers)
     if log_level not in logs.LEVELS:
-        raise typer.BadParameter(f"there are {', '.join(logs.LEVELS)}", param_hint="--log-level")
+        raise typer.BadParameter(
+            f"{log_level[:40]!r} is none of {', '.join(logs.LEVELS)}", param_hint="--log-level"
+        )
+    names = options.read_optional(_queue_names, queues, "--queues")
+    tls = options.tls_files(context)
     found = load(target)
     try:
-        found.override(
-            servers=chosen,
-            queues=None if queues is None else [name.strip() for name in queues.split(",") if name.strip()],
-            concurrency=concurrency,
-            tls=options.tls_files(),
-        )
+        found.override(servers=chosen, queues=names, concurrency=concurrency, tls=tls)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     logs.configure(level=log_level)
@@ -76,14 +77,52 @@ def load(target: str) -> "orchestrix_raft.Worker":
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there; something that it imports is not: its traceback says where
-        raise Failure(f"no module {error.name!r} in {here} or on the Python path") from error
+    module = _imported(module_name, here)
     found = getattr(module, name, None)
-    if not isinstance(found, orchestrix_raft.Worker):
-        what = "no such name" if found is None else f"it is of type {type(found).__name__}, not a Worker"
-        raise Failure(f"{target}: {what}; name the Worker object that the handlers are registered with")
-    return found
+    if isinstance(found, orchestrix_raft.Worker):
+        return found
+    what = "no such name" if found is None else f"it is of type {type(found).__name__}, not a Worker"
+    there = [known for known, value in vars(module).items() if isinstance(value, orchestrix_raft.Worker)]
+    if there:
+        raise Failure(f"{target}: {what}; Workers in {module_name}: {', '.join(there)}")
+    raise Failure(f"{target}: {what}; name the Worker object that the handlers are registered with")
+
+
+def _imported(module_name: str, here: str) -> ModuleType:
+    """The user's module; Failure with the place in the user's files where its import fails."""
+    try:
+        return importlib.import_module(module_name)
+    except SyntaxError as error:
+        raise Failure(
+            f"cannot import {module_name}: {error.filename}, line {error.lineno}: {error.msg}"
+        ) from error
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+            raise Failure(f"no module {error.name!r} in {here} or on the Python path") from error
+        raise Failure(f"cannot import {module_name}: {_told(error, here)}") from error
+    except Exception as error:  # of any kind: it is the user's code that runs here
+        raise Failure(f"cannot import {module_name}: {_told(error, here)}") from error
+
+
+def _told(error: Exception, here: str) -> str:
+    """An exception with its place: the last line of the user's own files that led to it, or else the last."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename[:1] != "<"]
+    # The first two are this module's and importlib's.
+    led = [frame for frame in frames if frame.filename not in (__file__, importlib.__file__)]
+    own = [
+        frame for frame in led if frame.filename.startswith(here) and "site-packages" not in frame.filename
+    ]
+    place = "".join(f"{frame.filename}, line {frame.lineno}: " for frame in (own or led)[-1:])
+    return f"{place}{type(error).__name__}: {error}"
+
+
+def _queue_names(text: str) -> list[str]:
+    """The names between the commas; ValueError for one that no queue can have."""
+    from orchestrix_raft.api import checks  # only here: the API's modules are a node's
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        wrong = checks.queue(name)
+        if wrong is not None:
+            raise ValueError(wrong.message)
+    return names

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from orchestrix_raft.client import building
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
+from orchestrix_raft.client.cluster import AsyncCluster
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     WAITING,
@@ -77,6 +78,7 @@ class AsyncClient:
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
+        self.cluster = AsyncCluster(self._caller)
 
     async def __aenter__(self) -> Self:
         return self

@@ -26,6 +26,7 @@ from orchestrix_raft.wire.unreachable import why_not_connected
 
 CONNECT_S: Final = 2.0  # a server that does not answer a connection attempt for this long is passed over
 ATTEMPT_S: Final = 8.0  # a node holds calls for 5 s while there is no leader; after that it is frozen
+LEARN_EVERY_S: Final = 30.0  # members come and go; a client that is idle for longer may miss it
 LEARN_AFTER_S: Final = 1.0  # short programs need not ask who else is a member
 
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
@@ -240,14 +241,16 @@ class Caller:
         return error_for(code.value[0], "", f"{channel.address}: {text}")
 
     async def _learn(self) -> None:
-        """Ask once who else is a member, so that the client survives the servers it was given."""
+        """Ask now and then who is a member, so that the client survives the servers it was given."""
         await asyncio.sleep(LEARN_AFTER_S)
-        try:
-            status: StatusResponse = await self.call(services.CLUSTER.methods["Status"], StatusRequest())
-        except OrchestrixError as error:
-            _log.debug("could not ask for the members of the cluster: %s", error)
-        else:
-            self.servers.learn(node.address for node in status.nodes)
+        while True:
+            try:
+                status: StatusResponse = await self.call(services.CLUSTER.methods["Status"], StatusRequest())
+            except OrchestrixError as error:
+                _log.debug("could not ask for the members of the cluster: %s", error)
+            else:
+                self.servers.learn(node.address for node in status.nodes)
+            await asyncio.sleep(LEARN_EVERY_S * random.uniform(0.8, 1.2))
 
 
 _READS: Final = frozenset(

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from orchestrix_raft.client.aio import DEADLINE_S, AsyncClient
+from orchestrix_raft.client.cluster import AsyncCluster
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.wire.errors import OrchestrixError
@@ -92,6 +93,28 @@ def _schedule_face(
 
     functools.update_wrapper(call, method)
     return call
+
+
+def _cluster_face(
+    method: Callable[Concatenate[AsyncCluster, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["Cluster", P], R]:
+    def call(self: "Cluster", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self._run(method(self._cluster, *args, **kwargs))
+        return result
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+class Cluster:
+    """`client.cluster`: every method of `AsyncCluster` of the same name, with its signature and docstring."""
+
+    def __init__(self, cluster: AsyncCluster, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._cluster = cluster
+        self._run = run
+
+    add = _cluster_face(AsyncCluster.add)
+    remove = _cluster_face(AsyncCluster.remove)
 
 
 class Schedules:
@@ -181,6 +204,11 @@ class Client:
     def schedules(self) -> Schedules:
         """Make, look at and steer schedules."""
         return Schedules(self._client.schedules, self._run)  # not kept, as above
+
+    @property
+    def cluster(self) -> Cluster:
+        """Add and remove members."""
+        return Cluster(self._client.cluster, self._run)  # not kept, as above
 
     enqueue = _face(AsyncClient.enqueue)
     enqueue_told = _face(AsyncClient.enqueue_told)

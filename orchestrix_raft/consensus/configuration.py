@@ -26,6 +26,11 @@ class Standing(StrEnum):
     LEARNER = "L"  # receives the log for good, never counts
 
 
+def is_name(name: str) -> bool:
+    """Whether it can stand in a configuration, as an id of a node, a disk or a request."""
+    return 0 < len(name) <= NAME_MAX and not any(mark.isspace() for mark in name)
+
+
 class Member(NamedTuple):
     standing: Standing
     disk_id: str
@@ -47,7 +52,7 @@ class Configuration:
         self.request_id = request_id
         self.voters = tuple(i for i, member in self.members.items() if member.standing is Standing.VOTER)
         for name in (request_id, *self.members, *(member.disk_id for member in self.members.values())):
-            if not 0 < len(name) <= NAME_MAX or any(mark.isspace() for mark in name):
+            if not is_name(name):
                 raise ConfigurationError(f"not a name: {name!r}")
         if not self.voters:
             raise ConfigurationError("a cluster needs at least one voter")

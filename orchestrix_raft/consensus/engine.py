@@ -17,7 +17,7 @@ from typing import assert_never
 
 from orchestrix_raft.consensus import entries, rules
 from orchestrix_raft.consensus.bridge import Raft
-from orchestrix_raft.consensus.configuration import Configuration, Standing
+from orchestrix_raft.consensus.configuration import Configuration, Placed, Standing
 from orchestrix_raft.consensus.elections import Elections
 from orchestrix_raft.consensus.following import Following
 from orchestrix_raft.consensus.membership import Membership
@@ -167,6 +167,14 @@ class Engine:
     def configuration(self) -> Configuration | None:
         """The configuration in force, committed or not; None on a new node that nobody talked to."""
         return self._peers.configuration
+
+    @property
+    def in_force(self) -> Placed:
+        return self._log.in_force
+
+    @property
+    def settled(self) -> Placed:
+        return self._log.at(self._raft.applied_index)
 
     def configuration_at(self, index: int) -> tuple[int, bytes]:
         return self._log.at(index).encode()

@@ -6,7 +6,14 @@ Like rules.py: no clock, no state, each rule in one place.
 from collections.abc import Collection
 from typing import NamedTuple
 
-from orchestrix_raft.consensus.configuration import Configuration, Member, Placed, Standing
+from orchestrix_raft.consensus.configuration import (
+    NAME_MAX,
+    Configuration,
+    Member,
+    Placed,
+    Standing,
+    is_name,
+)
 
 ADD, LEARNER, PROMOTE, REMOVE = "add", "learner", "promote", "remove"
 
@@ -33,7 +40,7 @@ def refuse_change(change: str, node_id: str, disk_id: str | None, facts: ChangeF
         return f"the change at index {facts.newest.index} is not committed yet; ask again"
     member = configuration.members.get(node_id)
     if change in (ADD, LEARNER):
-        return refuse_addition(member, disk_id)
+        return refuse_names(node_id, disk_id or "-") or refuse_addition(member, disk_id)
     if change not in (PROMOTE, REMOVE):
         return f"unknown change {change!r}"
     if member is None:
@@ -55,6 +62,12 @@ def change_in_flight(facts: ChangeFacts) -> bool:
     return facts.newest.index > facts.commit_index
 
 
+def refuse_names(*names: str) -> str | None:
+    """They stand in the log, in lines that spaces cut into words."""
+    bad = next((name for name in names if not is_name(name)), None)
+    return None if bad is None else f"{bad[:40]!r} is no name: 1 to {NAME_MAX} characters without spaces"
+
+
 def refuse_addition(member: Member | None, disk_id: str | None) -> str | None:
     if disk_id is None:
         return "the id of the new member's disk is needed"
@@ -62,7 +75,10 @@ def refuse_addition(member: Member | None, disk_id: str | None) -> str | None:
         return None
     if member.disk_id == disk_id:
         return "it is a member already"
-    return "this id belongs to a member with another disk; remove that one and add the node under a new id"
+    return (
+        "this id belongs to a member with another disk: remove that one if its disk is lost, and give the "
+        "new node an id of its own"
+    )
 
 
 def refuse_removal(configuration: Configuration, node_id: str, answering: Collection[str]) -> str | None:
@@ -70,9 +86,13 @@ def refuse_removal(configuration: Configuration, node_id: str, answering: Collec
         return None
     rest = [voter for voter in configuration.voters if voter != node_id]
     if not rest:
-        return f"{node_id} is the last voter"
-    if 2 * sum(1 for voter in rest if voter in answering) <= len(rest):
-        return "the voters that would remain and answer are no quorum"
+        return f"{node_id} is the last voter: a cluster needs one"
+    answer = sum(1 for voter in rest if voter in answering)
+    if 2 * answer <= len(rest):
+        return (
+            f"without {node_id} the cluster would stop: of the {len(rest)} voters that remain {answer} "
+            "answer, which is no quorum; start the others, or remove first those that are gone"
+        )
     return None
 
 

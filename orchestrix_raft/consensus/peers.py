@@ -170,12 +170,15 @@ class Peers:
         return self.configuration is not None and self.configuration.is_quorum(ids)
 
     def answering(self, within_s: float, now: float) -> set[str]:
-        """Members heard within that time, this node included."""
+        """Members that are connected and were heard within that time, this node included."""
         answered_at = self._raft.answered_at
         heard = {
             peer.node_id
             for peer in self.all
-            if peer.standing is not None and now - answered_at[peer.node] < within_s
+            if peer.standing is not None
+            and peer.connected
+            and not peer.forgetful
+            and now - answered_at[peer.node] < within_s
         }
         heard.add(self.node_id)
         return heard

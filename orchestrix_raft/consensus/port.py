@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+from orchestrix_raft.consensus.configuration import Placed
 from orchestrix_raft.consensus.messages import Message
 
 Apply = Callable[[int, int, bytes], None]
@@ -92,6 +93,16 @@ class Consensus(Protocol):
     @property
     def members(self) -> frozenset[str]:
         """Voters and learners of the configuration in force."""
+        ...
+
+    @property
+    def in_force(self) -> Placed:
+        """The configuration that counts, committed or not, with its log index."""
+        ...
+
+    @property
+    def settled(self) -> Placed:
+        """The one as of `applied_index`: committed, and never taken back."""
         ...
 
     def configuration_at(self, index: int) -> tuple[int, bytes]:

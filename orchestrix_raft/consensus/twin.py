@@ -146,6 +146,14 @@ class TwinNode:
         configuration = self._cluster.in_force.configuration
         return frozenset(configuration.members if configuration else ())
 
+    @property
+    def in_force(self) -> Placed:
+        return self._cluster.in_force
+
+    @property
+    def settled(self) -> Placed:
+        return self._cluster.configuration_at(self.applied_index)
+
     def configuration_at(self, index: int) -> tuple[int, bytes]:
         return self._cluster.configuration_at(index).encode()
 

@@ -54,7 +54,15 @@ def make_core(
         )
 
     core = Core(
-        Identity(identity.node_id, own, VERSION, first_boot_id(nonce), identity.starts),
+        Identity(
+            identity.node_id,
+            own,
+            VERSION,
+            first_boot_id(nonce),
+            identity.starts,
+            identity.disk_id,
+            identity.joined_index,
+        ),
         Clocks(time.monotonic, lambda: time.time_ns() // 1_000_000),
         options.core_limits(),
         store,

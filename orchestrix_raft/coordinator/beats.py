@@ -5,7 +5,7 @@ A new leader has heard nobody yet, and one that stood still has read nothing of 
 counts from then on only, and somebody not heard since is not called alive either.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from orchestrix_raft.coordinator.messages import BeatSummary, NodeBeat
@@ -48,6 +48,12 @@ class Beats:
     def joined(self, node_id: str, now: float) -> None:
         """A process of that node has just begun: its silence starts now."""
         self._joined[node_id] = now
+
+    def keep(self, members: Collection[str]) -> None:
+        """These are the members: what was heard of others is forgotten."""
+        for table in (self._heard, self._joined):
+            for node_id in [node_id for node_id in table if node_id not in members]:
+                del table[node_id]
 
     def heard(self, node_id: str, beat: NodeBeat, now: float) -> None:
         """A heartbeat arrived."""

@@ -107,6 +107,10 @@ class Connection(asyncio.BufferedProtocol, Generic[M]):
         self.write(frame(hello.encode(Refusal(reason[: hello.REASON_CHARS], final))))
         self.close()
 
+    def put_off(self, reason: str) -> None:
+        """Give a reason, and stay."""
+        self.write(frame(hello.encode(Refusal(reason[: hello.REASON_CHARS], stay=True))))
+
     def close(self) -> None:
         """Stop reading; what is written still goes out."""
         self.over = True

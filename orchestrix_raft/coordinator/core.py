@@ -19,9 +19,12 @@ from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
 from orchestrix_raft.coordinator.leadership import Leadership
+from orchestrix_raft.coordinator.members import ChangeLimits, MemberChanges, removes
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
+    MemberAnswer,
+    MemberChange,
     NodeBeat,
     PeerMessage,
     ReadAnswer,
@@ -89,6 +92,11 @@ class Core:
         self.consensus.before_flush = self._leave_early
         self.carry: Callable[[], None] = _nothing  # set by the shell: takes `outbox` away in mid-step
         self.reads = WaitingReads(self.consensus, limits.read_wait_s, rng.getrandbits(62))
+        bounds = ChangeLimits(limits.proposer.wait_s, limits.proposer.outcome_s, limits.proposer.resend_s)
+        self.members = MemberChanges(self.consensus, bounds, lambda *out: self.outbox.append(out))
+        self._settled_index = -1
+        self.removed_index = 0
+        """Of the configuration that removed this node; 0: it belongs to the cluster, or waits to be added."""
         self.faults: list[Exception] = []  # bugs caught while deciding; the shell logs and clears them
         self.leadership = Leadership(
             limits, clocks, self.replica, self.consensus, self.proposer, self.beats, self.faults.extend
@@ -142,6 +150,10 @@ class Core:
             case BeatSummary():
                 if peer == self.consensus.leader_id:
                     self.beats.summarised(message, self._clocks.monotonic())
+            case MemberChange():
+                self.members.asked(peer, message, self.now)
+            case MemberAnswer():
+                self.members.answered(peer, message)
             case _:
                 self.consensus.receive(peer, message)
 
@@ -168,9 +180,11 @@ class Core:
         now = self._clocks.monotonic()
         self._follow_leadership(now)
         self._propose(now)
+        self.members.pump(now, self.consensus.leader_id in self._connected)
         self.consensus.tick()
         self._follow_leadership(now)
         self._effects(now)
+        self._follow_members()
         self._timed(now)
         self.reads.pump(now, self._ask_leader)
         self.hub.flush()
@@ -266,6 +280,18 @@ class Core:
         self.hub.state_replaced(state)
         self.watches.state_replaced(self.replica.job)
         self.effects.members_changed = True
+
+    def _follow_members(self) -> None:
+        """Another configuration is committed and applied: what is kept of nodes that left is forgotten."""
+        settled = self.consensus.settled
+        if settled.configuration is None or settled.index == self._settled_index:
+            return
+        self._settled_index = settled.index
+        self.beats.keep(settled.configuration.members)
+        self.replica.digests.keep(settled.configuration.members)
+        self.effects.members_changed = True
+        if removes(settled, self.identity):
+            self.removed_index = settled.index
 
     # ---- time ----------------------------------------------------------------------------------------
 
@@ -384,6 +410,7 @@ class Core:
         self.hub.close_all()
         self.proposer.fail_all(message)
         self.reads.fail_all()
+        self.members.fail_all(message)
         self.watches.fail_all()
 
 

@@ -6,6 +6,7 @@ never repaired silently.
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import Final
 
 DIGEST_STRIDE: Final = 64
@@ -38,6 +39,10 @@ class DigestTrail:
         mine = self._at.get(index)
         if mine is not None and mine != digest:
             self.divergent.setdefault(node_id, index)
+
+    def keep(self, members: Collection[str]) -> None:
+        """These are the members: how others differed is of no interest any more."""
+        self.divergent = {node_id: index for node_id, index in self.divergent.items() if node_id in members}
 
     def clear(self) -> None:
         """The state was replaced: older digests are another history's business."""

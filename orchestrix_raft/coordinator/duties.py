@@ -4,10 +4,13 @@ The duties themselves are pure functions of the package `duties`; here is when t
 which evidence.  The next look waits until the entry of the one before is applied, so it sees its effect.
 """
 
+from collections.abc import Collection
+
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.duties.health import unhealthy_nodes
+from orchestrix_raft.duties.members import departed_nodes
 from orchestrix_raft.duties.retention import overdue_records
 from orchestrix_raft.duties.upgrade import upgrade_steps
 from orchestrix_raft.machine.commands import Command
@@ -33,16 +36,26 @@ class Duties:
         self._index = index
 
     def due(
-        self, state: State, applied_index: int, now: float, resting: bool, members: frozenset[str]
+        self,
+        state: State,
+        applied_index: int,
+        members: Collection[str],
+        everyone: frozenset[str],
+        now: float,
+        resting: bool,
     ) -> tuple[Command, ...]:
-        """What to propose now.  resting: a checkpoint is being written, on all nodes at about the same time;
-        what can wait does, so that what cannot has the processor and the disk."""
+        """What to propose now.  members: of the applied configuration.  everyone: and of the one that is in
+        force and perhaps not committed.  resting: a checkpoint is being
+        written, on all nodes at about the same time; what can wait does, so that what cannot has the
+        processor and the disk."""
         if self._index > applied_index:
             return ()
         silence = self._beats.silence_ms(state.nodes, now)
-        commands: list[Command] = [*unhealthy_nodes(state, silence, self._limits.beats.verdict)]
+        commands: list[Command] = [*departed_nodes(state, members)]
+        if not commands:
+            commands += unhealthy_nodes(state, silence, self._limits.beats.verdict)
         if self._stamper.ready(now):
-            commands += upgrade_steps(state, members)
+            commands += upgrade_steps(state, everyone)
         if self._stamper.ready(now) and not resting:
             commands += self._retention(state, now)
         return tuple(commands)

@@ -23,6 +23,7 @@ from orchestrix_raft.machine.events import (
     JobGivenUp,
     NodeHealthSet,
     NodeJoined,
+    NodeRemoved,
     SessionAttached,
     SessionDetached,
     SessionEnded,
@@ -89,6 +90,10 @@ class Effects:
         self._beats.joined(event.node_id, self._now)
         self.members_changed = True
 
+    def _node_removed(self, event: NodeRemoved) -> None:
+        self._origin.removed(event)
+        self.members_changed = True
+
     def _node_health(self, event: NodeHealthSet) -> None:
         self._origin.health_set(event)
 
@@ -109,5 +114,6 @@ _EFFECTS: Final = MappingProxyType[type, Callable[[Effects, Any], None]](
         SessionEnded: Effects._session_ended,
         NodeJoined: Effects._node_joined,
         NodeHealthSet: Effects._node_health,
+        NodeRemoved: Effects._node_removed,
     }
 )

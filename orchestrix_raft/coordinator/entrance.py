@@ -78,6 +78,14 @@ class Waiting:
         """See NodePort."""
         return self._rejected()
 
+    async def add_member(self, address: str) -> NotApplied:
+        """See NodePort."""
+        return NotApplied(self._rejected())
+
+    async def remove_member(self, node_id: str) -> NotApplied:
+        """See NodePort."""
+        return NotApplied(self._rejected())
+
     def job(self, job_id: bytes) -> None:
         """No such job."""
 

@@ -1,4 +1,5 @@
-"""How a node finds its cluster: the one its disk belongs to, or one that the listed nodes found together.
+"""How a node finds its cluster: the one its disk belongs to, one that the listed nodes found together, or one
+that adds it.
 
 `forming` decides; here its decisions are made durable on the disk and told to the other nodes.
 """
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from orchestrix_raft.coordinator import forming
 from orchestrix_raft.coordinator.forming import Formed
-from orchestrix_raft.coordinator.hello import Hello, Member
+from orchestrix_raft.coordinator.hello import Hello, Member, removed
+from orchestrix_raft.domain.words import counted
 from orchestrix_raft.storage.disk import Identity
 from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.port import StorageError
@@ -27,6 +29,9 @@ def formed_before(identity: Identity, peers: Sequence[str], own: str, data_dir: 
     listed peers are those of another cluster."""
     if not identity.cluster_id:
         return None
+    if identity.removed_index:
+        line = removed(identity.node_id, identity.cluster_id)
+        raise StartError(f"{line}; what is left in {data_dir} is of no use")
     members = tuple(Member(m.node_id, m.disk_id, m.address) for m in identity.bootstrap)
     known = set(identity.addresses.values()) or {m.address for m in members}
     others = set(peers) - {own}
@@ -56,13 +61,15 @@ class FirstStart:
         peers: Sequence[str],
         announce: Callable[[], None],
         failed: Callable[[StorageError], None],
+        join: str = "",
     ) -> None:
         self._disk = disk
         self._announce = announce
         self._failed = failed
         identity = disk.identity
         me = Member(identity.node_id, identity.disk_id, own)
-        self._forming = forming.Forming(me, peers, forming.promised_by(identity))
+        self._forming = forming.Forming(me, peers, forming.promised_by(identity), join)
+        self._what = "joining" if join else "first start"
         self.waiting_for = "starting"
         self.formed: asyncio.Future[Formed] = asyncio.get_running_loop().create_future()
         """The cluster; StartError: there will be none."""
@@ -102,7 +109,7 @@ class FirstStart:
             case forming.Waiting(why=why):
                 if why != self.waiting_for:
                     self.waiting_for = why
-                    log.info("first start: %s", why)
+                    log.info("%s: %s", self._what, why)
                 return False
         return True
 
@@ -110,7 +117,12 @@ class FirstStart:
         if formed.founder and not self._disk.identity.bootstrap:
             # A cluster of one promises nothing to anybody, but its log begins with this list.
             self._disk.set_bootstrap(forming.found(formed.members).stored)
-        self._disk.set_cluster_id(formed.cluster_id)
+        if formed.founder:
+            self._disk.set_cluster_id(formed.cluster_id)
+            log.info("cluster %s formed with %s", formed.cluster_id, counted(len(formed.members), "node"))
+        else:
+            addresses = {one.node_id: one.address for one in formed.members if one.address}
+            self._disk.set_joined(formed.cluster_id, formed.joined_index, addresses)
+            log.info("cluster %s has added this node", formed.cluster_id)
         self.formed.set_result(formed)
         self._announce()
-        log.info("cluster %s formed with %d nodes", formed.cluster_id, len(formed.members))

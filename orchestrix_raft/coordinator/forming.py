@@ -42,13 +42,14 @@ class Promise(msgspec.Struct, frozen=True):
 class Formed(msgspec.Struct, frozen=True):
     """Store it durably (`set_cluster_id`) and run.
 
-    founder: `members` is the list the log begins with.  Otherwise the cluster existed and admits this node:
-    `members` are those of this moment, and the log, which this node has still to receive, says who they are.
+    founder: `members` is the list the log begins with.  Otherwise the cluster existed and has added this
+    node: `members` are those as of log index `joined_index`, this one among them.
     """
 
     members: tuple[Member, ...]
     cluster_id: str
     founder: bool
+    joined_index: int = 0
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -84,28 +85,35 @@ class Forming:
     """One node's view of the first start.
 
     me: this node, with its address as it stands in `peers`.  peers: the configured list, empty for a
-    cluster of one.  promised: what this disk promised before a restart.  joining: the node waits until a
-    formed cluster names it, and never founds one.
+    cluster of one.  promised: what this disk promised before a restart.  join: the address of a node whose
+    cluster shall add this one; then it waits until a formed cluster names it, and never founds one.
     """
 
     def __init__(
-        self, me: Member, peers: Sequence[str], promised: Founding | None = None, joining: bool = False
+        self, me: Member, peers: Sequence[str], promised: Founding | None = None, join: str = ""
     ) -> None:
         self._me = me
         self._peers = tuple(sorted(peers))
         self._founding = promised
-        self._joining = joining
+        self._join = join
+        self._asked = ""  # the cluster that was asked to add this node, and through whom
         self._seen: dict[str, Hello] = {}  # address -> newest Hello of a listed, empty node
         self._stranger = ""  # why somebody who is not listed knows this node
         self._end: Formed | Refused | None = None
-        if promised is not None and {one.address for one in promised.members} != set(peers):
+        if join and promised is not None:
+            former = _join(one.address for one in promised.members)
+            self._end = Refused(
+                f"this node took part in a first start with --peers {former} and cannot join another "
+                "cluster: use an empty data directory"
+            )
+        elif promised is not None and {one.address for one in promised.members} != set(peers):
             former = _join(one.address for one in promised.members)
             self._end = Refused(
                 f"this node took part in a first start with --peers {former}, now it has "
                 f"{_join(self._peers) or 'none'}: start it with the former list; or, if that is given up, "
                 + _RESTART_ALL
             )
-        elif not peers and not joining:
+        elif not peers and not join:
             self._end = Formed(found([me]).members, found([me]).cluster_id, founder=True)
 
     @property
@@ -124,11 +132,12 @@ class Forming:
             late = known is not None and known.promised and not hello.promised
             if known is None or not late or known.disk_id != hello.disk_id:  # a promise is never taken back
                 self._seen[hello.address] = hello
-        elif self._me.address in hello.peers and not self._joining:
+        elif self._me.address in hello.peers and not self._join:
             self._stranger = self._lists_differ(hello)
 
     def lost(self, address: str) -> None:
         """The node there cannot be reached any more.  A promise, once made, still counts."""
+        self._asked = ""
         if self._founding is None:
             self._seen.pop(address, None)
 
@@ -151,13 +160,19 @@ class Forming:
     # ---- somebody has a cluster already ----------------------------------------------------------------
 
     def _saw_cluster(self, hello: Hello) -> None:
-        if hello.address not in self._peers and not hello.lists(self._me.node_id, self._me.disk_id):
+        listed = hello.lists(self._me.node_id, self._me.disk_id)
+        if self._join and not listed:
+            self._asked = (
+                f"cluster {hello.cluster_id}, which node {hello.node_id} at {hello.address} belongs to"
+            )
+            return
+        if hello.address not in self._peers and not listed:
             return  # not asked for, and it does not ask for this node
         mine = self._founding
         if mine is not None and mine.cluster_id == hello.cluster_id:
             self._end = Formed(mine.members, mine.cluster_id, founder=True)
-        elif mine is None and hello.lists(self._me.node_id, self._me.disk_id):
-            self._end = Formed(hello.members, hello.cluster_id, founder=False)
+        elif mine is None and listed:
+            self._end = Formed(hello.members, hello.cluster_id, False, hello.members_index)
         else:
             self._end = Refused(why_not_admitted(hello, self._as_hello()))
 
@@ -168,8 +183,9 @@ class Forming:
     # ---- nobody has one --------------------------------------------------------------------------------
 
     def _step(self) -> Result:
-        if self._joining:
-            return Waiting((), "waits for a cluster to add this node")
+        if self._join:
+            whom = self._asked or f"the cluster of the node at {self._join}"
+            return Waiting((self._join,), f"waits for {whom}, to add this node")
         others = [address for address in self._peers if address != self._me.address]
         missing = tuple(address for address in others if address not in self._seen)
         differing = [self._seen[a] for a in others if a in self._seen and self._seen[a].peers != self._peers]

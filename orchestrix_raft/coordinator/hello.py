@@ -24,14 +24,16 @@ NONCE_BYTES: Final = limits.BOOT_ID_BYTES
 MEMBERS_MAX: Final = 64
 REASON_CHARS: Final = 2_000
 
-# What to do where only a change of members would help; members cannot be changed yet.
 _BRING_BACK: Final = (
-    "bring its own data directory back as it was when it last ran (an older copy will not do), or leave it "
-    "stopped; a lost member cannot be replaced yet"
+    "bring its own data directory back as it was when it last ran (an older copy will not do), or replace "
+    "it: `cluster remove {}`, then start this one with --join and another --node-id"
 )
 _NOT_ADDED: Final = (
-    "is --peers the right list?  Nodes cannot be added to a running cluster yet; a new cluster starts with "
-    "empty data directories on all of its nodes"
+    "is --peers the right list?  To be added to a running cluster a node is started with --join instead; a "
+    "new cluster starts with empty data directories on all of its nodes"
+)
+_ADD_AGAIN: Final = (
+    "to add the machine again, start it with an empty data directory, --join and another --node-id"
 )
 _STOP_ONE: Final = "the data directory of one is a copy: stop that one and remove it"
 
@@ -47,7 +49,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True)
 
     node_id: _Name
     disk_id: _Name
-    address: _Address
+    address: Annotated[str, msgspec.Meta(max_length=limits.ADDRESS_CHARS)]  # "": not known to the speaker
 
 
 class Hello(msgspec.Struct, frozen=True, gc=False, tag="hello"):
@@ -66,6 +68,8 @@ class Hello(msgspec.Struct, frozen=True, gc=False, tag="hello"):
     members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MEMBERS_MAX)] = ()  # of the formed cluster
     starts: Annotated[tuple[_Start, ...], msgspec.Meta(max_length=STARTS_MAX)] = ()  # see `starts`, as are
     start_index: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] = 0  # both
+    joining: bool = False  # no cluster yet, and wants to be added to the one that it speaks to
+    members_index: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] = 0  # log index that `members` is as of
     level: _Level = FIRST_LEVEL  # the highest machine level the speaker can run
     cluster_level: _Level = 0  # that its state is at; 0: it has none
 
@@ -80,10 +84,11 @@ class Hello(msgspec.Struct, frozen=True, gc=False, tag="hello"):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False, tag="refusal"):
-    """The last frame before a connection is closed: why, for the log of the other side."""
+    """The last frame before a connection is closed: why, for the log of the other side; or `stay`."""
 
     reason: Annotated[str, msgspec.Meta(max_length=REASON_CHARS)]
     final: bool = False  # the process that is refused has to end: it can never be let in
+    stay: bool = False  # what it waits for cannot be had now; the connection stays open
 
 
 class Accept(msgspec.Struct, frozen=True):
@@ -142,6 +147,19 @@ def judge(mine: Hello, theirs: Hello) -> Accept | Reject:
     return Accept(member=False)
 
 
+def why_removed(mine: Hello, theirs: Hello) -> str:
+    """One line for a node of this cluster that is no member any more, as far as this node knows; else empty.
+    Whoever was added later than this node knows says so by its `members_index`."""
+    if not mine.members or mine.members_index <= theirs.members_index:
+        return ""
+    return "" if mine.lists(theirs.node_id, theirs.disk_id) else removed(theirs.node_id, mine.cluster_id)
+
+
+def removed(node_id: str, cluster_id: str) -> str:
+    """What a node that is no member any more is told, in one line."""
+    return f"node {node_id} was removed from cluster {cluster_id}: {_ADD_AGAIN}"
+
+
 def _too_old(mine: Hello, theirs: Hello) -> Reject | None:
     """The level never falls, so this will not change.  Whoever is too old leaves the verdict to the other: a
     number that somebody says is no reason to end."""
@@ -187,10 +205,9 @@ def copied_from(copy: Hello, original: Hello) -> bool:
 
 def _admit(formed: Hello, empty: Hello) -> Accept | Reject:
     """`empty` may enter only as the member that the cluster knows, or as a founder that crashed between
-    promising and learning that all had promised."""
-    if empty.promised == formed.cluster_id or (
-        not empty.promised and formed.lists(empty.node_id, empty.disk_id)
-    ):
+    promising and learning that all had promised; or it asks to be added."""
+    known = empty.joining or formed.lists(empty.node_id, empty.disk_id)
+    if empty.promised == formed.cluster_id or (not empty.promised and known):
         return Accept(member=False)
     return Reject(why_not_admitted(formed, empty))
 
@@ -204,5 +221,6 @@ def why_not_admitted(formed: Hello, empty: Hello) -> str:
             f"{where}: {_NOT_ADDED}"
         )
     if any(one.node_id == empty.node_id for one in formed.members):
-        return f"node {empty.node_id} is a member of {where}, but on another disk: {_BRING_BACK}"
+        lost = f"node {empty.node_id} is a member of {where}, but on another disk: "
+        return lost + _BRING_BACK.format(empty.node_id)
     return f"node {empty.node_id} has no data and is not a member of {where}: {_NOT_ADDED}"

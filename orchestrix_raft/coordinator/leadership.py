@@ -109,8 +109,10 @@ class Leadership:
     def do_duties(self, now: float) -> None:
         """What the leader should propose now."""
         replica, applied = self._replica, self._consensus.applied_index
-        resting, members = replica.history.checkpointing, self._consensus.members
-        commands = self._duties.due(replica.state, applied, now, resting, members)
+        settled = self._consensus.settled.configuration
+        members = settled.members if settled else ()
+        resting, everyone = replica.history.checkpointing, self._consensus.members | frozenset(members)
+        commands = self._duties.due(replica.state, applied, members, everyone, now, resting)
         if commands:
             accepted = self.unnumbered(commands, now)
             if accepted is not None:

@@ -183,6 +183,12 @@ class PeerLink(Generic[M]):
         connection.write(buffer)
         return True
 
+    def put_off(self, node_id: str, reason: str) -> None:
+        """Tell a node that is connected, member or not, why it does not get what it waits for."""
+        connection = self._peers.get(node_id)
+        if connection is not None:
+            connection.put_off(reason)
+
     def backlog_bytes(self, node_id: str) -> int:
         """Bytes written for that node and not yet taken by the system."""
         connection = self._peers.get(node_id)
@@ -214,9 +220,12 @@ class PeerLink(Generic[M]):
         pause_s = self._limits.redial_min_s
         while True:
             began = self._clock()
-            connection = self._serving(address) or await self._dial(address)
+            connection = self._serving(address)
             if connection is not None:
                 self._problems.pop(address, None)
+            else:
+                connection = await self._dial(address)
+            if connection is not None:
                 await connection.closed.wait()
                 if self._clock() - began > self._limits.redial_max_s:
                     pause_s = self._limits.redial_min_s
@@ -229,8 +238,25 @@ class PeerLink(Generic[M]):
                 return connection
         return None
 
+    async def meet(self, address: str) -> Hello | str:
+        """Who is at that API address, member or not: one attempt, and what the node there says of itself, or
+        one line that says why there is none."""
+        known = self._problems.pop(address, None)
+        try:
+            connection = self._serving(address) or await self._attempt(address)
+            return connection.hello or self._problems.get(address, "it closed the connection")
+        finally:
+            if address not in self._dialling:
+                self._problems.pop(address, None)
+            elif known is not None:
+                self._problems.setdefault(address, known)
+
     async def _dial(self, address: str) -> Connection[M] | None:
         """One attempt: the connection that serves the node there from now on, or None."""
+        return (await self._attempt(address)).kept
+
+    async def _attempt(self, address: str) -> Connection[M]:
+        """One attempt, settled; `kept` of the answer is the connection that serves the node there."""
         connection = self._connection(address)
         where = self._endpoint(address)
         try:
@@ -250,7 +276,7 @@ class PeerLink(Generic[M]):
         finally:
             if connection.kept is not connection:
                 self._let_go(connection, gently=connection.settled.is_set())
-        return connection.kept
+        return connection
 
     def _note_problem(self, address: str, problem: str) -> None:
         if self._problems.get(address) != problem:
@@ -297,6 +323,9 @@ class PeerLink(Generic[M]):
 
     def greeted(self, connection: Connection[M], greeting: Hello | Refusal) -> None:
         if isinstance(greeting, Refusal):
+            if greeting.stay and connection.target is not None:
+                self._note_problem(connection.target, f"does not add this node: {greeting.reason}")
+                return
             if connection.target is None:
                 who = connection.remote
                 self._complaints.log(connection.remote_host, f"{who} refuses this node: {greeting.reason}")
@@ -400,6 +429,8 @@ class PeerLink(Generic[M]):
         if not connection.settled.is_set():
             connection.kept = kept
             connection.settled.set()
+            if kept is not None and connection.target is not None:
+                self._problems.pop(connection.target, None)
 
     def _let_go(self, connection: Connection[M], gently: bool = False) -> None:
         """The end of a connection, however it came about; idempotent.  gently: what was written is still

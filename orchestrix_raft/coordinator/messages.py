@@ -7,6 +7,7 @@ the shell (which encodes them).  Tags from 100 on: consensus has those below.
 import msgspec
 
 from orchestrix_raft.consensus.messages import Message as ConsensusMessage
+from orchestrix_raft.domain.errors import Rejected
 
 
 class _Closed(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -52,4 +53,31 @@ class BeatSummary(_Closed, frozen=True, tag=104):
     ]  # id, applied index, owned jobs, sessions, age of beat in ms
 
 
-PeerMessage = ConsensusMessage | Forward | ReadRequest | ReadAnswer | NodeBeat | BeatSummary
+class MemberChange(_Closed, frozen=True, tag=105):
+    """Add or remove a member, please; for the leader."""
+
+    number: int
+    change: str  # add, remove
+    node_id: str
+    disk_id: str  # "" to remove
+    again: bool  # it was asked for before, and nobody knows what became of it
+
+
+class MemberAnswer(_Closed, frozen=True, tag=106):
+    """To MemberChange `number`: the log index by which it is made; or why not; or neither: ask again."""
+
+    number: int
+    index: int
+    refusal: Rejected | None
+
+
+PeerMessage = (
+    ConsensusMessage
+    | Forward
+    | ReadRequest
+    | ReadAnswer
+    | NodeBeat
+    | BeatSummary
+    | MemberChange
+    | MemberAnswer
+)

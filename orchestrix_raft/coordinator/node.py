@@ -7,17 +7,20 @@ drives what is due.  The core decides; this module carries.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from orchestrix_raft.consensus.membership_rules import ADD, REMOVE
 from orchestrix_raft.consensus.port import Refused
 from orchestrix_raft.coordinator import queries
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.hello import Hello as PeerHello
 from orchestrix_raft.coordinator.messages import PeerMessage
-from orchestrix_raft.coordinator.port import Freshness, NotApplied, Outcome
+from orchestrix_raft.coordinator.port import Added, Done, Freshness, NotApplied, Outcome, Unknown
+from orchestrix_raft.coordinator.proposer import OnDone
 from orchestrix_raft.coordinator.reading import NodeReads
 from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.streams import Stream
@@ -37,6 +40,8 @@ OVERLOADED: Final = Rejected(
     "NODE_OVERLOADED",
     "too many readers wait on this node: use another one",
 )
+
+STOPPING: Final = Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
 
 SendPeer = Callable[[str, list[PeerMessage]], None]
 
@@ -65,6 +70,8 @@ class Node(NodeReads):
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
         core.carry = self._carry_messages
         self._leader: str | None = None  # as logged last
+        self.fetch: Callable[[str], Awaitable[PeerHello | Rejected]]
+        """Set by whoever has the peer link: the node at an address that may be added."""
 
     # ---- driving the core ----------------------------------------------------------------------------
 
@@ -212,7 +219,7 @@ class Node(NodeReads):
         state = self.core.state
         refusal = state.rules.refusal(command, state.level) or self.core.proposer.refusal(len(data))
         if self._closed:
-            refusal = Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+            refusal = STOPPING
         if refusal is not None:
             return NotApplied(refusal)
         future: asyncio.Future[Outcome] = self._loop.create_future()
@@ -229,7 +236,7 @@ class Node(NodeReads):
         """See NodePort."""
         core = self.core
         if self._closed:
-            return Rejected(Code.UNAVAILABLE, "NODE_STOPPING", "this node is going down: use another one")
+            return STOPPING
         if linearizable or core.consensus.applied_index < min_index:
             if len(core.reads) >= READERS:
                 return OVERLOADED
@@ -247,6 +254,40 @@ class Node(NodeReads):
             if not await future:
                 return queries.not_fresh(core, min_index, linearizable)
         return self.freshness()
+
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        """See NodePort."""
+        there = await self.fetch(address)
+        if isinstance(there, Rejected):
+            return NotApplied(there)
+        outcome = await self._change_members(ADD, there.node_id, there.disk_id)
+        if isinstance(outcome, Done):
+            return Added(there.node_id, already=bool(there.cluster_id))
+        return outcome
+
+    async def remove_member(self, node_id: str) -> Outcome:
+        """See NodePort."""
+        return await self._change_members(REMOVE, node_id, "")
+
+    async def _change_members(self, change: str, node_id: str, disk_id: str) -> Outcome:
+        if self._closed:
+            return NotApplied(STOPPING)
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+
+        def done(outcome: Outcome) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
+        self.change_members(change, node_id, disk_id, done)
+        return await future
+
+    def change_members(self, change: str, node_id: str, disk_id: str, done: OnDone) -> None:
+        """The same; `done` is called once, not from in here."""
+        if self.core.members.full:
+            self._loop.call_soon(done, NotApplied(OVERLOADED))
+            return
+        self.core.members.ask(change, node_id, disk_id, self.core.now, done)
+        self.schedule()
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         """See NodePort."""
@@ -293,6 +334,16 @@ class Node(NodeReads):
         if self.freshness().stale:
             # The others stop as well, or are gone: waiting longer would hand over nothing.
             log.warning("going down without contact to a leader; sessions are left to the other nodes")
+
+    async def let_go(self, timeout_s: float) -> None:
+        """The node is no member any more: send its workers to the others."""
+        self.core.hub.redirect_all()
+        self.schedule()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._until(lambda: len(self.core.hub) == 0)
+        except TimeoutError:
+            log.warning("ending with workers still connected; they will find other nodes")
 
     async def _hand_over_leadership(self) -> None:
         """Ask again after every step: a target may be a few entries behind at first."""

@@ -45,6 +45,7 @@ class Option(NamedTuple):
     kind: Kind
     default: str | None
     why: str
+    choices: tuple[str, ...] = ()  # the only words it may be
 
     @property
     def flag(self) -> str:
@@ -192,6 +193,10 @@ def reference(options: Iterable[Option] = OPTIONS) -> str:
 def read_value(
     option: Option, flags: Mapping[str, object], env: Mapping[str, str], toml: Mapping[str, object]
 ) -> Any:
+    """The first of flag, variable, TOML key and default that is given, understood; None if none is.
+
+    OptionError names the one that cannot be meant.
+    """
     for source, raw in (
         (option.flag, flags.get(option.name)),
         (option.env, env.get(option.env) or None),
@@ -200,10 +205,22 @@ def read_value(
     ):
         if raw is not None:
             try:
-                return _parse(option.kind, raw)
+                if option.kind is Kind.SWITCH and source == option.name:
+                    return _toml_switch(raw)
+                value = _parse(option.kind, raw)
+                if option.choices and value not in option.choices:
+                    raise ValueError(f"{value[:40]!r} is none of {', '.join(option.choices)}")
+                return value
             except ValueError as error:
                 raise OptionError(f"{source}: {error}") from error
     return None
+
+
+def _toml_switch(raw: object) -> bool:
+    """TOML has words of its own for this: a text where one of them belongs is a mistake, whatever it says."""
+    if not isinstance(raw, bool):
+        raise ValueError(f"{raw!r} is neither true nor false: write one of them, without quotes")
+    return raw
 
 
 def _parse(kind: Kind, raw: object) -> Any:
@@ -227,7 +244,7 @@ def _parse_switch(raw: object) -> bool:
         return True
     if word in ("0", "false", "no", "off"):
         return False
-    raise ValueError(f"{raw!r} is neither true nor false")
+    raise ValueError(f"{raw!r} is neither true nor false (1, true, yes, on; 0, false, no, off)")
 
 
 def _parse_addresses(text: str) -> tuple[Address, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from orchestrix_raft.coordinator.addresses import PORT_MAX, Address, is_local, parse_address
+from orchestrix_raft.coordinator.addresses import PORT_MAX, Address, is_local, parse_address, why_out_of_reach
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.option_table import BY_NAME, OFF, OPTIONS, RULES, OptionError, read_value
@@ -135,6 +135,7 @@ def resolve(
     _check_rules(values)
     tls = _tls(values)
     listen, advertised = _place(values, _remembered_address(values["data_dir"]), local)
+    _check_join(advertised, values["join"])
     _check_ports(listen, advertised, values)
     _check_reach(listen, values["dashboard"], tls, values["insecure"])
     known = {option.field: values[option.name] for option in OPTIONS}
@@ -280,6 +281,16 @@ def _numeric(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _check_join(advertised: Address, join: Address | None) -> None:
+    if join == advertised:
+        raise OptionError(f"--join {join} is this node itself: name a node of the cluster")
+    if join is not None and why_out_of_reach(str(advertised), [str(join)]):
+        raise OptionError(
+            f"--join {join} is on another machine, from which nobody reaches {advertised}: say with --listen "
+            "at which address this node is"
+        )
 
 
 def _check_ports(listen: Address, advertised: Address, values: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from orchestrix_raft.coordinator.proposer import Proposer
 from orchestrix_raft.coordinator.settings import Identity
 from orchestrix_raft.domain.node import OVER
 from orchestrix_raft.machine.commands import NodeStarted, NodeStopped
-from orchestrix_raft.machine.events import NodeHealthSet, NodeJoined
+from orchestrix_raft.machine.events import NodeHealthSet, NodeJoined, NodeRemoved
 from orchestrix_raft.machine.port import Applied
 from orchestrix_raft.machine.state import State
 
@@ -75,6 +75,12 @@ class Origin:
         """Some process was judged; perhaps this one was given up."""
         if event.health in OVER and event.incarnation == self._proposer.incarnation:
             self._begin_again()
+
+    def removed(self, event: NodeRemoved) -> None:
+        """Some node is no member any more; if it is this one, it is no origin again."""
+        if event.node_id == self.identity.node_id and event.incarnation == self._proposer.incarnation:
+            self._leaving = True
+            self._proposer.fenced()
 
     @property
     def incarnation(self) -> int:

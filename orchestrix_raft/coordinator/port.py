@@ -141,6 +141,13 @@ class ClusterView(NamedTuple):
     level_waits_for: tuple[str, ...] = ()  # nodes that keep the next level, which others can run, from coming
 
 
+class Added(NamedTuple):
+    """A node that is a member now, as a learner if it was none before."""
+
+    node_id: str
+    already: bool
+
+
 class SessionHandle(Protocol):
     """The node's end of one worker stream."""
 
@@ -205,6 +212,11 @@ class NodePort(Protocol):
     def queue(self, name: str) -> QueueDetails: ...
     def status(self) -> ClusterView: ...
     async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        """Let the cluster add the node that waits at that API address."""
+        ...
+
+    async def remove_member(self, node_id: str) -> Outcome: ...
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:
         """`deliver` is called on the loop, in order; a Refused is always the last message."""
         ...

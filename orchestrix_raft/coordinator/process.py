@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from orchestrix_raft.consensus.membership_rules import ADD
 from orchestrix_raft.coordinator import forming
 from orchestrix_raft.coordinator.addresses import parse_address
 from orchestrix_raft.coordinator.assembly import make_core
@@ -24,14 +25,15 @@ from orchestrix_raft.coordinator.connection import why
 from orchestrix_raft.coordinator.entrance import Waiting
 from orchestrix_raft.coordinator.first_start import FirstStart, StartError, formed_before
 from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject, judge
-from orchestrix_raft.coordinator.hello import Member as Founder
 from orchestrix_raft.coordinator.link import PeerLink
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import NodeOptions
 from orchestrix_raft.coordinator.origin import OLD_COPY
 from orchestrix_raft.coordinator.port import Door, NodePort
+from orchestrix_raft.coordinator.recruits import Recruits
 from orchestrix_raft.coordinator.slot_watch import SlotWatch
+from orchestrix_raft.coordinator.standing import Standing
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, begun, first_boot_id, superseded
 from orchestrix_raft.coordinator.tls import PeerTls, check_own, peer_tls
 from orchestrix_raft.coordinator.whereabouts import Whereabouts
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 
 DISK_LOOK_S = 1.0  # between two looks whether the data directory is still there
 SWITCH_S = 0.0005  # how long the thread that writes checkpoints may keep the loop waiting, not 5 ms
+LET_GO_S = 5.0  # for the workers of a removed node to go elsewhere
 GOODBYE_S = 20.0  # for handing over sessions and leadership before the process ends anyway
 
 
@@ -80,6 +83,7 @@ class Process:
         self._link: PeerLink[PeerMessage]
         self._disk_look: asyncio.TimerHandle | None = None
         self._fault: asyncio.Future[StorageError | Superseded]  # why this node cannot go on
+        self._standing = Standing(self._disk, self._where.known, lambda: self._link.announce())
         self._foreign: set[str] = set()  # listed peers that belong to another cluster
         # Why nearly all of them do: this data directory is in the wrong place.
         self._misled: asyncio.Future[str]
@@ -95,7 +99,10 @@ class Process:
             )
 
     def _waiting_for(self) -> str:
-        return self._first_start.waiting_for if self._first_start is not None else "starting"
+        if self._first_start is None:
+            return "starting"
+        why, problem = self._first_start.waiting_for, self._link.problems().get(self._join, "")
+        return f"{why} ({problem})" if problem else why
 
     # ---- the story -----------------------------------------------------------------------------------
 
@@ -116,6 +123,7 @@ class Process:
             try:
                 await self._answer(stop)
             finally:
+                self._standing.close()
                 await self._link.close()
         finally:
             self._close_disk()
@@ -189,9 +197,17 @@ class Process:
         tls = peer_tls(files)
         identity = self._disk.identity
         founders = (member.address for member in identity.bootstrap)
-        if {*self._options.peers, *identity.addresses.values(), *founders} - {self._address}:
+        if {*self._dialled_first(), *identity.addresses.values(), *founders} - {self._address}:
             check_own(tls, files, self._address)
         return tls
+
+    @property
+    def _join(self) -> str:
+        return "" if self._options.join is None else str(self._options.join)
+
+    def _dialled_first(self) -> set[str]:
+        """Where others are, by the options."""
+        return {*self._options.peers, *filter(None, [self._join])}
 
     async def _found_or_restart(self, stop: asyncio.Event) -> forming.Formed | None:
         """The cluster this disk belongs to; None when told to stop before there was one."""
@@ -200,9 +216,9 @@ class Process:
         if before is not None:
             return before
         first = self._first_start = FirstStart(
-            self._disk, self._address, options.peers, self._link.announce, self._fail
+            self._disk, self._address, options.peers, self._link.announce, self._fail, self._join
         )
-        self._link.set_targets(set(options.peers) - {self._address})
+        self._link.set_targets(self._dialled_first() - {self._address})
         first.go_on()
         await _first_of(stop, first.formed, self._fault)
         self._first_start = None
@@ -219,20 +235,24 @@ class Process:
             formed.cluster_id,
             self._address,
         )
-        self._where.retarget()
+        self._members_changed()
         for node_id, hello in self._link.connected().items():
             node.peer_connected(node_id, hello.disk_id)
         gc.collect()
         gc.freeze()
         sys.setswitchinterval(SWITCH_S)
         node.start()
-        await _first_of(stop, node.failure, self._misled, self._fault)
+        await _first_of(stop, node.failure, self._misled, self._fault, self._standing.removed)
         if node.failure.done():
             raise node.failure.result()
         if self._fault.done():
             raise self._fault.result()
         if self._misled.done():
             raise StartError(self._misled.result())
+        if self._standing.removed.done():
+            log.warning("%s", self._standing.removed.result())
+            await node.let_go(LET_GO_S)
+            return
         alone = len(node.core.consensus.members) < 2
         log.info("stopping" if alone else "stopping: handing over leadership and sessions")
         await node.goodbye(GOODBYE_S)
@@ -243,7 +263,21 @@ class Process:
         )
         core.effects.slot_watch = self._slot_watch
         self._where.core = core
-        return Node(core, local, formed.cluster_id, self._send, self._where.retarget)
+        node = Node(core, local, formed.cluster_id, self._send, self._members_changed)
+        recruits = Recruits(
+            self._hello,
+            lambda hello, done: node.change_members(ADD, hello.node_id, hello.disk_id, done),
+            self._link,
+            asyncio.get_running_loop().call_later,
+        )
+        node.fetch = recruits.fetch
+        self._standing.serve(core, recruits)
+        return node
+
+    def _members_changed(self) -> None:
+        """A node was announced, added or removed, perhaps this one."""
+        self._where.retarget()
+        self._standing.follow()
 
     def _send(self, node_id: str, messages: list[PeerMessage]) -> None:
         self._link.send(node_id, messages)
@@ -253,6 +287,7 @@ class Process:
     def _hello(self) -> Hello:
         identity = self._disk.identity
         promised = self._first_start.promised_id if self._first_start is not None else ""
+        members, members_index = self._standing.members()
         return Hello(
             PROTOCOL,
             identity.node_id,
@@ -263,18 +298,21 @@ class Process:
             identity.cluster_id,
             promised,
             tuple(sorted(self._options.peers)),
-            tuple(Founder(m.node_id, m.disk_id, m.address) for m in identity.bootstrap)
-            if identity.cluster_id
-            else (),
+            members,
             identity.starts.nonces,
             identity.starts.index,
-            MACHINE_LEVEL,
-            self._node.core.state.level if self._node is not None else 0,
+            joining=bool(self._join) and not identity.cluster_id,
+            members_index=members_index,
+            level=MACHINE_LEVEL,
+            cluster_level=self._node.core.state.level if self._node is not None else 0,
         )
 
     def on_hello(self, hello: Hello) -> Accept | Reject:
         """See link.Hooks."""
-        verdict = judge(self._hello(), hello)
+        mine = self._hello()
+        verdict = judge(mine, hello)
+        if isinstance(verdict, Accept):
+            verdict = self._standing.judge(mine, hello, verdict)
         if self._first_start is not None:
             self._first_start.saw(hello)
         elif isinstance(verdict, Reject):
@@ -318,6 +356,7 @@ class Process:
 
     def on_gone(self, hello: Hello) -> None:
         """See link.Hooks."""
+        self._standing.gone(hello)
         if self._first_start is not None:
             self._first_start.lost(hello.address)
 

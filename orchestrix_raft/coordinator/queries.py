@@ -15,6 +15,7 @@ from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, Job, JobState, TimerKind
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
+from orchestrix_raft.domain.words import counted
 from orchestrix_raft.duties.upgrade import waits_for
 from orchestrix_raft.machine.codec import decode_attempt, decode_job
 from orchestrix_raft.machine.history import ATTEMPTS, FINISHED, FINISHED_BY_TIME
@@ -231,6 +232,8 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
             problems.append(f"node {node.node_id} ({node.address}) is {node.health.word}")
         elif node.role == "unreachable":
             problems.append(f"node {node.node_id} ({node.address or 'address unknown'}) does not answer")
+        if node.role == "learner":
+            problems.append(f"node {node.node_id} is a learner: it votes once it has caught up with the log")
     for node_id, index in sorted(core.replica.digests.divergent.items()):
         problems.append(f"node {node_id} has another state than this one since log index {index}: stop it")
     for node_id, offset_ms in core.leadership.stamper.skewed(core.now):
@@ -244,10 +247,12 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
     if core.job_logs.problem:
         problems.append(core.job_logs.problem)
     if core.state.set_aside:
-        problems.append(f"{core.state.set_aside} timers were set aside because of a bug: see the nodes' logs")
+        aside = counted(core.state.set_aside, "timer was", "timers were")
+        problems.append(f"{aside} set aside because of a bug: see the nodes' logs")
     waiting = core.state.counts[JobState.PENDING]
     if waiting and not core.state.sessions:
-        problems.append(f"{waiting} jobs wait and no worker is connected")
+        jobs = counted(waiting, "job waits", "jobs wait")
+        problems.append(f"{jobs} and no worker is connected")
     return problems
 
 

@@ -48,3 +48,5 @@ class Identity(NamedTuple):
     version: str
     boot_id: bytes  # fresh for every process start
     starts: Starts = Starts()  # of this node's data directory, this process included
+    disk_id: str = ""  # of that directory
+    joined_index: int = 0  # log index of the configuration that added it; 0: a founder

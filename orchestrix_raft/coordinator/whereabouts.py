@@ -51,7 +51,7 @@ class Whereabouts:
         known = {node_id: n.address for node_id, n in core.state.nodes.items()}
         return {
             node_id: address
-            for node_id in sorted(core.consensus.members)
+            for node_id in sorted(core.consensus.members or core.addresses)
             if (address := known.get(node_id) or core.addresses.get(node_id, ""))
         }
 

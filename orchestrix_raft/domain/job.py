@@ -146,6 +146,7 @@ class TimerKind(IntEnum):
     KEY_WINDOW = 21  # that of a key has room again, or can be forgotten
     UNIQUE_WINDOW = 22  # a unique key that was taken for a time is free again
     EXPIRY = 23  # a job that was never handed to a worker is cancelled
+    KEY_SWEEP = 24  # the next keys of a queue are to follow its changed limits
     RETRY_LIMIT = 30  # a job that failed has not been taken again within `retry_for_ms`
 
 

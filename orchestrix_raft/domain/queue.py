@@ -50,6 +50,14 @@ class QueueChange(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid
     clear: tuple[str, ...] = ()  # of LIMITS
 
 
+class KeySweep(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The limits per key of a queue were changed, and its keys follow a part at a time."""
+
+    before: QueueOptions  # holds for keys not reached yet: the strictest of the old and the new limits
+    done: int = 0  # parts (machine.shards) whose keys follow the new ones
+    timer: Timer | None = None  # when the next part does
+
+
 class SlidingWindowRateLimiter(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """The dispatches that still count, as (when, how many), oldest first.
 
@@ -107,6 +115,7 @@ class Queue(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     options: QueueOptions
     window: SlidingWindowRateLimiter  # of `options.rate`; empty without one
     timer: Timer | None = None  # set while the window is full: when it has room again
+    sweep: KeySweep | None = None
 
 
 class KeyWindow(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -137,6 +146,23 @@ def changed(options: QueueOptions, change: QueueChange) -> QueueOptions:
         change.key_rate or (None if "key_rate" in clear else options.key_rate),
         change.key_concurrency or (0 if "key_concurrency" in clear else options.key_concurrency),
     )
+
+
+def same_for_keys(one: QueueOptions, other: QueueOptions) -> bool:
+    """Whether they mean the same for each key."""
+    return (one.key_rate, one.key_concurrency) == (other.key_rate, other.key_concurrency)
+
+
+def strictest_for_keys(one: QueueOptions, other: QueueOptions) -> QueueOptions:
+    """Limits per key under which nothing begins that either of them forbids."""
+    rate = one.key_rate or other.key_rate
+    if one.key_rate is not None and other.key_rate is not None:
+        rate = RateLimitOptions(
+            min(one.key_rate.count, other.key_rate.count),
+            max(one.key_rate.window_ms, other.key_rate.window_ms),
+        )
+    units = sorted(filter(None, (one.key_concurrency, other.key_concurrency)))
+    return QueueOptions(key_rate=rate, key_concurrency=units[0] if units else 0)
 
 
 def fault_in_change(name: str, change: QueueChange) -> str:

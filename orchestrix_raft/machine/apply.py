@@ -42,6 +42,7 @@ from orchestrix_raft.machine.commands import (
     NodeStarted,
     NodeStopped,
     RaiseLevel,
+    RemoveNode,
     ResumeSession,
 )
 from orchestrix_raft.machine.dispatch import dispatch
@@ -68,6 +69,7 @@ DECIDE: Final = MappingProxyType[type, Decide](
         NodeStarted: nodes.decide_started,
         NodeStopped: nodes.decide_stopped,
         NodeHealthChanged: nodes.decide_health,
+        RemoveNode: nodes.decide_removed,
         Forget: keeping.decide_forget,
         RaiseLevel: levels.decide_raise,
         MigrateRecords: levels.decide_migrate,
@@ -89,6 +91,7 @@ DUE: Final = MappingProxyType[int, Callable[[State, bytes], tuple[Event, ...]]](
         TimerKind.SESSION_DEADLINE: sessions.decide_expiry,
         TimerKind.QUEUE_WINDOW: queues.decide_queue_window,
         TimerKind.KEY_WINDOW: queues.decide_key_window,
+        TimerKind.KEY_SWEEP: queues.decide_keys_swept,
         TimerKind.UNIQUE_WINDOW: unique.decide_window_end,
         TimerKind.EXPIRY: jobs.decide_expired,
         TimerKind.RETRY_LIMIT: jobs.decide_too_old,
@@ -173,7 +176,7 @@ class Machine:
         for session_id, session in state.touched_sessions.items():
             put(SESSIONS, session_id, None if session is None else encode(session))
         for node_id, node in state.touched_nodes.items():
-            put(NODES, node_id.encode(), encode(node))
+            put(NODES, node_id.encode(), None if node is None else encode(node))
         if state.touched_rest:
             for table, entities in state.touched_rest.items():
                 for key, entity in entities.items():
@@ -202,7 +205,7 @@ def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> Non
         if sequence <= node.sequence:
             continue  # applied before: sent again
         result = _apply_command(state, command, trace)
-        replaced = state.nodes[batch.node_id] is not node
+        replaced = state.nodes.get(batch.node_id) is not node
         if not replaced:
             node.sequence = sequence
             state.touched_nodes[batch.node_id] = node

@@ -15,7 +15,6 @@ Lines and heaps use lazy deletion.  Three promises keep that right:
   not worse than the line's best.  A line is parked only while the gate of its key is closed.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
@@ -23,7 +22,9 @@ from typing import Final
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.domain.worker import Session
-from orchestrix_raft.machine.gates import Gate, Line, LineEntry, ReadyItem, is_ready
+from orchestrix_raft.machine.gates import Gate
+from orchestrix_raft.machine.heap import LazyHeap
+from orchestrix_raft.machine.rows import Line, LineEntry, ReadyItem, Rows, is_current
 
 _SLACK: Final = 64  # stale items a heap may hold besides as many as it has live ones
 
@@ -96,23 +97,21 @@ class Lane:
         "gate",
         "key",
         "keyed",
-        "length",
-        "lines",
         "offered",
         "offers",
         "open",
+        "plain",
         "pools",
-        "ranks",
+        "rows",
     )
 
     def __init__(self, key: LaneKey) -> None:
         self.key = key
-        self.lines: dict[int, deque[tuple[int, bytes]]] = {}  # -priority -> (job.seq, job id), seq ascending
-        self.ranks: list[int] = []  # heap of the keys of `lines`
+        self.rows = Rows()  # of the jobs without a key
         self.count = 0  # jobs in it that are still ready, those with a key included
-        self.length = 0  # items in all `lines`, of jobs that are no longer ready, too
+        self.plain = 0  # those without a key
         self.keyed: dict[str, Line] = {}  # none is empty
-        self.open: list[LineEntry] = []  # heap over those of `keyed` that are not parked
+        self.open = LazyHeap[None, LineEntry](is_current)  # over those of `keyed` that are not parked
         self._chosen: Line | None = None  # the line of the job that `first` named last; None: none of `keyed`
         self.gate: Gate | None = None
         self.pools: dict[PoolKey, Pool] = {}
@@ -121,40 +120,22 @@ class Lane:
 
     def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
         """The job to run next: highest priority, then ready longest.  None: the lane is empty."""
-        ranks = self.ranks
-        while ranks:
-            rank = ranks[0]
-            line = self.lines[rank]
-            while line:
-                seq, job_id = line[0]
-                if is_ready(jobs.get(job_id), seq):
-                    item = rank, seq, job_id
-                    return self._or_keyed(item, jobs) if self.open else item
-                line.popleft()
-                self.length -= 1
-            del self.lines[heappop(ranks)]
-        return self._or_keyed(None, jobs) if self.open else None
+        item = self.rows.first(jobs)
+        self._chosen = None
+        return self._or_keyed(item, jobs) if self.keyed else item
 
     def _or_keyed(self, plain: ReadyItem | None, jobs: dict[bytes, Job]) -> ReadyItem | None:
         """The better of the best job without a key and the best one with a key that its gate admits."""
-        entries = self.open
         gate = self.gate
-        self._chosen = None
-        while entries:
-            entry = entries[0]
+        while (entry := self.open.first(None)) is not None:
             line = entry[3]
-            if line.entry is not entry:
-                heappop(entries)  # replaced by a better one, or the line is empty
-                continue
             head = line.first(jobs)
             if head is None or (gate is not None and not gate.admits(line.key)):
-                heappop(entries)
-                line.entry = None
+                self._enter(line, None)
                 if head is not None and gate is not None:
                     gate.park(self, line)
             elif head[1] != entry[1]:
-                line.entry = (*head, line)
-                heapreplace(entries, line.entry)
+                self._enter(line, head)
             elif plain is None or head < plain:
                 self._chosen = line
                 return head
@@ -164,28 +145,26 @@ class Lane:
 
     def put(self, line: Line) -> None:
         """A line may be taken from; its head may be a job that is no longer ready."""
-        entry = line.entry = (*line.items[0], line)
-        if len(self.open) > 2 * len(self.keyed) + _SLACK:
-            self.open = [found for one in self.keyed.values() if (found := one.entry) is not None]
-            heapify(self.open)
-            self._chosen = None
-        else:
-            heappush(self.open, entry)
+        self._enter(line, line.head())
+
+    def _enter(self, line: Line, item: ReadyItem | None) -> None:
+        """Let a line stand where this job of it would; None: nowhere."""
+        known = line.entry
+        line.entry = None if item is None else (*item, line)
+        if line.entry is not None:
+            self.open.push(line.entry)
+        if known is not None:
+            self.open.lost(None)
 
     def join(self, job: Job) -> None:
         """A job became ready: later than all that are in line, so seq ascends by itself."""
         spec = job.spec
+        self.count += 1
         if spec.key:
             self._join_keyed(job)
             return
-        rank = -spec.priority
-        line = self.lines.get(rank)
-        if line is None:
-            line = self.lines[rank] = deque()
-            heappush(self.ranks, rank)
-        line.append((job.seq, spec.job_id))
-        self.length += 1
-        self.count += 1
+        self.rows.join(-spec.priority, job.seq, spec.job_id)
+        self.plain += 1
 
     def _join_keyed(self, job: Job) -> None:
         key = job.spec.key
@@ -193,9 +172,7 @@ class Lane:
         if line is None:
             line = self.keyed[key] = Line(key)
         item = (-job.spec.priority, job.seq, job.spec.job_id)
-        heappush(line.items, item)
-        line.count += 1
-        self.count += 1
+        line.join(item)
         if not line.parked and (line.entry is None or item[0] < line.entry[0]):
             self.put(line)
 
@@ -203,15 +180,11 @@ class Lane:
         """Remove the job at the head, which `first` has just named."""
         line = self._chosen
         if line is None:
-            self.lines[rank].popleft()
-            self.length -= 1
+            self.rows.take(rank)
             return
         self._chosen = None
-        heappop(line.items)
-        line.entry = None
-        heappop(self.open)
-        if line.items:
-            self.put(line)
+        line.take()
+        self.put(line)
 
     def leave(self, key: str, jobs: dict[bytes, Job]) -> None:
         """One of its jobs, with this key or "", is no longer ready."""
@@ -221,20 +194,15 @@ class Lane:
             keyed.leave(jobs)
             if not keyed.count:
                 self._drop(keyed)
-        if not self.count:
-            self.lines.clear()
-            self.ranks.clear()
-            self.length = 0
-            self.open.clear()
-            self._chosen = None
-        elif self.length > 2 * self.count + _SLACK:
-            for rank, line in self.lines.items():
-                self.lines[rank] = deque(item for item in line if is_ready(jobs.get(item[1]), item[0]))
-            self.length = sum(map(len, self.lines.values()))
+        else:
+            self.plain -= 1
+            self.rows.lost(self.plain, jobs)
 
     def _drop(self, line: Line) -> None:
         del self.keyed[line.key]
-        line.entry = None
+        self._enter(line, None)
+        if not self.keyed:
+            self.open = LazyHeap(is_current)  # what is left is little, and stale
         if line.parked and self.gate is not None:
             self.gate.unpark(self, line)
 

@@ -244,6 +244,16 @@ class PurgeWhere(_Closed, frozen=True, tag=44):
     limit: int
 
 
+# ---- members: 70-79
+
+
+class RemoveNode(_Closed, frozen=True, tag=70):
+    """A node that the log's configuration has no more: its sessions are detached, its incarnation is over."""
+
+    node_id: str
+    incarnation: int
+
+
 # ---- machine levels: 90-94
 
 
@@ -288,6 +298,7 @@ Command = (
     | CancelWhere
     | RetryWhere
     | PurgeWhere
+    | RemoveNode
     | RaiseLevel
     | MigrateRecords
 )

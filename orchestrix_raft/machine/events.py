@@ -123,6 +123,7 @@ class JobRetried(_Closed, frozen=True, tag=11):
 
     job_id: bytes
     seq: int
+    timer: Timer | None = None  # it expires then, if it was still waiting for its first worker
 
 
 class SlotFreed(_Closed, frozen=True, tag=12):
@@ -297,6 +298,12 @@ class WindowPassed(_Closed, frozen=True, tag=41):
     key: str  # "": the queue's own
 
 
+class KeysSwept(_Closed, frozen=True, tag=43):
+    """Some more keys of a queue follow its changed limits."""
+
+    queue: str
+
+
 class UniqueWindowEnded(_Closed, frozen=True, tag=42):
     """A unique key that was taken for a time is free."""
 
@@ -337,6 +344,16 @@ class JobGivenUp(_Closed, frozen=True, tag=53):
 
     job_id: bytes
     reason: str
+
+
+# ---- members: 80-89
+
+
+class NodeRemoved(_Closed, frozen=True, tag=80):
+    """A node is a member no more; SessionDetached events of its sessions come before it."""
+
+    node_id: str
+    incarnation: int
 
 
 # ---- machine levels: 100-104
@@ -389,10 +406,12 @@ Event = (
     | QueueConfigured
     | WindowPassed
     | UniqueWindowEnded
+    | KeysSwept
     | JobForgotten
     | IdForgotten
     | OldestKept
     | JobGivenUp
+    | NodeRemoved
     | LevelRaised
     | RecordsMigrated
 )

@@ -35,7 +35,7 @@ def evolve_timer_set_aside(state: State, event: events.TimerSetAside) -> None:
     match event.kind:
         case TimerKind.SESSION_DEADLINE:
             state.touched_sessions[event.key] = state.sessions[event.key]
-        case TimerKind.QUEUE_WINDOW:
+        case TimerKind.QUEUE_WINDOW | TimerKind.KEY_SWEEP:
             state.touch(QUEUES, event.key, state.limited[event.key.decode()])
         case TimerKind.KEY_WINDOW:
             state.touch(KEY_WINDOWS, event.key, state.key_windows[event.key])
@@ -78,11 +78,13 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.ScheduleAdvanced: schedules.evolve_advanced,
         events.QueueConfigured: queues.evolve_configured,
         events.WindowPassed: queues.evolve_window_passed,
+        events.KeysSwept: queues.evolve_keys_swept,
         events.UniqueWindowEnded: unique.evolve_window_ended,
         events.JobForgotten: keeping.evolve_forgotten,
         events.IdForgotten: keeping.evolve_id_forgotten,
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
+        events.NodeRemoved: nodes.evolve_removed,
         events.LevelRaised: levels.evolve_raised,
         events.RecordsMigrated: levels.evolve_migrated,
     }

@@ -93,7 +93,8 @@ def _limits(state: State, gate: Gate, key: str) -> Iterator[Reason]:
     if not key:
         return
     about = about | {"key": key}
-    running = gate.keys.get(key, 0)
+    options = gate.rules(key)
+    running = gate.keys.get(key) or 0
     if 0 < options.key_concurrency <= running:
         yield Reason("key_full", about | {"running": running, "limit": options.key_concurrency})
     window = gate.windows.get(key)

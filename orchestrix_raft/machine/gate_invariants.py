@@ -10,9 +10,11 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import JobState, TimerKind, UniqueScope
 from orchestrix_raft.domain.queue import QueueOptions, RateLimitOptions, SlidingWindowRateLimiter
 from orchestrix_raft.machine.board import Lane
-from orchestrix_raft.machine.gates import Gate, ReadyItem
+from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.queues import units
 from orchestrix_raft.machine.records import pair_key
+from orchestrix_raft.machine.rows import Line, ReadyItem
+from orchestrix_raft.machine.shards import SHARDS
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.machine.unique import holds
 
@@ -33,11 +35,15 @@ def faults_in_queues(state: State) -> Iterator[str]:
             if name in running:
                 running[name][key] += 1
     for name, gate in gates.items():
-        if gate.queue.name != name or gate.queue.options == QueueOptions():
+        sweep = gate.queue.sweep
+        if gate.queue.name != name or (gate.queue.options == QueueOptions() and sweep is None):
             yield f"queue {name} is not limited or filed under another name"
         by_key = {key: count for key, count in running[name].items() if key}
-        if gate.running != running[name].total() or gate.keys != by_key:
-            yield f"queue {name} counts {gate.running} running, {gate.keys}; there are {running[name]}"
+        counted = {key: gate.keys.get(key) for key in gate.keys}
+        if gate.running != running[name].total() or counted != by_key or len(gate.keys) != len(by_key):
+            yield f"queue {name} counts {gate.running} running, {counted}; there are {running[name]}"
+        if sweep is not None and (not 0 < sweep.done < SHARDS or not (sweep.timer or state.set_aside)):
+            yield f"queue {name}: its keys follow a change up to {sweep.done} and do not go on"
         yield from _faults_in_window(
             f"queue {name}", gate.queue.window, gate.queue.options.rate, gate.queue.timer is not None
         )
@@ -64,13 +70,15 @@ def _faults_in_window(
 
 
 def _faults_in_keys(state: State, name: str, gate: Gate) -> Iterator[str]:
-    rate = gate.queue.options.key_rate
-    if rate is None and gate.windows:
-        yield f"queue {name} has no rate per key and counts it"
-    for key, window in gate.windows.items():
+    for key in gate.windows:
+        window = gate.windows.get(key)
+        rate = gate.rules(key).key_rate
+        if rate is None or window is None:
+            yield f"queue {name} has no rate for key {key!r} and counts it"
+            continue
         if state.key_windows.get(pair_key(name, key)) is not window or window.key != key:
             yield f"queue {name}: the window of key {key!r} is filed wrongly"
-        full = rate is not None and window.window.used >= rate.count
+        full = window.window.used >= rate.count
         yield from _faults_in_window(f"queue {name}, key {key!r}", window.window, rate, full)
         if not window.window.used or (window.timer is None and not state.set_aside):
             yield f"queue {name}: the window of key {key!r} is empty or has no timer"
@@ -91,13 +99,18 @@ def faults_in_lines(state: State, lane: Lane) -> Iterator[str]:
                 yield f"{name}: the line of key {key!r} is parked for no reason"
         elif line.entry is None or not any(entry is line.entry for entry in lane.open):
             yield f"{name}: the line of key {key!r} is lost"
-        elif line.entry[:2] > min(_ready(state, line.items))[:2]:
+        elif line.entry[:2] > min(_ready(state, line))[:2]:
             yield f"{name}: the line of key {key!r} stands too far behind"
-    if len(lane.open) > 2 * len(lane.keyed) + 200:
+    if lane.count - lane.plain != sum(line.count for line in lane.keyed.values()):
+        yield f"{name}: {lane.count} jobs, {lane.plain} without a key"
+    for key, line in lane.keyed.items():
+        if len(line) > 3 * line.count + 20:
+            yield f"{name}: the line of key {key!r} is full of stale items"
+    if len(lane.open) > 3 * len(lane.keyed) + 200:
         yield f"{name}: its heap is full of stale entries"
 
 
-def _ready(state: State, items: list[ReadyItem]) -> list[ReadyItem]:
+def _ready(state: State, items: Line) -> list[ReadyItem]:
     return [
         item
         for item in items
@@ -125,8 +138,7 @@ def held_back(state: State, lane: Lane) -> bool:
     gate = lane.gate
     if gate is None:
         return False
-    plain = lane.count - sum(line.count for line in lane.keyed.values())
-    if plain == 0 and all(line.parked and not gate.admits(key) for key, line in lane.keyed.items()):
+    if not lane.plain and all(line.parked and not gate.admits(key) for key, line in lane.keyed.items()):
         return True
     return not gate.is_open() and gate.waits(lane)
 

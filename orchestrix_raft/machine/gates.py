@@ -12,57 +12,15 @@ Everything here is derived from queues, windows, jobs and sessions and can be re
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Final
 
-from orchestrix_raft.domain.job import Job, JobState
-from orchestrix_raft.domain.queue import KeyWindow, Queue
+from orchestrix_raft.domain.job import Job
+from orchestrix_raft.domain.queue import KeyWindow, Queue, QueueOptions
+from orchestrix_raft.machine.rows import Line
+from orchestrix_raft.machine.shards import Shards, shard_of
 
 if TYPE_CHECKING:
     from orchestrix_raft.machine.board import Candidate, Lane, LaneKey
 
-_PENDING: Final = JobState.PENDING
 _SLACK: Final = 64  # stale items a heap may hold besides as many as it has live ones
-_LINE_SLACK: Final = 4  # the same for the heap of one line: lines are many
-
-ReadyItem = tuple[int, int, bytes]
-"""-priority, job.seq, job id: their order is that of being taken"""
-
-
-def is_ready(job: Job | None, seq: int) -> bool:
-    """Whether an item of a line is still a job that waits for a worker, at this place."""
-    return job is not None and job.state is _PENDING and job.seq == seq
-
-
-class Line:
-    """Ready jobs of one lane with the same key.  A heap: keys are many and their lines short."""
-
-    __slots__ = ("count", "entry", "items", "key", "parked")
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.items: list[ReadyItem] = []
-        self.count = 0  # jobs in it that are still ready
-        self.entry: LineEntry | None = None  # the valid one in its lane's heap; None: parked
-        self.parked = False
-
-    def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
-        """The job of it to run next; None: it is empty."""
-        items = self.items
-        while items:
-            item = items[0]
-            if is_ready(jobs.get(item[2]), item[1]):
-                return item
-            heappop(items)
-        return None
-
-    def leave(self, jobs: dict[bytes, Job]) -> None:
-        """One of its jobs is no longer ready."""
-        self.count -= 1
-        if len(self.items) > 2 * self.count + _LINE_SLACK:
-            self.items = [item for item in self.items if is_ready(jobs.get(item[2]), item[1])]
-            heapify(self.items)
-
-
-LineEntry = tuple[int, int, bytes, Line]
-"""A line and a job at its head, or one that was.  job.seq is unique, so lines are never compared."""
 
 
 class Gate:
@@ -73,8 +31,8 @@ class Gate:
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
         self.running = 0  # units: assignments whose end was not reported and whose session has not ended
-        self.keys: dict[str, int] = {}  # the same by key, never 0
-        self.windows: dict[str, KeyWindow] = {}
+        self.keys = Shards[int]()  # the same by key, never 0
+        self.windows = Shards[KeyWindow]()
         self.parked: dict[str, dict[LaneKey, tuple[Lane, Line]]] = {}
         self._waiting: dict[LaneKey, Candidate] = {}
         self._heap: list[Candidate] = []
@@ -87,10 +45,17 @@ class Gate:
             return False
         return options.rate is None or queue.window.used < options.rate.count
 
+    def rules(self, key: str) -> QueueOptions:
+        """What holds for a key: the limits of its queue, or what they were until its turn comes."""
+        sweep = self.queue.sweep
+        if sweep is None or shard_of(key) < sweep.done:
+            return self.queue.options
+        return sweep.before
+
     def admits(self, key: str) -> bool:
         """Whether one more job of this key may be, as far as the key is concerned."""
-        options = self.queue.options
-        if 0 < options.key_concurrency <= self.keys.get(key, 0):
+        options = self.rules(key)
+        if 0 < options.key_concurrency <= (self.keys.get(key) or 0):
             return False
         if options.key_rate is None:
             return True
@@ -103,13 +68,13 @@ class Gate:
         """A job was assigned."""
         self.running += 1
         if key:
-            self.keys[key] = self.keys.get(key, 0) + 1
+            self.keys[key] = (self.keys.get(key) or 0) + 1
 
     def free(self, key: str) -> None:
         """What was assigned has ended."""
         self.running -= 1
         if key:
-            left = self.keys[key] - 1
+            left = (self.keys.get(key) or 0) - 1
             if left:
                 self.keys[key] = left
             else:

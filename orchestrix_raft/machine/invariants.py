@@ -9,6 +9,7 @@ from collections import Counter
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, TimerKind
 from orchestrix_raft.domain.level import FIRST_LEVEL
+from orchestrix_raft.domain.queue import KeySweep
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.board import Lane, LaneKey, Pool, is_open, load_of
@@ -20,7 +21,6 @@ from orchestrix_raft.machine.gate_invariants import (
     held_back,
     place_is_timers,
 )
-from orchestrix_raft.machine.gates import ReadyItem
 from orchestrix_raft.machine.history import (
     FINISHED,
     FINISHED_BY_TIME,
@@ -38,6 +38,7 @@ from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, stop_of
 from orchestrix_raft.machine.keeping import record_of
 from orchestrix_raft.machine.levels import faults_in_levels, level_record
 from orchestrix_raft.machine.loading import Tables
+from orchestrix_raft.machine.rows import ReadyItem
 from orchestrix_raft.machine.schedule_invariants import faults_in_schedules
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
 from orchestrix_raft.machine.timers import Item, heap_of
@@ -178,6 +179,7 @@ def _check_sessions(state: State) -> None:
         attached = session_id in state.node_sessions.get(session.node_id, {})
         _must(session.session_id == session_id, f"{name} is filed under another id")
         _must(attached == (session.node_id != ""), f"{name} is not indexed at its node")
+        _must(session.node_id in ("", *state.nodes), f"{name} is attached to {session.node_id}, no member")
         deadline = session.timer is not None and session.timer.kind == TimerKind.SESSION_DEADLINE
         _must(deadline == (not session.node_id) or state.set_aside > 0, f"{name}: deadline and node disagree")
         pool = state.board.pools.get((session.queues, session.labels))
@@ -210,12 +212,17 @@ def _check_counters(state: State) -> None:
         if job.timer is not None and not (place_is_timers(job.timer.kind) and job.timer.seq == job.seq)
     ]
     used += [session.timer.seq for session in state.sessions.values() if session.timer is not None]
-    for rest in (state.limited, state.key_windows, state.unique_windows):
+    for rest in (state.limited, state.key_windows, state.unique_windows, _sweeps(state)):
         used += [entity.timer.seq for entity in rest.values() if entity.timer is not None]
     used += [schedule.due_seq for schedule in state.schedules.values() if schedule.due_seq]
     used += [seq for seq, _ in state.requests.values()]
     _must(len(used) == len(set(used)), "two things share one place in line")
     _must(not used or 0 < min(used) <= max(used) <= state.counter, "a place in line beyond the counter")
+
+
+def _sweeps(state: State) -> dict[bytes, KeySweep]:
+    found = ((name.encode(), queue.sweep) for name, queue in state.limited.items())
+    return {name: sweep for name, sweep in found if sweep is not None}
 
 
 def _check_timers(state: State) -> None:
@@ -229,7 +236,7 @@ def _check_timers(state: State) -> None:
         if session.timer is not None:
             due[False].add((session.timer.due_ms, session.timer.seq, session.timer.kind, session_id))
     limited = {name.encode(): queue for name, queue in state.limited.items()}
-    for rest in (limited, state.key_windows, state.unique_windows):
+    for rest in (limited, state.key_windows, state.unique_windows, _sweeps(state)):
         for key, entity in rest.items():
             if entity.timer is not None:
                 due[False].add((entity.timer.due_ms, entity.timer.seq, entity.timer.kind, key))
@@ -264,12 +271,11 @@ def _check_board(state: State) -> None:
 
 
 def _lined(lane: Lane) -> set[ReadyItem]:
-    _must(lane.lines.keys() == set(lane.ranks), f"lane {lane.key}: ranks differ from lines")
-    _must(lane.length == sum(map(len, lane.lines.values())), f"lane {lane.key} is miscounted")
-    for line in lane.lines.values():
-        _must(sorted(line) == list(line), f"lane {lane.key} is out of order")
-    plain = {(rank, seq, job_id) for rank, line in lane.lines.items() for seq, job_id in line}
-    return plain.union(*(line.items for line in lane.keyed.values()))
+    plain = list(lane.rows)
+    _must(lane.rows.length == len(plain), f"lane {lane.key} is miscounted")
+    _must(sorted(plain) == plain, f"lane {lane.key} is out of order")
+    _must(len(plain) <= 3 * lane.plain + 200, f"lane {lane.key} is full of stale items")
+    return set(plain).union(*lane.keyed.values())
 
 
 def _check_match(state: State, lane: Lane, pool: Pool) -> None:

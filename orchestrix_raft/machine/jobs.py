@@ -137,7 +137,9 @@ def decide_retry(state: State, job_id: bytes) -> tuple[str, JobRetried | None]:
     if job is not None:
         if job.state is not _SCHEDULED:
             return f"already_{job.state.word}", None
-        return "retried", JobRetried(job_id, state.counter + 1)
+        seq = state.counter + 1
+        expires = job.spec.expires_ms and not job.token  # it only comes earlier than it was to
+        return "retried", JobRetried(job_id, seq, _expiry(state, job.spec, seq) if expires else None)
     job = state.records.finished_job(job_id)
     if job is None:
         return "not_found", None
@@ -237,6 +239,8 @@ def evolve_retried(state: State, event: JobRetried) -> None:
     if job.retry_until_ms:
         job.retry_until_ms = state.elapsed_ms + job.spec.retry_for_ms
     make_ready(state, job, event.seq)
+    if event.timer is not None:
+        set_timer(state, job, job_id, event.timer)
 
 
 def make_ready(state: State, job: Job, seq: int) -> None:

@@ -141,6 +141,8 @@ def _load_queues(state: State, tables: Tables) -> Iterator[None]:
         queue = state.limited[key.decode()] = codec.decode_queue(value)
         if queue.timer is not None:
             index_timer(state, key, queue.timer)
+        if queue.sweep is not None and queue.sweep.timer is not None:
+            index_timer(state, key, queue.sweep.timer)
         queues.make_gate(state, queue)
         yield
     if state.board.gates:

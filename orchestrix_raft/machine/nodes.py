@@ -5,13 +5,13 @@ from typing import Final
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.node import OVER, Health, Node, fault_in_node
-from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted, NodeStopped
-from orchestrix_raft.machine.events import Event, NodeHealthSet, NodeJoined
+from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted, NodeStopped, RemoveNode
+from orchestrix_raft.machine.events import Event, NodeHealthSet, NodeJoined, NodeRemoved
 from orchestrix_raft.machine.levels import below
 from orchestrix_raft.machine.sessions import detachments
 from orchestrix_raft.machine.state import State
 
-_UNKNOWN: Final = Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", "no node of this id has ever started")
+_UNKNOWN: Final = Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", "no node of this id has started")
 _INCARNATION_OVER: Final = Rejected(
     Code.FAILED_PRECONDITION, "INCARNATION_OVER", "the node has started anew, or is dead or stopped"
 )
@@ -69,6 +69,17 @@ def _decide_health(
     return (*detachments(state, state.sessions_of(node_id)), changed)
 
 
+def decide_removed(state: State, command: RemoveNode) -> tuple[Event, ...] | Rejected:
+    """It is a member no more: what it owned has to find another owner, and nothing speaks for it."""
+    node = state.nodes.get(command.node_id)
+    if node is None:
+        return _UNKNOWN
+    if node.incarnation != command.incarnation:
+        return _INCARNATION_OVER
+    removed = NodeRemoved(command.node_id, command.incarnation)
+    return (*detachments(state, state.sessions_of(command.node_id)), removed)
+
+
 # ---- evolve
 
 
@@ -95,3 +106,9 @@ def evolve_health(state: State, event: NodeHealthSet) -> None:
     node.health = event.health
     node.changed_ms = state.wall_ms
     state.touched_nodes[event.node_id] = node
+
+
+def evolve_removed(state: State, event: NodeRemoved) -> None:
+    """Its sessions have left it by the events before this one."""
+    del state.nodes[event.node_id]
+    state.touched_nodes[event.node_id] = None

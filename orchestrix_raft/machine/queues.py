@@ -13,6 +13,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import ASSIGNED, Job, JobSpec, Timer, TimerKind
 from orchestrix_raft.domain.queue import (
+    KeySweep,
     KeyWindow,
     Queue,
     QueueChange,
@@ -21,12 +22,15 @@ from orchestrix_raft.domain.queue import (
     SlidingWindowRateLimiter,
     changed,
     fault_in_change,
+    same_for_keys,
+    strictest_for_keys,
 )
 from orchestrix_raft.domain.worker import Session
-from orchestrix_raft.machine.events import QueueConfigured, WindowPassed
+from orchestrix_raft.machine.events import KeysSwept, QueueConfigured, WindowPassed
 from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.history import KEY_WINDOWS, QUEUES
 from orchestrix_raft.machine.records import pair_key
+from orchestrix_raft.machine.shards import SHARDS
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.machine.timers import set_timer
 
@@ -55,11 +59,11 @@ def decide_configure(state: State, name: str, change: QueueChange) -> QueueConfi
 
 
 def fault_in_key_count(state: State, spec: JobSpec) -> Rejected | None:
-    """Whether one more job with a key of a queue with a rate per key would be one too many to count."""
-    if len(state.key_windows) < limits.KEY_WINDOWS:
+    """Whether the key of a job, in a queue with a rate per key, would be one too many to count."""
+    if not spec.key or len(state.key_windows) < limits.KEY_WINDOWS:
         return None
-    queue = state.limited.get(spec.queue)
-    if queue is None or queue.options.key_rate is None:
+    gate = state.board.gates.get(spec.queue)
+    if gate is None or spec.key in gate.windows or gate.rules(spec.key).key_rate is None:
         return None
     return Rejected(
         Code.RESOURCE_EXHAUSTED,
@@ -79,6 +83,11 @@ def decide_key_window(state: State, key: bytes) -> tuple[WindowPassed]:
     return (WindowPassed(window.queue, window.key),)
 
 
+def decide_keys_swept(state: State, key: bytes) -> tuple[KeysSwept]:
+    """More keys follow the changed limits of their queue (timer)."""
+    return (KeysSwept(key.decode()),)
+
+
 # ---- evolve
 
 
@@ -96,18 +105,64 @@ def evolve_configured(state: State, event: QueueConfigured) -> None:
     if options.rate is None:
         queue.window = SlidingWindowRateLimiter()
     _time_queue(state, queue)
-    if options.key_rate != before.key_rate:
-        for key in sorted(gate.windows):
-            _time_key(state, gate, key)
-    if options == _NONE:
-        state.board.drop_gate(gate)
-        del state.limited[name]
-        state.touch(QUEUES, name.encode(), None)
-        return
     state.board.opened[name] = gate
-    if (options.key_rate, options.key_concurrency) != (before.key_rate, before.key_concurrency):
-        state.board.open_keys(gate, [key for key in gate.parked if gate.admits(key)])
-    state.touch(QUEUES, name.encode(), queue)
+    if not same_for_keys(options, before):
+        _begin_sweep(state, queue, before)
+        _sweep(state, gate)
+    _store(state, gate)
+
+
+def _begin_sweep(state: State, queue: Queue, before: QueueOptions) -> None:
+    """New limits hold at once for every key as far as they are stricter; each gets looser ones in its turn.
+    A sweep that is under way begins anew."""
+    if queue.sweep is not None:
+        before = queue.sweep.before
+        set_timer(state, queue.sweep, queue.name.encode(), None)
+    queue.sweep = KeySweep(strictest_for_keys(before, queue.options))
+
+
+def evolve_keys_swept(state: State, event: KeysSwept) -> None:
+    """The new limits hold for some more keys."""
+    gate = state.board.gates[event.queue]
+    _sweep(state, gate)
+    _store(state, gate)
+
+
+def _sweep(state: State, gate: Gate) -> None:
+    """The next part of the keys: about KEYS_AT_ONCE of those of which something is counted.  What is waited
+    for is among them, because only what is counted makes a key wait."""
+    queue = gate.queue
+    sweep = queue.sweep
+    if sweep is None:
+        return
+    low = sweep.done
+    counted = len(gate.windows) + len(gate.keys)
+    step = SHARDS if counted <= limits.KEYS_AT_ONCE else max(1, SHARDS * limits.KEYS_AT_ONCE // counted)
+    sweep.done = high = min(SHARDS, low + step)
+    for key in sorted({*gate.windows.within(low, high), *gate.keys.within(low, high)}):
+        if key in gate.windows:
+            _time_key(state, gate, key)
+        if key in gate.parked and gate.admits(key):
+            state.board.open_keys(gate, (key,))
+    place = queue.name.encode()
+    if high == SHARDS:
+        set_timer(state, sweep, place, None)
+        queue.sweep = None
+        return
+    state.counter += 1
+    due_ms = state.elapsed_ms + limits.KEYS_PAUSE_MS
+    set_timer(state, sweep, place, Timer(TimerKind.KEY_SWEEP, due_ms, state.counter))
+
+
+def _store(state: State, gate: Gate) -> None:
+    """A queue without limits needs no record, once no key of it is held by earlier ones."""
+    queue = gate.queue
+    if queue.options != _NONE or queue.sweep is not None:
+        state.touch(QUEUES, queue.name.encode(), queue)
+        return
+    state.board.drop_gate(gate)
+    del state.limited[queue.name]
+    state.touch(QUEUES, queue.name.encode(), None)
 
 
 def evolve_window_passed(state: State, event: WindowPassed) -> None:
@@ -136,8 +191,10 @@ def count_assignment(state: State, spec: JobSpec) -> None:
         if queue.window.used >= options.rate.count:
             _time_queue(state, queue)
         state.touch(QUEUES, queue.name.encode(), queue)
-    if options.key_rate is not None and spec.key:
-        _count_key(state, gate, options.key_rate, spec.key)
+    if spec.key:
+        key_rate = gate.rules(spec.key).key_rate
+        if key_rate is not None:
+            _count_key(state, gate, key_rate, spec.key)
 
 
 def _count_key(state: State, gate: Gate, rate: RateLimitOptions, key: str) -> None:
@@ -220,9 +277,9 @@ def _time_queue(state: State, queue: Queue) -> None:
 
 def _time_key(state: State, gate: Gate, key: str) -> None:
     """The same for a key; a window that is not full has one for the moment when it is empty and goes."""
-    window = gate.windows[key]
-    place = pair_key(window.queue, key)
-    rate = gate.queue.options.key_rate
+    place = pair_key(gate.queue.name, key)
+    window = state.key_windows[place]
+    rate = gate.rules(key).key_rate
     set_timer(state, window, place, None)
     limiter = window.window
     if rate is not None:

@@ -120,7 +120,7 @@ class State:
         self.records = records
         self.touched_jobs: dict[bytes, Job | None] = {}  # None: no longer live
         self.touched_sessions: dict[bytes, Session | None] = {}
-        self.touched_nodes: dict[str, Node] = {}
+        self.touched_nodes: dict[str, Node | None] = {}  # None: removed
         self.touched_rest: dict[str, dict[bytes, msgspec.Struct | None]] = {}  # by table: what changes rarely
 
     def next_due(self) -> tuple[int | None, int | None]:

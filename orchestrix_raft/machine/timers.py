@@ -19,6 +19,7 @@ _OTHERS: Final = frozenset(
         TimerKind.QUEUE_WINDOW,
         TimerKind.KEY_WINDOW,
         TimerKind.UNIQUE_WINDOW,
+        TimerKind.KEY_SWEEP,
     }
 )
 """Timers of entities that are no jobs."""
@@ -48,6 +49,9 @@ def entity_of(state: "State", kind: int, key: bytes) -> Waits | None:
             return state.sessions.get(key)
         case TimerKind.QUEUE_WINDOW:
             return state.limited.get(key.decode())
+        case TimerKind.KEY_SWEEP:
+            queue = state.limited.get(key.decode())
+            return None if queue is None else queue.sweep
         case TimerKind.KEY_WINDOW:
             return state.key_windows.get(key)
         case TimerKind.UNIQUE_WINDOW:

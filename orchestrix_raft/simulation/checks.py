@@ -23,6 +23,7 @@ from orchestrix_raft.machine.events import (
     JobRetried,
     NodeHealthSet,
     NodeJoined,
+    NodeRemoved,
     SessionEnded,
 )
 from orchestrix_raft.machine.invariants import check
@@ -31,7 +32,7 @@ from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Resolved
 from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.clients import SimClient
-from orchestrix_raft.simulation.faults import GENTLE, MIXES, Mix
+from orchestrix_raft.simulation.faults import GENTLE, MIXES
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.nodes import SimNode
@@ -76,7 +77,7 @@ class Checker:
         self._calm, self._gentle = mix == "calm", mix in GENTLE
         self.workers = workers
         history = MemoryStore()
-        self.shadow = Machine(history, history, NEW if MIXES.get(mix, Mix()).upgrade else RULES)
+        self.shadow = Machine(history, history, NEW if mix in MIXES and MIXES[mix].upgrade else RULES)
         self.events: Counter[type] = Counter()
         self.losses = 0
         self.entries = 0
@@ -188,6 +189,8 @@ class Checker:
             case NodeHealthSet():
                 if event.health in OVER:
                     del self._origins[event.node_id]
+            case NodeRemoved():
+                self._origins.pop(event.node_id, None)
             case JobRetried():
                 self._completed.discard(event.job_id)
             case AttemptEnded():
@@ -236,7 +239,7 @@ class Checker:
 
     def settled(self, nodes: list[SimNode], clients: list[SimClient]) -> str:
         """What is still missing before the world is at rest; "" when it is."""
-        nodes = [node for node in nodes if not node.lost]
+        nodes = [node for node in nodes if node.counts]
         if sum(node.leads for node in nodes) != 1:
             return "no single leader"
         positions = {node.core.consensus.applied_index if node.core else -1 for node in nodes}
@@ -281,7 +284,7 @@ class Checker:
             self.violation("a node left in good order and was not told that it may go")
         for node in nodes:
             core = node.core
-            if node.lost:
+            if not node.counts:
                 continue
             if core is None:
                 self.violation(f"{node.name} is down at the end")

@@ -51,9 +51,13 @@ MIXES = {
     "slots": Mix(
         crash=0.03, outage=0.02, at_slot=0.25, clock_jump=0.05, flap=0.1, apart_ms=60_000, drift=0.01
     ),
+    "members": Mix(
+        crash=0.06, crash_all=0.01, fuse=0.05, partition=0.04, one_way=0.03, flap=0.1, worker_crash=0.03
+    ),
     "upgrade": Mix(
         upgrade=0.2, downgrade=0.05, crash=0.06, fuse=0.05, flap=0.2, partition=0.03, leave=0.02, pause=0.02
     ),
+    "members_upgrade": Mix(upgrade=0.25, downgrade=0.06, crash=0.04, fuse=0.03, partition=0.03, flap=0.1),
     "full": Mix(
         crash=0.06,
         crash_all=0.01,
@@ -74,6 +78,9 @@ MIXES = {
 }
 
 _NO_RATES = ("slow", "apart_ms", "drift")
+
+GROWING = ("members", "members_upgrade")
+"""Mixes under which an operator changes the members, from one node on."""
 
 GENTLE = ("calm", "rolling")
 """Mixes under which no attempt may be lost."""
@@ -100,10 +107,6 @@ class Faults:
         self._hindered = hindered
         self._active = True
         network.slow = mix.slow
-        if mix.upgrade:
-            for node in nodes:
-                node.rules = OLD
-                node.too_old = partial(self._install, node)
         if mix.apart_ms:
             for node in nodes:
                 node.clock.wall_offset_ms = world.rng.randint(-mix.apart_ms, mix.apart_ms)
@@ -117,7 +120,9 @@ class Faults:
         """No more, and repair everything; but now and then a machine is lost for good."""
         self._active = False
         self.network.heal()
-        if self.injected and len(self.nodes) > 2 and self._mix.leave == 0.0 and self.world.chance(0.3):
+        growing = self._mix in [MIXES[name] for name in GROWING]
+        may_lose = len(self.nodes) > 2 and self._mix.leave == 0.0 and not growing
+        if self.injected and may_lose and self.world.chance(0.3):
             victim = self._victim()
             victim.crash()
             victim.lost = True
@@ -237,11 +242,6 @@ class Faults:
             node.leave(min(self._down_time(), 3.0))
 
     # ---- versions
-
-    def _install(self, node: SimNode) -> None:
-        """The newer version, by hand, where the older one has ended by itself."""
-        node.rules = NEW
-        self.world.after(self._down_time(), node.start)
 
     def _upgrade(self) -> None:
         self._change_version(OLD, NEW)

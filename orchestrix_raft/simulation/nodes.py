@@ -17,6 +17,7 @@ from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
 from orchestrix_raft.machine.rules import RULES, TooOld
 from orchestrix_raft.simulation.network import Network, Pipe
+from orchestrix_raft.simulation.versions import NEW
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
 from orchestrix_raft.storage.port import StateStore
@@ -62,20 +63,20 @@ class SimNode:
         world: World,
         network: Network,
         name: str,
-        peers: list[str],
-        bootstrap: Configuration,
+        disk_id: str,
+        bootstrap: Configuration | None,
         limits: CoreLimits,
         options: Options,
         observe: Observer,
     ) -> None:
+        """`bootstrap`: of a founder; another node is first added by the others."""
         self.world = world
         self.network = network
         self.name = name
-        self.peers = [peer for peer in peers if peer != name]
         self.limits = limits
         self.options = options
         self.clock = NodeClock(world)
-        self.disk = MemoryDisk(disk_id=bootstrap.members[name].disk_id)
+        self.disk = MemoryDisk(disk_id=disk_id)
         self.core: Core | None = None
         self.store: StateStore | None = None
         self.starts = 0
@@ -85,9 +86,9 @@ class SimNode:
         self.farewells = 0  # asked for, and still without an answer when the process ended
         self.lost = False  # the machine is gone for good
         self.rules = RULES  # of the version that starts here next
-        self.too_old: Callable[[], None] = lambda: None  # called when a process ends because it is
         self.ends_too_old = 0
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
+        self.removed = False  # the same: the node is no member any more
         self._leaving: Core | None = None
         self._pauses: list[tuple[float, float]] = []
         self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
@@ -105,9 +106,24 @@ class SimNode:
         """A process runs here."""
         return self.core is not None
 
+    @property
+    def added(self) -> bool:
+        """A founder, or somebody has told it that it is a member."""
+        return self._bootstrap is not None or self.disk.identity.joined_index > 0
+
+    @property
+    def counts(self) -> bool:
+        """A process should run here, sooner or later."""
+        return self.added and not (self.lost or self.removed)
+
+    @property
+    def peers(self) -> list[str]:
+        """Whoever may be a member; strangers are turned away."""
+        return [name for name, node in self.cluster.items() if node.added and name != self.name]
+
     def start(self) -> None:
         """Power on."""
-        if self.core is not None or self.lost or self.superseded:
+        if self.core is not None or self.superseded or not self.counts:
             return
         self.starts += 1
         rng = random.Random(self.world.rng.getrandbits(64))
@@ -135,12 +151,13 @@ class SimNode:
         nonce = rng.randbytes(starts.START_BYTES)
         known = starts.begun(self.disk.identity.starts, nonce)
         self.disk.set_starts(known)
-        identity = Identity(self.name, f"{self.name}:7400", "sim", starts.first_boot_id(nonce), known)
+        disk = self.disk.identity
+        address, boot_id = f"{self.name}:7400", starts.first_boot_id(nonce)
+        identity = Identity(self.name, address, "sim", boot_id, known, disk.disk_id, disk.joined_index)
         clocks, local = Clocks(self.clock.monotonic, self.clock.wall_ms), self.disk.open_local_store()
-        servers = (self.name, *self.peers)
         try:
             self.core = Core(
-                identity, clocks, self.limits, store, local, make, rng, lambda: servers, self.rules
+                identity, clocks, self.limits, store, local, make, rng, self._servers, self.rules
             )
         except starts.Superseded as error:
             self.disk.kill()
@@ -158,6 +175,9 @@ class SimNode:
             else:
                 self.cluster[peer]._dial_later(self.name)
         self.poke()
+
+    def _servers(self) -> tuple[str, ...]:
+        return (self.name, *self.peers)
 
     def crash(self, power: bool = True) -> None:
         """The process ends here and now; with `power`, unsynced writes go too."""
@@ -205,6 +225,36 @@ class SimNode:
         if self.core is core:
             self.crash(power=False)
             self.world.after(down_s, self.start)
+
+    def _leave_for_good(self, core: Core) -> None:
+        """The process has learnt that it is no member any more: its workers are sent elsewhere."""
+        self.world.tell(f"{self.name} learns that it was removed")
+        self._leaving = core
+        core.hub.redirect_all()
+        self.poke()
+
+        def end() -> None:
+            if self.core is core:
+                self.removed = True
+                self.crash(power=False)
+
+        self.world.after(5.0, end)
+
+    def turns_away(self, other: "SimNode") -> bool:
+        """By what it knows of the members that node was removed, and not just not added yet."""
+        if self.core is None or other.core is None:
+            return False
+        index, configuration = self.core.consensus.settled
+        theirs = max(other.core.consensus.settled.index, other.disk.identity.joined_index)
+        listed = configuration is None or configuration.lists(other.name, other.disk.identity.disk_id)
+        return index > theirs and not listed
+
+    def turned_away(self) -> None:
+        """The process is told that it was removed."""
+        if self.core is not None:
+            self.world.tell(f"{self.name} is told that it was removed")
+            self.removed = True
+            self.crash(power=False)
 
     # ---- stepping ------------------------------------------------------------------------------------
 
@@ -269,7 +319,8 @@ class SimNode:
         self.world.tell(f"{self.name} ends: {why}")
         self.crash(power=False)
         self.ends_too_old += 1
-        self.too_old()
+        self.rules = NEW
+        self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
 
     def _end_for_good(self, why: starts.Superseded) -> None:
         """The process has learnt that its disk is an old copy."""
@@ -292,6 +343,8 @@ class SimNode:
             return
         more = core.step()
         self._carry()
+        if core.removed_index and self._leaving is not core:
+            self._leave_for_good(core)
         for work in core.disk_work:
             self._checkpoint_later(core, work)
         core.disk_work.clear()
@@ -334,8 +387,12 @@ class SimNode:
 
     def _dial(self, peer: str) -> None:
         other = self.cluster[peer]
-        if self.core is None or peer in self._pipes:
+        if self.core is None or peer in self._pipes or not other.counts:
             return
+        for one, two in ((self, other), (other, self)):
+            if one.turns_away(two):
+                two.turned_away()
+                return
         if other.core is None:
             self._dial_later(peer)
             return
@@ -351,7 +408,7 @@ class SimNode:
         self._pipes[peer] = pipe
         core = self.core
         if core is not None:
-            disk_id = self._bootstrap.members[peer].disk_id
+            disk_id = self.cluster[peer].disk.identity.disk_id
             self.act(lambda: core.connected(peer, disk_id))
             self.poke()
 

@@ -8,13 +8,16 @@ from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.duties.retention import Keep
+from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
-from orchestrix_raft.simulation.faults import MIXES, Faults
+from orchestrix_raft.simulation.faults import GROWING, MIXES, Faults
+from orchestrix_raft.simulation.members import SimMembers
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.queues import SimOperator
 from orchestrix_raft.simulation.schedules import SimOwner
+from orchestrix_raft.simulation.versions import OLD
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -43,6 +46,7 @@ class Totals(NamedTuple):
     limited: int  # assignments of queues with a limit
     restarts: int
     snapshots: int
+    changes: int  # of members
     raised: int  # clusters whose machine level was raised
     too_old: int  # processes that ended because of it
 
@@ -63,7 +67,9 @@ class Run:
             self.world.story = []
         rng = self.world.rng
         self.network = Network(self.world)
-        names = [f"n{i + 1}" for i in range(rng.choice((1, 3, 3, 3, 5)) if mix != "calm" else 3)]
+        self._mix = MIXES[mix]
+        size = {"calm": 3, **dict.fromkeys(GROWING, 1)}.get(mix, 0) or rng.choice((1, 3, 3, 3, 5))
+        names = [f"n{i + 1}" for i in range(size)]
         bootstrap = Configuration(
             members={name: Member(Standing.VOTER, f"{i:016x}") for i, name in enumerate(names)}
         )
@@ -73,18 +79,13 @@ class Run:
         tail, chunk = rng.choice((20, 20, 200, 10_000)), rng.choice((2_000, 262_144))
         options = Options(tail_entries=tail, chunk_bytes=chunk)
         self.nodes: list[SimNode] = []
+        self._cluster: dict[str, SimNode] = {}
         self.workers: list[SimWorker] = []
         keeping = Keeping(rng.choice(KEEPS), rng.choice((3, 500)), rng.choice((0.01, 1.0)))
         self.checker = Checker(self.world, self.workers, keeping.keep, mix)
         for name in names:
             limits = CoreLimits(checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats, keeping=keeping)
-            node = SimNode(
-                self.world, self.network, name, names, bootstrap, limits, options, self.checker.applied
-            )
-            node.cluster = {n.name: n for n in self.nodes}
-            self.nodes.append(node)
-        for node in self.nodes:
-            node.cluster = {n.name: n for n in self.nodes}
+            self._make_node(name, bootstrap.members[name].disk_id, bootstrap, limits, options)
         self.workers.extend(
             SimWorker(self.world, self.network, f"w{i + 1}", self.nodes, rng.randint(1, 8)) for i in range(3)
         )
@@ -99,13 +100,41 @@ class Run:
             node.start()
         for worker in self.workers:
             self.world.after(rng.uniform(0.0, 2.0), worker.start)
-        self.faults = Faults(self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered)
+        self.members = SimMembers(
+            self.world,
+            self.nodes,
+            lambda name, disk_id: self._make_node(name, disk_id, None, limits, options),
+            self._hindered,
+        )
+        if mix in GROWING:
+            self.members.begin()
+        else:
+            self.members.done = True
+        self.faults = Faults(self.world, self.network, self.nodes, self.workers, self._mix, self._hindered)
         self._jobs_left = JOBS
         self._slots_done = False
         for client in self.clients:
             self._client_loop(client)
         self._owner_loop()
         self._watch()
+
+    def _make_node(
+        self,
+        name: str,
+        disk_id: str,
+        bootstrap: Configuration | None,
+        limits: CoreLimits,
+        options: Options,
+    ) -> SimNode:
+        """A machine that all others know; nothing runs on it yet."""
+        node = SimNode(
+            self.world, self.network, name, disk_id, bootstrap, limits, options, self.checker.applied
+        )
+        node.rules = OLD if self._mix.upgrade else RULES
+        node.cluster = self._cluster
+        self._cluster[name] = node
+        self.nodes.append(node)
+        return node
 
     def _hindered(self) -> None:
         self.checker.hindered_at = self.world.now
@@ -150,6 +179,8 @@ class Run:
     def _unsettled(self) -> str:
         """What is still missing: first every slot is decided, then schedules are paused, then all comes to
         rest."""
+        if not self.members.done:
+            return "members are to be changed"
         if not self.operator.leave():
             return "limits of queues are to be taken back"
         if not self._slots_done:
@@ -176,6 +207,9 @@ class Run:
             self.world.run_until(self.world.now + 1.0)
             missing = self._unsettled()
         self.checker.final(self.nodes, self.clients)
+        fault = self.members.fault(self.checker.shadow.state) if self.members.changes else ""
+        if fault:
+            self.checker.violation(fault)
         return Totals(
             1,
             int(self.world.now),
@@ -191,6 +225,7 @@ class Run:
             self.checker.limits.assigned,
             sum(node.starts - 1 for node in self.nodes),
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
+            self.members.changes,
             int(self.checker.versions.raised_at > 0),
             sum(node.ends_too_old for node in self.nodes),
         )

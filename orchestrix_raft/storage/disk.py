@@ -38,6 +38,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bootstrap: tuple[Member, ...] = ()  # the list the founding nodes agreed on
     addresses: dict[str, str] = {}  # last known address by node id, a hint for the first contact
     starts: Starts = Starts()  # by which an old copy of this disk is told from it
+    joined_index: int = 0  # log index of the configuration that added this disk; 0: a founder
+    removed_index: int = 0  # of the one that removed it; 0: it is a member
 
     @property
     def known_addresses(self) -> dict[str, str]:
@@ -80,10 +82,23 @@ class Disk(ABC):
 
     def set_cluster_id(self, cluster_id: str) -> None:
         """Tie the disk to a cluster.  StorageError if it belongs to another one."""
+        self._check_cluster(cluster_id)
+        self._change(cluster_id=cluster_id)
+
+    def _check_cluster(self, cluster_id: str) -> None:
         known = self._identity.cluster_id
         if known and known != cluster_id:
             raise StorageError(f"this disk belongs to cluster {known!r}, not to {cluster_id!r}")
-        self._change(cluster_id=cluster_id)
+
+    def set_joined(self, cluster_id: str, index: int, addresses: Mapping[str, str]) -> None:
+        """A cluster has added this disk by the configuration at `index`; its members are at `addresses`.
+        StorageError if the disk belongs to another cluster."""
+        self._check_cluster(cluster_id)
+        self._change(cluster_id=cluster_id, joined_index=index, addresses=dict(addresses))
+
+    def set_removed(self, index: int) -> None:
+        """The configuration at `index` has removed this disk: it is not used again."""
+        self._change(removed_index=index)
 
     def set_bootstrap(self, members: Iterable[Member]) -> None:
         """Remember the list the founding nodes agreed on."""

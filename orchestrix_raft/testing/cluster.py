@@ -42,7 +42,7 @@ _STATUS: Final = services.CLUSTER.methods["Status"]
 
 class LocalCluster:
     """`nodes` node processes n1, n2, ... that found one cluster, with their data and logs in `data_dir` (a
-    temporary directory by default, removed at the end).
+    temporary directory by default, removed at the end).  `add_node` starts further ones that join it.
 
     options: further options of every node, as for the command line: `{"--log-tail-entries": "100"}`.
     environment: further variables of every process.  One that is started later has both as they are then.
@@ -61,6 +61,8 @@ class LocalCluster:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.addresses = [f"{HOST}:{port}" for port in free_ports(nodes)]
         self.options = dict(options or {})
+        self._founders = list(self.addresses)
+        self._joins: dict[int, str] = {}
         self.environment = dict(environment or {})
         self._nodes: list[Process | None] = [None] * nodes
         self.workers: list[Process] = []
@@ -156,8 +158,10 @@ class LocalCluster:
             *("--node-id", self.node_id(number), "--data-dir", str(self.node_dir(number))),
             *("--listen", self.addresses[number], "--peer-port-offset", str(PEER_PORT_OFFSET)),
         ]
-        if len(self) > 1:
-            command += ["--peers", self.servers]
+        if number >= len(self._founders):
+            command += ["--join", self._joins[number]]
+        elif len(self._founders) > 1:
+            command += ["--peers", ",".join(self._founders)]
         for option, value in self.options.items():
             command += [option, value]
         return command
@@ -171,6 +175,17 @@ class LocalCluster:
         process = Process(self.node_id(number), self.node_command(number), log, self.environment)
         self._nodes[number] = process
         return process
+
+    def add_node(self, join: int | None = None) -> int:
+        """Start a new, empty node that asks the cluster to add it, through node `join` (the leader by
+        default); its number.  Answers at once: see `await_voter`."""
+        through = self.leader() if join is None else join
+        number = len(self)
+        self.addresses += [f"{HOST}:{port}" for port in free_ports(1)]
+        self._joins[number] = self.addresses[through]
+        self._nodes.append(None)
+        self.start_node(number)
+        return number
 
     def kill(self, number: int) -> None:
         """SIGKILL; answers when it is gone."""
@@ -222,6 +237,18 @@ class LocalCluster:
             return answer is not None and bool(answer.leader) and not answer.stale
 
         eventually(follows, f"node {self.node_id(number)} follows a leader", timeout_s)
+
+    def await_voter(self, number: int, timeout_s: float = START_S) -> None:
+        """Wait until the leader counts that node as a voter that is alive."""
+
+        def votes() -> bool:
+            self._check(number)
+            leader = self.find_leader()
+            answer = None if leader is None else self.status(leader)
+            found = [node for node in answer.nodes if node.node_id == self.node_id(number)] if answer else []
+            return any(node.role in ("leader", "follower") and node.health == "alive" for node in found)
+
+        eventually(votes, f"node {self.node_id(number)} is a voter", timeout_s)
 
     def await_healthy(self, timeout_s: float = START_S) -> None:
         """Wait until every running node names the same leader, and the leader hears of all of them."""

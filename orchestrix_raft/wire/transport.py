@@ -1,28 +1,27 @@
-"""What both ends agree on below the messages: addresses, message sizes, keepalive, TLS.
+"""What both ends agree on below the messages: message sizes, keepalive, TLS.
 
 Imported by the API and the SDKs.
 """
 
 import asyncio
-import re
-import ssl
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Final
 
 import grpc
 import grpc.aio
 
 from orchestrix_raft.domain import limits
+from orchestrix_raft.wire.endpoint import DEFAULT_SERVERS as DEFAULT_SERVERS
+from orchestrix_raft.wire.endpoint import TlsFiles as TlsFiles
+from orchestrix_raft.wire.endpoint import check_tls as check_tls
+from orchestrix_raft.wire.endpoint import parse_servers as parse_servers
 
-DEFAULT_SERVERS: Final = "127.0.0.1:7400"
 REQUEST_BYTES: Final = limits.REQUEST_BYTES
 RESPONSE_BYTES: Final = 64 << 20  # the largest is a page of jobs or a listing of workers: far below
 KEEPALIVE_MS: Final = 10_000  # a peer that vanished is noticed within KEEPALIVE_MS + KEEPALIVE_TIMEOUT_MS
 KEEPALIVE_TIMEOUT_MS: Final = 5_000
 
 EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not know it
-
-_ADDRESS: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})").fullmatch
 
 _Options = tuple[tuple[str, int], ...]
 _KEEPALIVE: _Options = (
@@ -48,65 +47,12 @@ SERVER_OPTIONS: _Options = (
 )
 
 
-class TlsFiles(NamedTuple):
-    """Paths of PEM files.  A client needs `ca`; `cert` and `key` make it prove who it is."""
-
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
-
-
-def parse_servers(servers: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Addresses in order, without repeats, from "a:1,b:2" or a sequence; ValueError if one is malformed."""
-    parts = servers.split(",") if isinstance(servers, str) else servers
-    found = [part.strip() for part in parts if part.strip()]
-    if not found:
-        raise ValueError("no server given: expected HOST:PORT, or several separated by commas")
-    for address in found:
-        match = _ADDRESS(address)
-        if match is None or not 0 < int(match[1]) < 65_536:
-            raise ValueError(f"not a server address: {address[:100]!r} (expected HOST:PORT)")
-    return tuple(dict.fromkeys(found))
-
-
 def open_channel(address: str, tls: TlsFiles | None) -> grpc.aio.Channel:
     """A channel of its own connection; nothing is sent before the first call."""
     if tls is None:
         return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
     credentials = grpc.ssl_channel_credentials(_read(tls.ca), _read(tls.key), _read(tls.cert))
     return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
-
-
-def check_tls(tls: TlsFiles | None) -> TlsFiles | None:
-    """The files as given; ValueError, in one line, if no caller can connect with them.
-
-    gRPC would only find out at the first connection, and then write to stderr or abort the process.
-    """
-    if tls is None:
-        return None
-    if bool(tls.cert) != bool(tls.key):
-        raise ValueError("TLS: a certificate and its key go together, give both or neither")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if tls.ca:
-            context.load_verify_locations(tls.ca)
-    except ssl.SSLError as error:
-        raise ValueError(f"TLS: {tls.ca} holds no certificate in PEM form") from error
-    except OSError as error:
-        raise ValueError(f"TLS: cannot read {tls.ca}: {error.strerror}") from error
-    try:
-        if tls.cert:
-            context.load_cert_chain(tls.cert, tls.key, password=_no_password)
-    except ssl.SSLError as error:
-        word = (error.reason or str(error)).lower().replace("_", " ")
-        raise ValueError(f"TLS: {tls.cert} and {tls.key} are no certificate and its key: {word}") from error
-    except OSError as error:
-        raise ValueError(f"TLS: cannot read {tls.cert} or {tls.key}: {error.strerror}") from error
-    return tls
-
-
-def _no_password() -> NoReturn:
-    raise ValueError("TLS: the key is protected by a password; a plain key file is needed")
 
 
 def server_credentials(tls: TlsFiles) -> grpc.ServerCredentials:

@@ -23,6 +23,13 @@ def _leave_in_order_when_terminated() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_reaches_children() -> None:
+    """A shell that runs the tests in its background ignores SIGINT for them, and for their children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """These tests start more than a hundred Pythons: they share compiled modules, also where the environment
     or a read-only tree keeps Python from writing any."""

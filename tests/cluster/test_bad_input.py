@@ -74,7 +74,7 @@ CLIENT_CASES = [
     (["enqueue", "noop", "--at", "tomorrow"], USAGE, "tomorrow"),
     (["enqueue", "x" * 300], REFUSED, "200"),
     (["enqueue", "noop", "--queue", "q" * 300], REFUSED, "100"),
-    (["enqueue", "noop", "--priority", "99999999999"], REFUSED, "priority"),
+    (["enqueue", "noop", "--priority", "99999999999"], USAGE, "priority"),
     (["enqueue"], USAGE, "TYPE"),
     (["schedules", "cron", "s", "0 25 * * *", "noop"], REFUSED, r"hour: 25 .*0-23.*character 3 of"),
     (["schedules", "cron", "s", "0 0 31 2 *", "noop"], REFUSED, "never due .character 5 of"),

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,23 @@ def test_a_job_runs_and_ctrl_c_leaves_nothing_behind(dev: tuple["subprocess.Pope
     assert process.returncode == 0
     assert out.endswith("stopped\n")
     assert not [pid for pid in children if _runs(pid)]
+
+
+@pytest.mark.parametrize("offset", [0, 1_000], ids=["API", "peer link"])
+def test_a_taken_port_is_one_line(offset: int) -> None:
+    port = _free_port()
+    with socket.create_server(("127.0.0.1", port + offset)):
+        command = [*PROGRAM, "dev", "--listen", f"127.0.0.1:{port}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"orchestrix-raft: port {port + offset} of 127.0.0.1 is in use")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_node_that_cannot_start_has_the_only_word(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("two years of work")
+    command = [*PROGRAM, "dev", "--listen", f"127.0.0.1:{_free_port()}", "--data-dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "neither empty nor a data directory" in done.stderr
+    assert done.stderr.count("\n") == 1

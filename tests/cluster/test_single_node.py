@@ -26,3 +26,4 @@ def test_a_node_restarted_before_its_first_checkpoint_leads_again_and_has_everyt
         cluster.await_healthy()
         with Client(cluster.servers) as client:
             assert client.get(job_id).state == "pending"
+        assert "formed with 1 node\n" in (cluster.data_dir / "n1.log").read_text()

@@ -1,5 +1,5 @@
-"""A cluster of one on a real data directory, under clocks that are moved by hand: it writes recordings and
-opens them."""
+"""A node alone on a real data directory, under clocks that are moved by hand: it writes recordings and opens
+them."""
 
 import random
 from pathlib import Path
@@ -22,12 +22,19 @@ from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.version import VERSION
 
 NODE_ID = "n1"
+NAMES = ("n2", "n8", "n9")
 ADDRESS = "127.0.0.1:7400"
 CLUSTER_ID = "c0" * 16
 WALL_START_MS = 1_700_000_000_000
 STEP_S = 0.05
 KEEPING = Keeping(Keep(finished_ms=60_000, dead_ms=120_000))
 LIMITS = CoreLimits(checkpoint_s=1e9, keeping=KEEPING)  # checkpoints are made when asked for
+
+
+def members_of(disk_id: str) -> Configuration:
+    """The node, and the names of others of which it is told; they never count."""
+    others = {name: Member(Standing.LEARNER, f"disk-{name}") for name in NAMES}
+    return Configuration({NODE_ID: Member(Standing.VOTER, disk_id), **others})
 
 
 class OneNode:
@@ -41,7 +48,8 @@ class OneNode:
         nonce = rng.randbytes(starts.START_BYTES)
         self.disk.set_node_id(NODE_ID)
         identity = self.disk.identity
-        self.disk.set_bootstrap([Founder(NODE_ID, identity.disk_id, ADDRESS)])
+        founders = members_of(identity.disk_id).members.items()
+        self.disk.set_bootstrap(Founder(name, one.disk_id, ADDRESS) for name, one in founders)
         self.disk.set_cluster_id(CLUSTER_ID)
         self.disk.set_addresses({NODE_ID: ADDRESS})
         self.disk.set_starts(starts.begun(identity.starts, nonce))
@@ -64,7 +72,7 @@ class OneNode:
                 clock=lambda: self.now,
                 rng=rng,
                 options=Options(),
-                bootstrap=Configuration({NODE_ID: Member(Standing.VOTER, identity.disk_id)}),
+                bootstrap=members_of(identity.disk_id),
             )
 
         me = Identity(NODE_ID, ADDRESS, VERSION, starts.first_boot_id(nonce), self.disk.identity.starts)

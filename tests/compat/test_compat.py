@@ -19,7 +19,7 @@ from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.state import LmdbStateStore
 from orchestrix_raft.testing import eventually
-from orchestrix_raft.version import MACHINE_LEVEL, VERSION
+from orchestrix_raft.version import VERSION
 from tests.compat import record, samples
 from tests.compat.api import api
 from tests.compat.one_node import ADDRESS, CLUSTER_ID, NODE_ID, OneNode
@@ -151,7 +151,6 @@ def test_a_node_starts_from_the_directory_and_goes_on(recording: Recording) -> N
         assert min(node.digests) > recording.facts.checkpoint, "it begins at the checkpoint"
         assert node.digests[recording.facts.index].hex() == recording.facts.digest
         state = node.core.state
-        assert state.level == MACHINE_LEVEL, "raised at once: it is alone"
         assert state.jobs[key("last")].state is JobState.PENDING
         assert [line.message for _, line in node.local.lines(key("done"), 0, 9)] == ["kept beside the log"]
         assert node.do(Enqueue((job("new"),))) == EnqueueResult({}, {})

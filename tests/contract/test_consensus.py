@@ -203,6 +203,20 @@ def test_adding_a_member_commits_and_names_it(world: World) -> None:
     assert "n9" in world.leader.members
 
 
+def test_a_configuration_is_in_force_at_once_and_settled_when_it_is_applied(world: World) -> None:
+    before = world.leader.settled
+    assert before == world.leader.in_force
+    world.leader.change_membership("add", "n9", "disk-n9", lambda ok, why: None)
+    added = world.leader.in_force
+    assert added.index == world.leader.last_index > before.index
+    assert added.configuration is not None
+    assert added.configuration.lists("n9", "disk-n9")
+    assert world.leader.settled == before
+    world.settle()
+    assert world.leader.settled.index >= added.index
+    assert world.leader.settled == world.leader.in_force
+
+
 def test_a_nonsense_change_is_refused_with_a_reason(world: World) -> None:
     answers: list[tuple[bool | None, str]] = []
     world.leader.change_membership("remove", "n9", None, lambda ok, why: answers.append((ok, why)))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import Job, JobState
-from orchestrix_raft.domain.queue import QueueChange, RateLimitOptions
+from orchestrix_raft.domain.queue import LIMITS, QueueChange, RateLimitOptions
 from orchestrix_raft.machine.board import is_open
 from orchestrix_raft.machine.commands import ConfigureQueue
 from orchestrix_raft.machine.explain import blocked_by, explain
@@ -120,3 +120,51 @@ def test_a_rate_delays_no_longer_than_the_window_says(
         if made > len(begun):
             edge_ms = driver.elapsed_ms - window_ms - grain_ms
             assert sum(at > edge_ms for at in begun) >= count
+
+
+_RATES = st.builds(RateLimitOptions, st.integers(1, 4), st.integers(1, 40))
+_CHANGES = st.one_of(
+    st.builds(QueueChange, rate=_RATES),
+    st.builds(QueueChange, key_rate=_RATES),
+    st.builds(QueueChange, concurrency=st.integers(1, 3)),
+    st.builds(QueueChange, key_concurrency=st.integers(1, 2)),
+    st.builds(lambda word: QueueChange(clear=(word,)), st.sampled_from(LIMITS)),
+)
+_DEEDS = st.one_of(
+    _CHANGES,
+    st.lists(st.sampled_from(("", "k", "l", "m")), min_size=1, max_size=5),  # keys of new jobs
+    st.integers(0, 25),  # milliseconds that pass
+    st.sampled_from(("complete", "complete", "fail", "takeover")),
+)
+Deed = QueueChange | list[str] | int | str
+
+
+@pytest.mark.usefixtures("_room")
+@settings(max_examples=300)
+@given(st.lists(_DEEDS, min_size=10, max_size=60))
+def test_limits_hold_where_there_is_little_else_than_limits(deeds: list[Deed]) -> None:
+    """Every window, by the millisecond, and every count, per queue and per key, for every moment of a change,
+    whoever takes over."""
+    driver, watch = Driver(), LimitsWatch()
+    driver.attach("w", capacity=100)
+    running: list[str] = []
+    made = 0
+    for deed in deeds:
+        if isinstance(deed, QueueChange):
+            driver.do(ConfigureQueue(b"", "default", deed))
+        elif isinstance(deed, list):
+            driver.enqueue(*(job(f"{made + n}", key=key) for n, key in enumerate(deed)))
+            made += len(deed)
+        elif isinstance(deed, int):
+            driver.tick(deed)
+        elif deed == "takeover":
+            driver.machine.load(driver.store.pairs)
+            continue
+        elif not running:
+            continue
+        else:
+            name = running.pop(0)
+            driver.complete(name) if deed == "complete" else driver.fail(name)
+        for event in driver.applied.events:
+            assert watch.see(event, driver.elapsed_ms) == ""
+        running += [name for name, _ in driver.assignments()]

@@ -101,15 +101,15 @@ def let_through(state: State, ready: Job) -> bool:
     queue = state.limited.get(name)
     if queue is None:
         return True
-    rules = queue.options
+    rules, of_key = queue.options, state.board.gates[name].rules(key)
     held = [unit for s in state.sessions.values() for unit in units(state, s) if unit[0] == name]
     windows = [w for w in state.key_windows.values() if (w.queue, w.key) == (name, key)]
     return not (
         rules.paused
         or (rules.concurrency and len(held) >= rules.concurrency)
         or (rules.rate and queue.window.used >= rules.rate.count)
-        or (key and rules.key_concurrency and held.count((name, key)) >= rules.key_concurrency)
-        or (key and rules.key_rate and windows and windows[0].window.used >= rules.key_rate.count)
+        or (key and of_key.key_concurrency and held.count((name, key)) >= of_key.key_concurrency)
+        or (key and of_key.key_rate and windows and windows[0].window.used >= of_key.key_rate.count)
     )
 
 

@@ -25,6 +25,7 @@ from orchestrix_raft.machine.commands import (
     NodeHealthChanged,
     NodeStopped,
     Observe,
+    RemoveNode,
     ReportResult,
     ResumeSession,
     ScheduleResult,
@@ -46,6 +47,7 @@ _SESSION_OR_NODE = (
     | ev.SessionEnded
     | ev.NodeJoined
     | ev.NodeHealthSet
+    | ev.NodeRemoved
     | ev.SlotFreed
 )
 
@@ -91,6 +93,11 @@ class Scenario(Scheduling, Keeping, Limiting):
         node, health = names
         incarnation = self.driver.machine.state.nodes[node].incarnation
         return self.driver.do(NodeHealthChanged(node, incarnation, Health[health.upper()]))
+
+    def _remove(self, names: list[str], options: dict[str, str]) -> Result:
+        known = self.driver.machine.state.nodes.get(names[0])
+        incarnation = known.incarnation if known else 0
+        return self.driver.do(RemoveNode(names[0], int(options.get("incarnation", incarnation))))
 
     def _attach(self, names: list[str], options: dict[str, str]) -> Result:
         return self.driver.attach(
@@ -232,8 +239,8 @@ class Scenario(Scheduling, Keeping, Limiting):
                 return f"told to stop: {why}, forced {self._in(timer)}"
             case ev.JobCancelled(reason=reason):
                 return "cancelled" + (f" ({reason})" if reason else "")
-            case ev.JobRetried():
-                return "retried"
+            case ev.JobRetried(timer=timer):
+                return "retried" + (f", due {self._in(timer)}" if timer else "")
             case ev.JobGivenUp(reason=reason):
                 return f"given up: dead ({reason})"
             case ev.StaleToken(token=token):
@@ -258,6 +265,8 @@ class Scenario(Scheduling, Keeping, Limiting):
                 return f"{node_id} joined"
             case ev.NodeHealthSet(node_id=node_id, health=health):
                 return f"{node_id} {health.word}"
+            case ev.NodeRemoved(node_id=node_id):
+                return f"{node_id} removed"
         raise AssertionError(event)
 
 

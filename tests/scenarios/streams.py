@@ -18,7 +18,7 @@ from orchestrix_raft.domain.node import OVER, Health
 from orchestrix_raft.domain.queue import LIMITS, QueueChange, RateLimitOptions
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, Released, StartedMark
 from orchestrix_raft.domain.retry import RetryPolicy
-from orchestrix_raft.machine import board, codec, gates, heap, jobs
+from orchestrix_raft.machine import board, codec, gates, heap, jobs, rows
 from orchestrix_raft.machine.commands import (
     AttachSession,
     Batch,
@@ -37,6 +37,7 @@ from orchestrix_raft.machine.commands import (
     Observe,
     PurgeJobs,
     PurgeWhere,
+    RemoveNode,
     Report,
     ResumeSession,
     RetryJobs,
@@ -77,10 +78,13 @@ def small_limits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limits, "QUEUES_CONFIGURED", 2)
     patch.setattr(limits, "KEY_WINDOWS", 3)
     patch.setattr(limits, "UNIQUE_WINDOWS", 2)
+    patch.setattr(limits, "KEYS_AT_ONCE", 1)
     patch.setattr(limits, "RATE_STAMPS", 2)  # 3 and 4 are counted in sub-windows
     patch.setattr(limits, "RATE_SUBWINDOWS", 4)
     patch.setattr(gates, "_SLACK", 0)
-    patch.setattr(gates, "_LINE_SLACK", 0)
+    patch.setattr(rows, "_SLACK", 0)
+    patch.setattr(rows, "_LINE_SLACK", 0)
+    patch.setattr(rows, "_MOVED", 3)
     patch.setattr(jobs, "_INLINE", 8)
     patch.setattr(board, "_SLACK", 0)
     patch.setattr(heap, "_SLACK", 0)
@@ -258,7 +262,7 @@ def _node(state: State, a: int, b: int, c: int) -> Command:
         case 4 | 5 | 6:
             return NodeHealthChanged(name, incarnation, Health(c % 4 + 1))
         case _:
-            return NodeStopped(name, incarnation)
+            return RemoveNode(name, incarnation) if c % 3 == 0 else NodeStopped(name, incarnation)
 
 
 _COMMANDS: tuple[Callable[[State, int, int, int], Command], ...] = (

@@ -1,3 +1,4 @@
+from orchestrix_raft.wire.v1 import members_pb2 as _members_pb2
 from orchestrix_raft.wire.v1 import workers_pb2 as _workers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

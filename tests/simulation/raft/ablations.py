@@ -16,7 +16,7 @@ from orchestrix_raft.consensus.elections import Elections
 from orchestrix_raft.consensus.engine import Engine
 from orchestrix_raft.consensus.following import Following
 from orchestrix_raft.consensus.membership import Membership
-from orchestrix_raft.consensus.messages import AppendAnswer, AppendEntries, Message
+from orchestrix_raft.consensus.messages import AppendAnswer, AppendEntries, Message, SnapshotAnswer
 from orchestrix_raft.consensus.peers import Peers, Post
 from orchestrix_raft.consensus.reads import Reads
 from orchestrix_raft.consensus.replication import Replication
@@ -260,6 +260,17 @@ def _peer_by_id_only(self: Peers, node_id: str, member: Member | None) -> peers.
     return peer
 
 
+_count_answer = Engine._count_answer
+
+
+def _adopt_from_anybody(
+    self: Engine, peer_id: str, message: AppendAnswer | SnapshotAnswer
+) -> peers.Peer | None:
+    if message.term > self._raft.term:
+        self._elections.adopt(message.term)
+    return _count_answer(self, peer_id, message)
+
+
 _GONE = (membership_rules, "is_gone", always(False))
 _STICKY = (Elections, "_protects_leader", always(False))
 _PREVOTE = (Elections, "_ready_to_campaign", always(True))
@@ -487,6 +498,18 @@ ABLATIONS: dict[str, Ablation] = {
         ("test_a_member_added_again_on_another_disk_starts_from_nothing",),
         ("member-wipe",),
         200,
+    ),
+    "m-linger": Ablation(
+        ((Peers, "_let_linger", lambda self, before, linger: None),),
+        ("test_a_removed_member_learns_of_its_removal",),
+    ),
+    "m-terms": Ablation(
+        ((Engine, "_count_answer", _adopt_from_anybody),),
+        ("test_higher_terms_count_only_from_members",),
+    ),
+    "m-names": Ablation(
+        ((membership_rules, "refuse_names", lambda *names: None),),
+        ("test_a_name_that_cannot_stand_in_the_log_is_refused",),
     ),
     "m-sameid": Ablation(
         ((membership_rules, "refuse_addition", _take_over_any_disk),),

@@ -12,6 +12,7 @@ import grpc.aio
 
 from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.coordinator.port import (
+    Added,
     ClusterView,
     Done,
     Door,
@@ -19,12 +20,14 @@ from orchestrix_raft.coordinator.port import (
     JobView,
     LogPage,
     NodeView,
+    NotApplied,
     Outcome,
     Page,
     QueueDetails,
     QueueView,
     SchedulePage,
     ScheduleView,
+    Unknown,
 )
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
@@ -69,6 +72,7 @@ from orchestrix_raft.machine.commands import (
     WhereResult,
 )
 from orchestrix_raft.machine.explain import Reason
+from tests.unit.api.fake_members import FakeMembers
 from tests.unit.api.fake_schedules import FakeSchedules
 
 NO_LEADER = Rejected(Code.UNAVAILABLE, "NO_LEADER", "there is no leader: try again")
@@ -142,6 +146,7 @@ class FakeNode:
         self.options: dict[str, QueueOptions] = {}
         self.reasons: list[Reason] = []
         self.schedules = FakeSchedules(WALL_MS)
+        self.changes = FakeMembers()
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
@@ -370,6 +375,12 @@ class FakeNode:
         if self.leader != self.node_id:
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", "this node is not the leader")
         return node_id or "n2"
+
+    async def add_member(self, address: str) -> Added | NotApplied | Unknown:
+        return await self.changes.add(address)
+
+    async def remove_member(self, node_id: str) -> Outcome:
+        return await self.changes.remove(node_id)
 
     @property
     def wall_ms(self) -> int:

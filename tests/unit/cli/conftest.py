@@ -8,8 +8,10 @@ import pytest
 
 from orchestrix_raft import Job
 from orchestrix_raft.cli import app
+from orchestrix_raft.client.model import Enqueued
 
 JOB_ID = "0198c0de-0000-7000-8000-000000000001"
+ENQUEUED = Enqueued(id=JOB_ID, created=True)
 
 
 def make_job(**changes: Any) -> Job:
@@ -39,7 +41,7 @@ class Turns(list[Any]):
     """A different answer for each call."""
 
 
-_PARTS = ("queues", "schedules")
+_PARTS = ("queues", "schedules", "cluster")
 
 
 class Part:
@@ -93,7 +95,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
         made.servers, made.tls = servers, tls
         return made
 
-    monkeypatch.setattr("orchestrix_raft.cli.options.Client", make)
+    monkeypatch.setattr("orchestrix_raft.Client", make)
     for name in ("SERVERS", "TLS_CA", "TLS_CERT", "TLS_KEY"):
         monkeypatch.delenv(f"ORCHESTRIX_{name}", raising=False)
     return made

@@ -1,6 +1,8 @@
 """Commands: what they ask of the cluster, what they print, how they end."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,14 +10,15 @@ from typing import Any
 import pytest
 
 from orchestrix_raft import Attempt, DeadlineExceeded, JobNotFound, LogLine, RetryPolicy, Unavailable
+from orchestrix_raft.cli import commands
 from orchestrix_raft.version import VERSION
-from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns, make_job
+from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
 
 CERTS = Path(__file__).parents[1] / "coordinator" / "certs"
 
 
 def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClient, run: Any) -> None:
-    client.answers["enqueue"] = JOB_ID
+    client.answers["enqueue_told"] = ENQUEUED
     done = run(
         *("enqueue", "mail", "--args", '{"to": "a"}', "--queue", "q", "--priority", "5", "--delay", "1500ms"),
         *("--timeout", "2m", "--max-retries", "7", "--unique-key", "k", "--id", JOB_ID),
@@ -23,7 +26,7 @@ def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClien
     assert (done.code, done.out, done.err) == (0, JOB_ID + "\n", "")
     assert client.calls == [
         (
-            "enqueue",
+            "enqueue_told",
             ("mail", {"to": "a"}),
             {
                 "queue": "q",
@@ -39,6 +42,8 @@ def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClien
                 "on_conflict": None,
                 "key": None,
                 "expires": None,
+                "labels": None,
+                "correlation_id": None,
                 "job_id": JOB_ID,
             },
         )
@@ -47,7 +52,7 @@ def test_enqueue_passes_every_option_on_and_prints_the_id(client: RecordingClien
 
 
 def test_enqueue_leaves_defaults_to_the_cluster(client: RecordingClient, run: Any) -> None:
-    client.answers["enqueue"] = JOB_ID
+    client.answers["enqueue_told"] = ENQUEUED
     assert run("enqueue", "mail", "--at", "2026-03-01").code == 0
     options = client.calls[0][2]
     assert options["retry"] is None
@@ -56,13 +61,16 @@ def test_enqueue_leaves_defaults_to_the_cluster(client: RecordingClient, run: An
 
 
 def test_enqueue_wait_prints_the_result(client: RecordingClient, run: Any) -> None:
-    client.answers |= {"enqueue": JOB_ID, "wait": make_job(result={"umlaut": "\u00e4"})}
+    client.answers |= {"enqueue_told": ENQUEUED, "wait": make_job(result={"umlaut": "\u00e4"})}
     done = run("enqueue", "echo", "--wait")
     assert (done.code, done.out) == (0, '{"umlaut": "\u00e4"}\n')
 
 
 def test_enqueue_wait_fails_when_the_job_did(client: RecordingClient, run: Any) -> None:
-    client.answers |= {"enqueue": JOB_ID, "wait": make_job(state="dead", error="ValueError: no\n  at x")}
+    client.answers |= {
+        "enqueue_told": ENQUEUED,
+        "wait": make_job(state="dead", error="ValueError: no\n  at x"),
+    }
     done = run("enqueue", "echo", "--wait")
     assert done.code == 1
     assert done.out == ""
@@ -70,15 +78,15 @@ def test_enqueue_wait_fails_when_the_job_did(client: RecordingClient, run: Any) 
 
 
 def test_enqueue_wait_json_shows_a_failed_job_too(client: RecordingClient, run: Any) -> None:
-    client.answers |= {"enqueue": JOB_ID, "wait": make_job(state="dead", reason="poison")}
+    client.answers |= {"enqueue_told": ENQUEUED, "wait": make_job(state="dead", reason="poison")}
     done = run("enqueue", "echo", "--wait", "--json")
     assert done.code == 1
     assert json.loads(done.out)["reason"] == "poison"
 
 
 def test_enqueue_json_is_one_document(client: RecordingClient, run: Any) -> None:
-    client.answers["enqueue"] = JOB_ID
-    assert json.loads(run("enqueue", "echo", "--json").out) == {"id": JOB_ID}
+    client.answers["enqueue_told"] = ENQUEUED
+    assert json.loads(run("enqueue", "echo", "--json").out) == {"id": JOB_ID, "outcome": "created"}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +128,45 @@ def test_no_command_shows_the_help_as_wrong_usage(run: Any, arguments: tuple[str
     assert done.out == ""
     assert "Usage: orchestrix-raft" in done.err
     assert "Commands:" in done.err
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_the_program_lists_the_first_line_of_each_commands_own_help(name: str, run: Any) -> None:
+    assert commands.load(name).help.partition("\n")[0] == commands.COMMANDS[name].help
+    shown = run(name, "-h").out
+    assert shown.startswith(f"Usage: orchestrix-raft {name} ")
+    assert "completion" not in shown
+    assert "--tls-" not in shown or name == "node"
+
+
+def test_the_files_of_a_node_are_not_those_of_a_client(run: Any) -> None:
+    done = run("--tls-ca", str(CERTS / "ca.pem"), "node")
+    assert done.code == 2
+    assert "write --tls-... after the command: those before it are for clients" in done.err
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest_one(run: Any) -> None:
+    done = run("enqeue", "t")
+    assert done.code == 2
+    assert "No such command 'enqeue'. Did you mean 'enqueue', " in done.err
+
+
+def test_help_and_wrong_usage_load_no_grpc() -> None:
+    """Most of the time of a short command went into modules that it does not use."""
+    code = (
+        "import sys; from orchestrix_raft.cli import app; code = app.run(sys.argv[1:]); "
+        "print(sorted({'grpc', 'lmdb', 'pysyncobj', 'rich'} & sys.modules.keys()))"
+    )
+    for arguments in (
+        ["--help"],
+        ["jobs", "--help"],
+        ["schedules", "preview", "@daily"],
+        ["jobs", "show", "7"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]", arguments
 
 
 def test_version(run: Any) -> None:
@@ -181,6 +228,34 @@ def test_tls_files_come_from_the_environment(
     monkeypatch.setenv("ORCHESTRIX_TLS_CA", str(CERTS / "ca.pem"))
     run("jobs", "list")
     assert client.tls.ca == str(CERTS / "ca.pem")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_tls_flags_go_before_or_after_the_command_and_win_over_the_environment(
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    monkeypatch.setenv("ORCHESTRIX_TLS_CA", "no-such.pem")
+    monkeypatch.setenv("ORCHESTRIX_TLS_CERT", str(CERTS / "node.pem"))
+    client.answers["list_jobs"] = []
+    words = ["jobs", "list"]
+    words[place:place] = ["--tls-ca", str(CERTS / "ca.pem"), "--tls-key", str(CERTS / "node-key.pem")]
+    assert run(*words).code == 0
+    assert client.tls == tuple(str(CERTS / f"{name}.pem") for name in ("ca", "node", "node-key"))
+
+
+@pytest.mark.parametrize("command", ["status", "worker", "enqueue", "jobs", "schedules", "queues", "cluster"])
+def test_a_tls_flag_that_names_no_file_is_wrong_usage_everywhere(run: Any, command: str) -> None:
+    arguments = {
+        "worker": ("json:tool",),
+        "enqueue": ("t",),
+        "jobs": ("list",),
+        "schedules": ("list",),
+        "queues": ("list",),
+        "cluster": ("transfer",),
+    }
+    done = run(command, *arguments.get(command, ()), "--tls-ca", "no-such.pem")
+    assert (done.code, done.out) == (2, "")
+    assert "--tls-ca: cannot read no-such.pem" in done.err
 
 
 def test_tls_files_that_cannot_work_are_wrong_usage(

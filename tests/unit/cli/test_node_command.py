@@ -64,9 +64,15 @@ def test_every_option_of_the_table_is_a_flag_unless_nothing_stands_behind_it(opt
     [
         (("--node-dead", "5"), "--node-dead: not a duration"),
         (("--listen", "0.0.0.0:7400"), "wildcard"),
-        (("--log-format", "xml"), "unknown log format 'xml': use one of text, json"),
+        (("--log-format", "xml"), "--log-format: 'xml' is none of text, json"),
+        (("--log-level", "loud"), "--log-level: 'loud' is none of debug, info, warning, error"),
         (("--config", "no-such-file.toml"), "cannot read no-such-file.toml"),
-        (("--join", "127.0.0.1:7400"), "--join"),
+        (("--join", "127.0.0.1:7400"), "--join 127.0.0.1:7400 is this node itself"),
+        (("--join", "10.0.0.1:7400"), "say with --listen at which address this node is"),
+        (
+            ("--join", "127.0.0.1:7401", "--peers", "127.0.0.1:7400,127.0.0.1:7401"),
+            "--join and --peers exclude each other",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(
@@ -80,6 +86,19 @@ def test_what_cannot_be_meant_is_wrong_usage(
     assert (done.code, done.out) == (2, "")
     assert says in done.err
     assert done.err.count("\n") == 1
+    assert not started
+
+
+def test_a_word_that_is_none_is_refused_under_the_name_it_was_given(
+    started: list[NodeOptions], run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('log_level = "loud"\n')
+    told = "'loud' is none of debug, info, warning, error (see orchestrix-raft node --help)\n"
+    assert run("node", "--config", str(config)).err == f"orchestrix-raft: log_level: {told}"
+    monkeypatch.setenv("ORCHESTRIX_LOG_LEVEL", "loud")
+    done = run("node")
+    assert (done.code, done.err) == (2, f"orchestrix-raft: ORCHESTRIX_LOG_LEVEL: {told}")
     assert not started
 
 

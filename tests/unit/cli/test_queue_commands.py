@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft.client.queues import UNCHANGED, Queue, RateLimit
-from tests.unit.cli.conftest import JOB_ID, RecordingClient
+from tests.unit.cli.conftest import ENQUEUED, RecordingClient
 
 
 def make_queue(**changes: Any) -> Queue:
@@ -92,7 +92,7 @@ def test_purge_tells_how_many(client: RecordingClient, run: Any) -> None:
 
 
 def test_enqueue_passes_key_rule_and_expiry_on(client: RecordingClient, run: Any) -> None:
-    client.answers["enqueue"] = JOB_ID
+    client.answers["enqueue_told"] = ENQUEUED
     done = run(
         *("enqueue", "t", "--key", "k", "--expires", "90s", "--unique-key", "u", "--unique-scope", "window"),
         *("--unique-for", "2h", "--on-conflict", "reject"),

@@ -7,7 +7,7 @@ from typing import Any, Self
 import msgspec
 import pytest
 
-from orchestrix_raft import ClusterStatus, Unavailable
+from orchestrix_raft import ClusterStatus, OrchestrixError, Unavailable
 from orchestrix_raft.cli import status
 from orchestrix_raft.client.model import NodeStatus, QueueStatus, WorkerStatus
 
@@ -134,6 +134,29 @@ def test_transfer_says_who_leads_next(client: Any, run: Any) -> None:
     assert [args for name, args, _ in client.calls if name == "transfer_leadership"] == [("",), ("n2",)]
 
 
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("n1", "nothing to do: n1 is the leader already"),
+        ("n9", "there is no node 'n9': the members are n1"),
+    ],
+)
+def test_a_transfer_that_cannot_be_says_why(client: Any, run: Any, named: str, says: str) -> None:
+    refused = OrchestrixError(f"no voter to take over is connected as {named}", "TRANSFER_REFUSED")
+    client.answers |= {"transfer_leadership": refused, "status": _status()}
+    done = run("cluster", "transfer", named)
+    assert (done.code, done.out, done.err) == (1, "", f"orchestrix-raft: {says}\n")
+
+
+def test_a_transfer_that_failed_for_another_reason_says_that(client: Any, run: Any) -> None:
+    client.answers |= {
+        "transfer_leadership": OrchestrixError("n2 does not have the last entry yet", "TRANSFER_REFUSED"),
+        "status": _status(leader="n3"),
+    }
+    for arguments in ((), ("n1",)):
+        assert "n2 does not have the last entry yet" in run("cluster", "transfer", *arguments).err
+
+
 def test_without_a_leader_there_is_nothing_to_transfer(client: Any, run: Any) -> None:
     client.answers["transfer_leadership"] = Unavailable("there is no leader to hand over")
     done = run("cluster", "transfer")
@@ -176,6 +199,18 @@ def test_the_page_shows_nodes_jobs_queues_and_workers(cluster: dict[str, Any], r
     for word in ("nodes", "jobs", "queues", "workers", "default,mail", "3/10", "detached", "PENDING"):
         assert word in out
     assert "\x1b" not in out
+
+
+def test_what_the_node_that_answers_does_not_know_is_not_shown_as_0(
+    cluster: dict[str, Any], run: Any
+) -> None:
+    me = msgspec.structs.replace(_status().nodes[0], node_id="n2", role="follower", applied_index=0)
+    leader = msgspec.structs.replace(me, node_id="n1", role="leader")
+    cluster["127.0.0.1:7400"] = _status(answered_by="n2", nodes=[leader, me])
+    rows = [line.split() for line in run("status").out.splitlines() if line.startswith(("n1 ", "n2 "))]
+    assert [row[4:6] for row in rows] == [["-", "-"], ["0", "0"]]
+    told = json.loads(run("status", "--json").out)["nodes"]
+    assert [(one["applied_index"], one["lag"]) for one in told] == [(None, None), (0, 0)]
 
 
 def test_watch_goes_on_until_interrupted_and_writes_one_document_a_line(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft import Reason, RetryPolicy
-from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns, make_job
+from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
 
 OTHER_ID = JOB_ID[:-1] + "2"
 
@@ -112,7 +112,7 @@ def test_explain_tells_every_reason(client: RecordingClient, run: Any) -> None:
 
 
 def test_presets_and_the_age_limit_are_passed_on(client: RecordingClient, run: Any) -> None:
-    client.answers["enqueue"] = JOB_ID
+    client.answers["enqueue_told"] = ENQUEUED
     assert run("enqueue", "t", "--retry", "patient", "--retry-for", "2d").code == 0
     options = client.calls[0][2]
     assert options["retry"] == RetryPolicy(preset="patient")

@@ -14,12 +14,22 @@ worker = Worker("a:1", queues=["code"], concurrency=3)
 number = 7
 """
 
+BROKEN = {
+    "no_syntax": "def f():\n    return (1,\n",
+    "no_import": "\nimport no_such_module_at_all\n",
+    "no_luck": "def f():\n    return 1 / 0\n\n\nf()\n",
+    "by_another": "\n\nimport no_luck\n",
+    "of_a_library": "import json\n\njson.loads('{')\n",
+}
+
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     """A module `jobs_here` in the current directory, and the workers that would have run."""
     (tmp_path / "jobs_here.py").write_text(SOURCE)
-    (tmp_path / "broken_here.py").write_text("import no_such_module_at_all\n")
+    for name, source in BROKEN.items():
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "jobs_here", raising=False)
@@ -59,10 +69,24 @@ def test_servers_of_the_environment_win_over_the_code(
         (("jobs_here",), 2, "is not MODULE:NAME"),
         ((":worker",), 2, "is not MODULE:NAME"),
         (("nowhere_at_all:worker",), 1, "no module 'nowhere_at_all'"),
-        (("jobs_here:missing",), 1, "no such name"),
+        (("jobs_here:missing",), 1, "jobs_here:missing: no such name; Workers in jobs_here: worker"),
+        (("json:missing",), 1, "no such name; name the Worker object that the handlers are registered with"),
         (("jobs_here:number",), 1, "it is of type int, not a Worker"),
         (("jobs_here:worker", "--queues", ","), 2, "at least one"),
+        (("jobs_here:worker", "--queues", "a b"), 2, "queue 'a b': only letters, digits and"),
+        (
+            ("jobs_here:worker", "--queues", "a," + "b" * 101),
+            2,
+            "--queues: queue has 101 characters: at most 100",
+        ),
         (("jobs_here:worker", "--concurrency", "0"), 2, "--concurrency"),
+        (("jobs_here:worker", "--log-level", "loud"), 2, "'loud' is none of debug, info, warning, error"),
+        (("no_syntax:worker",), 1, "no_syntax.py, line 2: '(' was never closed"),
+        (("no_import:worker",), 1, "no_import.py, line 2: ModuleNotFoundError: No module named 'no_such_mod"),
+        (("no_luck:worker",), 1, "no_luck.py, line 2: ZeroDivisionError: division by zero"),
+        (("by_another:worker",), 1, "cannot import by_another: "),
+        (("by_another:worker",), 1, "no_luck.py, line 2: ZeroDivisionError"),
+        (("of_a_library:worker",), 1, "of_a_library.py, line 3: JSONDecodeError: Expecting property name"),
     ],
 )
 def test_what_cannot_run_is_refused_in_one_line(
@@ -70,11 +94,6 @@ def test_what_cannot_run_is_refused_in_one_line(
 ) -> None:
     done = run("worker", *arguments)
     assert (done.code, done.out) == (code, "")
-    assert says in done.err
+    assert says.replace("'", "") in done.err.replace("'", "")
     assert done.err.count("\n") == 1
     assert not started
-
-
-def test_a_missing_import_of_the_users_module_shows_where(started: list[Any], run: Any) -> None:
-    with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
-        run("worker", "broken_here:worker")

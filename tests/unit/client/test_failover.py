@@ -84,13 +84,16 @@ async def test_steering_is_repeated_under_its_request_id(cluster: Cluster) -> No
 
 
 async def test_members_of_the_cluster_are_learned(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are added later, too."""
     monkeypatch.setattr(calls, "LEARN_AFTER_S", 0.0)
-    cluster.nodes[0].members = cluster.addresses
+    monkeypatch.setattr(calls, "LEARN_EVERY_S", 0.001)
     async with AsyncClient(cluster.addresses[0], deadline=5.0) as client:
         await client.enqueue("t")
-        learning = client._caller._learning
-        assert learning is not None
-        await learning
+        await client.status()
+        cluster.nodes[0].members = cluster.addresses
+        async with asyncio.timeout(10):
+            while len(client._caller.servers) < 2:
+                await asyncio.sleep(0)
         cluster.nodes[0].answer = lambda command: NotApplied(NO_LEADER)
         await client.enqueue("t")
     assert cluster.nodes[1].submitted

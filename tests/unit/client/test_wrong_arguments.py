@@ -11,6 +11,7 @@ import pytest
 
 from orchestrix_raft import AsyncClient, Client, InvalidArgument, RetryPolicy, TlsFiles
 from orchestrix_raft.client.building import Options
+from orchestrix_raft.client.cluster import AsyncCluster
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedule_model import ScheduleOptions
 from orchestrix_raft.client.schedules import AsyncSchedules
@@ -164,6 +165,8 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "retry_where": ({}, FILTER),
     "purge_where": ({"state": "dead"}, FILTER),
     "transfer_leadership": ({}, {"node_id": (None, *TEXT)}),
+    "cluster.add": ({}, {"address": (None, "", *TEXT)}),
+    "cluster.remove": ({}, {"node_id": (None, "", *TEXT)}),
     "close": ({}, {}),
     "queues.list": ({}, {}),
     "queues.get": ({}, {"name": NAME}),
@@ -247,7 +250,8 @@ async def test_what_an_argument_cannot_be_is_refused_in_one_line_that_names_it()
 
 
 def test_the_table_has_every_argument_of_every_call() -> None:
-    every = {"": AsyncClient, "queues.": AsyncQueues, "schedules.": AsyncSchedules}
+    every: dict[str, type] = {"": AsyncClient, "queues.": AsyncQueues, "schedules.": AsyncSchedules}
+    every["cluster."] = AsyncCluster
     public = {
         f"{before}{name}": function
         for before, owner in every.items()

@@ -142,10 +142,11 @@ def test_a_change_touches_exactly_one_voter() -> None:
 def test_a_removal_that_would_cost_the_quorum_is_refused() -> None:
     cluster = cluster_of(3)
     cluster.isolate("n3")
-    cluster.run(1.2, ["n1", "n2"])
-    [(ok, why)] = cluster.change("n1", "remove", "n2")
-    assert ok is False
-    assert "no quorum" in why
+    for seconds in (0.0, 1.2):
+        cluster.run(seconds, ["n1", "n2"])
+        [(ok, why)] = cluster.change("n1", "remove", "n2")
+        assert ok is False
+        assert "no quorum" in why
     dead = cluster.change("n1", "remove", "n3")
     cluster.settle(["n1", "n2"])
     assert dead == [(True, "")]
@@ -153,10 +154,23 @@ def test_a_removal_that_would_cost_the_quorum_is_refused() -> None:
 
 def test_a_change_on_a_lost_leader_ends_unknown() -> None:
     cluster = cluster_of(3)
-    cluster.isolate("n1")
     answers = cluster.change("n1", "remove", "n3")
+    cluster.isolate("n1")
     cluster.run(2.0, ["n1"])
     assert [ok for ok, _why in answers] == [None]
+
+
+def test_a_name_that_cannot_stand_in_the_log_is_refused() -> None:
+    """Else the entry could not be written, and the leader would stop."""
+    cluster = cluster_of(1)
+    answers: list[tuple[bool | None, str]] = []
+    for name, disk in (("n 2", "disk"), ("n2", "disk\n"), ("n" * 256, "disk")):
+        cluster["n1"].change_membership("add", name, disk, lambda ok, why: answers.append((ok, why)))
+    assert [ok for ok, _why in answers] == [False] * 3
+    assert all("no name" in why for _ok, why in answers)
+    cluster.propose("n1", b"a")
+    cluster.settle()
+    assert cluster.data("n1") == [b"a"]
 
 
 # -- learners ------------------------------------------------------------------------------------

@@ -55,7 +55,9 @@ class Cores:
             return TwinNode(self.cluster, name, apply)
 
         clocks = Clocks(lambda: self.now, lambda: WALL_START_MS + int(self.now * 1000))
-        identity = Identity(name, f"{name}:7400", "1", random.Random(name).randbytes(16))
+        identity = Identity(
+            name, f"{name}:7400", "1", random.Random(name).randbytes(16), disk_id=f"disk-{name}"
+        )
         store, local = disk.open_state_store(), disk.open_local_store()
         servers = (f"{name}:7400",)
         rng, rules = random.Random(name), self.rules.get(name, RULES)

@@ -139,7 +139,7 @@ def test_a_founder_that_crashed_before_the_end_adopts_what_it_promised() -> None
 def test_an_empty_node_whose_peers_have_a_cluster_without_it_is_refused() -> None:
     forming = Forming(N2, PEERS)
     forming.saw(cluster_hello(N1, "c" * 32, N1, N3))
-    assert "Nodes cannot be added" in refused(forming)
+    assert "started with --join" in refused(forming)
 
 
 def test_a_member_that_lost_its_disk_is_told_so() -> None:
@@ -150,17 +150,32 @@ def test_a_member_that_lost_its_disk_is_told_so() -> None:
 
 def test_a_cluster_that_names_this_very_disk_admits_it_but_not_as_founder() -> None:
     for joining in (False, True):
-        forming = Forming(N2, () if joining else PEERS, joining=joining)
+        forming = Forming(N2, () if joining else PEERS, join="h1:1" if joining else "")
         forming.saw(cluster_hello(N1, "c" * 32, N1, N2))
         assert forming.result == Formed((N1, N2), "c" * 32, founder=False)
 
 
 def test_a_joining_node_founds_nothing_and_waits_to_be_named() -> None:
-    forming = Forming(N2, (), joining=True)
-    waiting(forming)
+    forming = Forming(N2, (), join="h1:1")
+    assert waiting(forming).why == "waits for the cluster of the node at h1:1, to add this node"
     forming.saw(cluster_hello(N1, "c" * 32, N1))
     forming.saw(hello(N3, peers=("h2:1", "h3:1")))
-    waiting(forming)
+    assert waiting(forming).why == (
+        f"waits for cluster {'c' * 32}, which node n1 at h1:1 belongs to, to add this node"
+    )
+    forming.lost("h1:1")
+    assert "the node at h1:1" in waiting(forming).why
+
+
+def test_a_node_that_was_added_knows_since_when() -> None:
+    forming = Forming(N2, (), join="h1:1")
+    added = msgspec.structs.replace(cluster_hello(N3, "c" * 32, N2, N3), members_index=17)
+    forming.saw(added)
+    assert forming.result == Formed((N2, N3), "c" * 32, founder=False, joined_index=17)
+
+
+def test_what_was_promised_cannot_join() -> None:
+    assert "empty data directory" in refused(Forming(N2, (), found([N1, N2, N3]), join="h1:1"))
 
 
 def test_a_promise_of_another_first_start_keeps_a_node_out() -> None:

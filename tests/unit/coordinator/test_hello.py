@@ -17,6 +17,7 @@ from orchestrix_raft.coordinator.hello import (
     decode,
     encode,
     judge,
+    why_removed,
 )
 from orchestrix_raft.coordinator.starts import START_BYTES, STARTS_MAX, first_boot_id
 
@@ -98,12 +99,32 @@ def test_an_empty_node_enters_a_cluster_only_as_the_member_it_knows(swap: bool) 
     assert "another disk" in lost.reason
     never = both(formed(N1, ("n1", "d1")), N2)
     assert isinstance(never, Reject)
-    assert "Nodes cannot be added" in never.reason
+    assert "started with --join" in never.reason
 
 
 def test_a_founder_that_crashed_before_it_learnt_the_end_may_come_back() -> None:
     assert judge(formed(N1), but(N2, promised=CLUSTER)) == Accept(member=False)
     assert "another cluster" in reason(formed(N1, ("n2", "d2")), but(N2, promised="e" * 32))
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_node_that_wants_to_be_added_may_stay_and_say_so(swap: bool) -> None:
+    joining = but(N2, joining=True)
+    cluster = formed(N1, ("n1", "d1"), ("n2", "other"))
+    assert (judge(joining, cluster) if swap else judge(cluster, joining)) == Accept(member=False)
+    assert "another cluster" in reason(cluster, but(joining, promised="e" * 32))
+
+
+def test_a_node_that_a_later_list_leaves_out_was_removed() -> None:
+    mine, theirs = but(formed(N1, ("n1", "d1")), members_index=7), but(formed(N2), members_index=6)
+    assert why_removed(mine, theirs) == (
+        f"node n2 was removed from cluster {CLUSTER}: to add the machine again, start it with an empty data "
+        "directory, --join and another --node-id"
+    )
+    assert not why_removed(mine, but(theirs, members_index=7)), "it was added just now"
+    assert not why_removed(but(mine, members=()), theirs), "this node does not know who is a member"
+    assert not why_removed(but(formed(N1, ("n2", "d2")), members_index=7), theirs)
+    assert why_removed(but(formed(N1, ("n2", "other")), members_index=7), theirs), "its disk was replaced"
 
 
 def test_a_node_that_cannot_run_the_level_of_the_cluster_is_refused_for_good() -> None:
@@ -135,6 +156,8 @@ def test_the_longest_hello_fits_its_limit_and_survives_the_wire() -> None:
         peers=("p" * 300,) * MEMBERS_MAX,
         starts=(b"s" * START_BYTES,) * STARTS_MAX,
         start_index=2**62 - 1,
+        joining=True,
+        members_index=2**62 - 1,
     )
     assert len(encode(hello)) < HELLO_BYTES
     assert decode(encode(hello)) == hello
@@ -162,6 +185,7 @@ def test_a_hello_of_a_later_version_is_still_readable() -> None:
         {"starts": [b"short"]},
         {"starts": [b"s" * START_BYTES] * (STARTS_MAX + 1)},
         {"start_index": -1},
+        {"members_index": -1},
         {"level": -1},
         {"cluster_level": 1_000_001},
     ],

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from orchestrix_raft.coordinator import hello as greetings
+from orchestrix_raft.coordinator.addresses import Address
 from orchestrix_raft.coordinator.hello import Hello, Member, Refusal
 from orchestrix_raft.coordinator.tls import PeerTls, TlsFiles, peer_tls
 from tests.unit.coordinator.link_world import (
@@ -368,3 +370,61 @@ async def test_plain_bytes_at_a_tls_port_are_refused(start: Start, connect: Conn
     await raw.ended()
     assert node.events == []
     assert not node.link._pending
+
+
+# ---- meeting somebody
+
+
+async def test_whoever_is_at_an_address_can_be_met_member_or_not(start: Start, world: World) -> None:
+    one = await start("n1")
+    met = {}
+    for name, cluster in (("n2", CLUSTER), ("n3", ""), ("n4", "d" * 32)):
+        other = await start(name, cluster_id=cluster)
+        met[name] = await one.link.meet(other.me.address)
+        assert met[name] == other.me
+    assert one.peers() == {"n2"}
+    assert one.link.problems() == {}
+
+
+async def test_why_nobody_can_be_met_is_one_line_and_no_lasting_problem(start: Start) -> None:
+    one = await start("n1")
+    assert await one.link.meet("n9:7400") == "cannot connect to 127.0.0.1:1: Connection refused"
+    assert one.link.problems() == {}
+
+
+async def test_whoever_waits_is_told_why_once_and_stays_connected(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    member, waiting = await start("n1"), await start("n2", cluster_id="")
+    member.me = msgspec.structs.replace(member.me, members=(Member("n2", "disk-n2", "n2:7400"),))
+    waiting.dial(member)
+    await spin(lambda: "n2" in member.link._peers)
+    for _ in range(3):
+        member.link.put_off("n2", "not yet")
+    await spin(lambda: bool(waiting.link.problems()))
+    assert waiting.link.problems() == {"n1:7400": "does not add this node: not yet"}
+    member.link.put_off("n2", "no leader")
+    await spin(lambda: "no leader" in waiting.link.problems()["n1:7400"])
+    assert "n1" in waiting.link._peers
+    assert sum("not yet" in line for line in caplog.messages) == 1
+
+
+async def test_names_are_resolved_again_at_every_attempt(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        pytest.skip("uvloop resolves in C, where no test can look; the calls are the same")
+    one, two = await start("n1"), await start("n2")
+    real, asked = socket.getaddrinfo, []
+
+    def resolve(host: str, *rest: object, **named: object) -> object:
+        if host == "moving.test":
+            asked.append(host)
+            host = "127.0.0.1" if len(asked) == 3 else "127.0.0.9"
+        return real(host, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    one.link._endpoint = lambda address: Address("moving.test", two.link.port)
+    one.dial(two)
+    await one.until(lambda: "n2" in one.peers())
+    assert len(asked) == 3

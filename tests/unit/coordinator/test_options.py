@@ -127,6 +127,14 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant() -> None:
     assert fault(toml={"xyzzy": 1}) == "unknown key 'xyzzy'"
 
 
+@pytest.mark.parametrize("text", ["yes", "true", "no", ""])
+def test_a_text_in_the_file_is_no_switch(text: str) -> None:
+    """It guards the node: what somebody may have meant must not be guessed."""
+    line = fault(toml={"insecure": text})
+    assert line == f"insecure: {text!r} is neither true nor false: write one of them, without quotes"
+    assert given(env={"ORCHESTRIX_INSECURE": "yes"}).insecure
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -251,7 +259,14 @@ def test_a_wildcard_needs_an_address_for_others() -> None:
 
 def test_join_and_peers_exclude_each_other() -> None:
     assert "exclude" in fault(join="10.0.0.1:7400", peers=LOOPBACK, listen="127.0.0.1:7400")
-    assert str(given(join="10.0.0.1:7400").join) == "10.0.0.1:7400"
+    assert str(given(join="127.0.0.1:7401").join) == "127.0.0.1:7401"
+
+
+def test_a_node_that_joins_must_be_in_reach_of_the_others() -> None:
+    assert "is this node itself" in fault(join="127.0.0.1:7400")
+    assert "from which nobody reaches 127.0.0.1:7400" in fault(join="10.0.0.1:7400")
+    there = given(join="10.0.0.1:7400", listen="10.0.0.2:7400", insecure=True)
+    assert str(there.join) == "10.0.0.1:7400"
 
 
 @pytest.mark.parametrize(

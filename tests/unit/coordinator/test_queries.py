@@ -179,6 +179,16 @@ def test_status_names_who_leads_who_follows_and_who_does_not_answer() -> None:
     assert any("n3" in problem and "does not answer" in problem for problem in shown.problems)
 
 
+def test_status_tells_learners_from_voters() -> None:
+    cores = Cores(3)
+    cores["n1"].consensus.change_membership("learner", "n4", "disk-n4", lambda ok, why: None)
+    cores.run(1.0)
+    cores["n1"].connected("n4", "disk-n4")
+    shown = status(cores["n1"], "cluster")
+    assert [node.role for node in shown.nodes] == ["leader", "follower", "follower", "learner"]
+    assert "node n4 is a learner: it votes once it has caught up with the log" in shown.problems
+
+
 def test_without_a_leader_status_says_what_this_node_sees_by_itself() -> None:
     cores = Cores(3)
     cores.run(15.0)
@@ -209,7 +219,11 @@ def test_a_leader_that_is_not_heard_of_any_more_is_none(monkeypatch: pytest.Monk
 
 
 def test_status_says_what_is_wrong_without_a_leader_or_without_workers(cores: Cores) -> None:
-    assert any("no worker is connected" in problem for problem in status(cores["n1"], "c").problems)
+    assert "3 jobs wait and no worker is connected" in status(cores["n1"], "c").problems
+    for name in "ac":
+        cores.submit("n1", CancelJobs(b"", (key(name),), "why"))
+        cores.run(1.0)
+    assert "1 job waits and no worker is connected" in status(cores["n1"], "c").problems
     cores.cluster.depose()
     cores.run()
     shown = status(cores["n1"], "c")

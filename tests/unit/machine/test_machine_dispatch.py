@@ -6,9 +6,10 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine import board as board_module
 from orchestrix_raft.machine import heap as heap_module
+from orchestrix_raft.machine import rows as rows_module
 from orchestrix_raft.machine.board import Lane, Pool, SeatItem
 from orchestrix_raft.machine.commands import DetachSession, Enqueue, ResumeSession
-from orchestrix_raft.machine.gates import ReadyItem
+from orchestrix_raft.machine.rows import ReadyItem
 from tests.scenarios.driver import Driver, job, key
 
 
@@ -147,6 +148,7 @@ def test_a_pool_ends_with_its_last_session() -> None:
 def test_heaps_stay_in_proportion_to_what_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_module, "_SLACK", 4)
     monkeypatch.setattr(heap_module, "_SLACK", 4)
+    monkeypatch.setattr(rows_module, "_SLACK", 4)
     driver = Driver()
     driver.attach("w", capacity=3)
     driver.attach("v", capacity=3, labels=("l",))
@@ -160,7 +162,7 @@ def test_heaps_stay_in_proportion_to_what_lives(monkeypatch: pytest.MonkeyPatch)
     assert len(state.elapsed_timers) <= 6
     assert all(len(pool.seats) <= 8 for pool in state.board.pools.values())
     assert all(len(lane.offers) <= 10 for lane in state.board.lanes.values())
-    assert all(lane.length <= 6 for lane in state.board.lanes.values())
+    assert all(lane.rows.length <= 6 for lane in state.board.lanes.values())
 
 
 def test_cancelled_jobs_in_front_of_a_lane_are_passed_over() -> None:

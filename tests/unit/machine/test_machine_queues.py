@@ -18,8 +18,9 @@ from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.board import Lane
 from orchestrix_raft.machine.commands import ConfigureQueue, Enqueue, EnqueueResult
 from orchestrix_raft.machine.events import TimerSetAside
-from orchestrix_raft.machine.gates import Gate, Line, ReadyItem
+from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.history import KEY_WINDOWS, QUEUES
+from orchestrix_raft.machine.rows import Line, ReadyItem
 from tests.scenarios.driver import Driver, job, key
 
 
@@ -124,7 +125,8 @@ def _behind(blocked: int, how: str) -> int:
     driver.attach("w", capacity=limits.CAPACITY)
     configure(driver, key_concurrency=1, paused=how == "paused")
     keys = driver.machine.state.board.gates["default"].keys  # as if one of each ran
-    keys.update({f"k{n}": 1 for n in range(blocked)} if how == "each" else {"one": 1})
+    for name in (f"k{n}" for n in range(blocked)) if how == "each" else ("one",):
+        keys[name] = 1
     enqueue_many(driver, blocked, key={"one": "one", "each": "each", "paused": ""}[how], priority=9)
     queue = "other" if how == "paused" else "default"
     driver.attach("v", queues=("default", "other"), capacity=1)
@@ -310,7 +312,7 @@ def test_what_nobody_uses_is_not_remembered() -> None:
 
 def test_stale_entries_of_lines_and_gates_stay_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates_module, "_SLACK", 4)
-    monkeypatch.setattr("orchestrix_raft.machine.board._SLACK", 4)
+    monkeypatch.setattr("orchestrix_raft.machine.heap._SLACK", 4)
     driver = Driver()
     driver.attach("w")
     configure(driver, paused=True)
@@ -334,7 +336,7 @@ def test_what_runs_already_counts_when_a_limit_is_set() -> None:
     driver.tick(limits.FORCED_END_MS)  # a is over, its handler is not
     configure(driver, concurrency=3, key_concurrency=1)
     gate = driver.machine.state.board.gates["default"]
-    assert (gate.running, gate.keys) == (3, {"k": 1})
+    assert (gate.running, list(gate.keys), gate.keys.get("k")) == (3, ["k"], 1)
     driver.enqueue(job("d", key="k"), "e")
     assert driver.assignments() == []
     driver.complete("c")
@@ -410,3 +412,79 @@ def test_a_rebuilt_machine_keeps_counts_windows_and_who_waits() -> None:
     driver.tick(4_000)
     assert driver.assignments() == [("b", "w")]
     assert key("b") in driver.machine.state.jobs
+
+
+KEYS = 40
+
+
+def _blocked_keys(driver: Driver) -> list[str]:
+    """Every key of 40 has had its one start; a second job of each waits."""
+    driver.attach("w", capacity=500)
+    configure(driver, key_rate=RateLimitOptions(1, 60_000))
+    driver.enqueue(*(job(f"a{n}", key=f"k{n}") for n in range(KEYS)))
+    driver.enqueue(*(job(f"b{n}", key=f"k{n}") for n in range(KEYS)))
+    return [f"b{n}" for n in range(KEYS)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clear": ("key_rate",)},
+        {"key_rate": RateLimitOptions(2, 60_000)},
+        {"key_rate": RateLimitOptions(1, 1)},
+        {"key_concurrency": 9, "clear": ("key_rate",)},
+    ],
+)
+def test_a_change_for_many_keys_reaches_them_in_bounded_steps(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    """And a node rebuilt in between goes on where the others are."""
+    monkeypatch.setattr(limits, "KEYS_AT_ONCE", 4)
+    driver = Driver()
+    waiting = _blocked_keys(driver)
+    driver.tick(2)
+    configure(driver, **change)  # type: ignore[arg-type]
+    begun = driver.assignments()
+    assert 0 < len(begun) <= 12, "check sums are not spread evenly, but about"
+    steps = 1
+    while driver.machine.state.limited.get("default", None) and _sweeps(driver):
+        driver.machine.load(driver.store.pairs)
+        driver.tick(limits.KEYS_PAUSE_MS)
+        found = driver.assignments()
+        assert len(found) <= 12
+        begun += found
+        steps += 1
+    assert sorted(name for name, _ in begun) == sorted(waiting)
+    assert steps >= 5
+
+
+def _sweeps(driver: Driver) -> bool:
+    return driver.machine.state.limited["default"].sweep is not None
+
+
+def test_a_stricter_limit_holds_at_once_for_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KEYS_AT_ONCE", 4)
+    driver = Driver()
+    driver.attach("w", capacity=500)
+    configure(driver, key_rate=RateLimitOptions(3, 60_000))
+    driver.enqueue(*(job(f"a{n}", key=f"k{n}") for n in range(KEYS)))
+    configure(driver, key_rate=RateLimitOptions(1, 60_000))
+    assert _sweeps(driver)
+    driver.enqueue(*(job(f"b{n}", key=f"k{n}") for n in range(KEYS)))
+    assert driver.assignments() == []
+    configure(driver, key_rate=RateLimitOptions(2, 60_000), key_concurrency=1)
+    for _ in range(KEYS):
+        driver.tick(limits.KEYS_PAUSE_MS)
+        assert driver.assignments() == [], "each key has a job under way"
+    assert not _sweeps(driver)
+
+
+def test_a_key_that_is_counted_already_is_not_refused_at_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KEY_WINDOWS", 2)
+    driver = Driver()
+    driver.attach("w", capacity=9)
+    configure(driver, key_rate=RateLimitOptions(1, 60_000))
+    driver.enqueue(job("a", key="k1"), job("b", key="k2"))
+    answer = driver.do(Enqueue((job("c", key="k2"), job("d", key="k3"), job("e"))))
+    assert isinstance(answer, EnqueueResult)
+    assert [(at, fault.reason) for at, fault in answer.rejected.items()] == [(1, "KEY_WINDOWS_LIMIT")]

@@ -42,6 +42,20 @@ def test_an_identity_stays_and_two_disks_differ(path: Path, tmp_path: Path) -> N
     other.close()
 
 
+def test_a_disk_knows_when_it_was_added_and_removed(path: Path) -> None:
+    directory = DataDirectory.open(path)
+    directory.set_joined("c", 17, {"n1": "h1:7400"})
+    directory.set_removed(40)
+    changed = directory.identity
+    assert (changed.cluster_id, changed.joined_index, changed.removed_index) == ("c", 17, 40)
+    with pytest.raises(StorageError):
+        directory.set_joined("d", 18, {})
+    directory.close()
+    again = DataDirectory.open(path)
+    assert again.identity == changed
+    again.close()
+
+
 def test_what_is_set_is_there_after_opening_again(path: Path) -> None:
     directory = DataDirectory.open(path)
     members = [Member("n1", "d1", "host1:8001"), Member("n2", "d2", "host2:8001")]
