@@ -169,7 +169,8 @@ def _recognise(path: Path) -> Identity:
     schema = int(match[1])
     if schema > SCHEMA:
         raise StorageError(
-            f"{path}: schema {schema} was written by a newer version; this one reads up to {SCHEMA}"
+            f"{path}: schema {schema} was written by a newer version; this one reads up to {SCHEMA}: "
+            "install that version or a newer one"
         )
     if (path / _IDENTITY).exists():
         return _read_identity(path)
