@@ -1,15 +1,20 @@
-"""Nodes of two versions in one cluster: the level waits, commands of it are refused at the door."""
+"""Nodes of two versions in one cluster: the level waits, commands of it are refused at the door, and a node that
+is too old ends with what to install."""
 
+import asyncio
 from types import MappingProxyType
 
 import pytest
 
+from orchestrix_raft.consensus.port import SafetyFault
+from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.port import NotApplied
 from orchestrix_raft.coordinator.queries import status
 from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.queue import QueueChange
 from orchestrix_raft.machine.commands import ConfigureQueue, Forget
-from orchestrix_raft.machine.rules import Rules
+from orchestrix_raft.machine.rules import Rules, TooOld
+from orchestrix_raft.storage.memory import MemoryDisk
 from tests.unit.coordinator.bench import Cores, Told
 
 SECOND = FIRST_LEVEL + 1
@@ -63,3 +68,37 @@ def test_a_duty_waits_for_the_level_that_its_commands_need() -> None:
     before = cores["n1"].consensus.last_index
     assert leadership.unnumbered((Forget(1, 2, 3, 4),), now) is None  # type: ignore[arg-type]
     assert cores["n1"].consensus.last_index == before
+
+
+# ---- the shell
+
+
+def shell(rules: Rules) -> Node:
+    core, local = Cores(rules={"n1": rules})["n1"], MemoryDisk("beside").open_local_store()
+    return Node(core, local, "c", lambda *_: None, lambda: None)
+
+
+async def test_the_door_of_the_api_refuses_it_too() -> None:
+    node = shell(Rules(FIRST_LEVEL, "1.0", MappingProxyType({ConfigureQueue: SECOND})))
+    before = node.core.proposer.backlog
+    outcome = await asyncio.wait_for(node.submit(PAUSE), 1.0)
+    assert isinstance(outcome, NotApplied)
+    assert outcome.rejected.reason == "LEVEL_TOO_LOW"
+    assert node.core.proposer.backlog == before
+    node.close()
+
+
+async def test_a_node_that_is_too_old_ends_with_what_to_install_and_no_stack(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node = shell(Rules())
+    try:
+        raise SafetyFault("entry 7 cannot be applied: TooOld(...)") from TooOld(
+            "install version 2.0 or newer"
+        )
+    except SafetyFault as fault:
+        node.fail(fault)
+    assert isinstance(node.failure.result(), TooOld)
+    assert "the node stops: install version 2.0 or newer" in caplog.text
+    assert "Traceback" not in caplog.text
+    node.close()
