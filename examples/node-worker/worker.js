@@ -177,6 +177,9 @@ class Worker {
         return this.refused(stream, message.refused);
       case "redirect":
         return this.redirected(stream, message.redirect.servers);
+      case "drainAsked":
+        this.stop();
+        return undefined;
       case "farewell":
         this.over = true;
         return this.changed();
@@ -214,7 +217,8 @@ class Worker {
 
   redirected(stream, servers) {
     const others = servers.filter((server) => server !== stream.address);
-    if (others.length === 0 || this.opening) return;
+    if (others.length === 0) return;
+    if (this.opening) this.close(this.opening); // told again: who was named before does not answer
     for (const server of others) if (!this.servers.includes(server)) this.servers.push(server);
     this.at = this.servers.indexOf(others[0]);
     this.connect(); // the old stream stays in use until the new one is welcomed

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from orchestrix_raft.api import draining
 from orchestrix_raft.api.calls import Unary, handlers
 from orchestrix_raft.api.errors import Handlers, Refusal, UnknownOutcome, applied, invalid
 from orchestrix_raft.api.service import Service
@@ -10,6 +11,7 @@ from orchestrix_raft.coordinator.port import Added, ClusterView, NodeView, NotAp
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import cluster as wire
+from orchestrix_raft.wire import drain as wire_drain
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.workers import worker_info
 
@@ -26,6 +28,8 @@ class ClusterService(Service):
             "TransferLeadership": self.transfer_leadership,
             "AddMember": self.add_member,
             "RemoveMember": self.remove_member,
+            "DrainNode": self.drain_node,
+            "UndrainNode": self.undrain_node,
         }
         return handlers(CLUSTER, methods)
 
@@ -64,6 +68,14 @@ class ClusterService(Service):
         applied(await self._node.remove_member(request.node_id))
         return wire.RemoveMemberResponse()
 
+    async def drain_node(self, request: wire_drain.DrainNodeRequest) -> wire_drain.DrainNodeResponse:
+        """Committed; how far it has come is to be seen in Status."""
+        return await draining.drain_node(self._node, request)
+
+    async def undrain_node(self, request: wire_drain.UndrainNodeRequest) -> wire_drain.UndrainNodeResponse:
+        """It takes workers again."""
+        return await draining.undrain_node(self._node, request)
+
 
 def _check_node_id(node_id: str) -> None:
     if len(node_id) > limits.NODE_ID_CHARS:
@@ -93,4 +105,5 @@ def _status(view: ClusterView) -> wire.StatusResponse:
 def _node(node: NodeView) -> wire.NodeStatus:
     fields = node._asdict()
     fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
+    fields["drain"] = wire_drain.drain_message(node.drain)
     return wire.NodeStatus(**fields)

@@ -5,6 +5,7 @@ from typing import Final
 
 from orchestrix_raft.api import checks, incoming
 from orchestrix_raft.api.calls import handlers
+from orchestrix_raft.api.draining import drain_worker
 from orchestrix_raft.api.errors import Context, Handlers, Refusal
 from orchestrix_raft.api.outbox import Outbox
 from orchestrix_raft.api.service import Service
@@ -22,6 +23,7 @@ from orchestrix_raft.domain.session import (
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.wire import workers as wire
 from orchestrix_raft.wire.common import read_info
+from orchestrix_raft.wire.drain import DrainWorkerRequest, DrainWorkerResponse
 from orchestrix_raft.wire.services import WORKERS
 from orchestrix_raft.wire.transport import EOF
 
@@ -34,7 +36,14 @@ class WorkerService(Service):
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
-        return handlers(WORKERS, {"Session": self.session, "ListWorkers": self.list_workers})
+        return handlers(
+            WORKERS,
+            {
+                "Session": self.session,
+                "ListWorkers": self.list_workers,
+                "DrainWorker": self.drain_worker,
+            },
+        )
 
     async def session(self, context: Context) -> None:
         """From the Hello to the last word of either side."""
@@ -54,6 +63,10 @@ class WorkerService(Service):
             raise Refusal(fresh)
         workers = [wire.worker_info(s, stuck_slots(self._node, s)) for s in self._node.sessions()]
         return wire.ListWorkersResponse(workers=workers, read=read_info(*fresh))
+
+    async def drain_worker(self, request: DrainWorkerRequest) -> DrainWorkerResponse:
+        """Committed: it gets nothing new, and is told."""
+        return await drain_worker(self._node, request)
 
 
 def stuck_slots(node: NodePort, session: Session) -> int:

@@ -1,11 +1,12 @@
-"""Commands about the cluster's members: `cluster add / remove / transfer`."""
+"""Commands about the cluster's members: `cluster add / remove / transfer`; `draining.py` has those that hand
+over."""
 
 from typing import Annotated
 
 import typer
 
 from orchestrix_raft import ClusterStatus, OrchestrixError
-from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli import draining, options, output
 from orchestrix_raft.cli.output import Failure
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
@@ -98,3 +99,7 @@ def _explain(status: ClusterStatus, node_id: str) -> None:
     members = [node.node_id for node in status.nodes]
     if node_id not in members:
         raise Failure(f"there is no node {node_id!r}: the members are {', '.join(members)}")
+
+
+for command in (draining.drain, draining.undrain):
+    app.command()(command)

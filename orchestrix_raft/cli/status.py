@@ -153,7 +153,7 @@ def _print_tables(answer: ClusterStatus) -> None:
                 n.node_id,
                 n.address,
                 n.role,
-                n.health,
+                _health(n),
                 n.applied_index if _known(answer, n) else None,
                 n.lag if _known(answer, n) else None,
                 n.owned_jobs,
@@ -181,6 +181,19 @@ def _print_tables(answer: ClusterStatus) -> None:
     workers_table(answer.workers)
 
 
+def _health(node: NodeStatus) -> str:
+    """One word: a node that is alive may be draining."""
+    return "draining" if node.drain is not None and node.health == "alive" else node.health
+
+
+def _place(worker: WorkerStatus) -> str:
+    if worker.draining:
+        return "draining"
+    if worker.moving_to:
+        return f"{worker.node_id} -> {worker.moving_to}"
+    return worker.node_id or "detached"
+
+
 def workers_table(workers: list[WorkerStatus]) -> None:
     """One line per worker process."""
     output.table(
@@ -193,7 +206,7 @@ def workers_table(workers: list[WorkerStatus]) -> None:
                 w.labels,
                 f"{w.used}/{w.capacity}",
                 w.stuck,
-                "draining" if w.draining else w.node_id or "detached",
+                _place(w),
                 w.attached_at,
             )
             for w in workers

@@ -1,4 +1,4 @@
-"""Commands about workers: `workers list`, and `worker`, which runs one."""
+"""Commands about workers: `workers list`, and `worker`, which runs one; `draining.py` has `workers drain`."""
 
 import importlib
 import sys
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import orchestrix_raft
-from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli import draining, options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.status import workers_table
 from orchestrix_raft.telemetry import logs
@@ -34,6 +34,9 @@ def list_workers(
         output.document({"workers": workers})
     else:
         workers_table(workers)
+
+
+app.command("drain")(draining.drain_worker)
 
 
 def worker(

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
+from orchestrix_raft.client.draining import Draining
 from orchestrix_raft.wire import cluster as wire
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import refused, text
@@ -21,8 +22,8 @@ class AddedNode(msgspec.Struct, frozen=True):
     already: bool  # it was a member before
 
 
-class AsyncCluster:
-    """Add and remove members, as coroutines, through any node."""
+class AsyncCluster(Draining):
+    """Add, remove and drain members, as coroutines, through any node."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller

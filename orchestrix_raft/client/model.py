@@ -15,6 +15,7 @@ from orchestrix_raft.domain.job import AttemptState, JobState
 from orchestrix_raft.wire.arguments import milliseconds, number, shown, text, whole
 from orchestrix_raft.wire.cluster import StatusResponse
 from orchestrix_raft.wire.common import RetryPolicyMessage
+from orchestrix_raft.wire.drain import DrainProgressMessage
 from orchestrix_raft.wire.errors import JobFailed
 from orchestrix_raft.wire.jobs import AttemptMessage, JobMessage, LogLineMessage, ReasonMessage
 from orchestrix_raft.wire.workers import WorkerInfo
@@ -175,6 +176,20 @@ class LogLine(_Value, frozen=True):
     message: str
 
 
+class DrainProgress(_Value, frozen=True):
+    """How far a node has come with handing over its workers."""
+
+    leaving: bool  # its process ends afterwards
+    since: datetime | None
+    workers: int  # attached to it when it began
+    jobs: int  # that they ran
+    asked: int  # workers that were told where to go on
+    acknowledged: int  # workers that went on at another node
+    acknowledged_jobs: int
+    orphaned: int  # workers that did not: their jobs go on if they come back in time
+    orphaned_jobs: int
+
+
 class NodeStatus(_Value, frozen=True):
     """One member of the cluster, as the node that answered sees it."""
 
@@ -188,6 +203,7 @@ class NodeStatus(_Value, frozen=True):
     sessions: int
     last_heartbeat: datetime | None
     version: str
+    drain: DrainProgress | None = None  # it hands over, or did so before it stopped
     machine_level: int = 0  # the highest it can run; 0: it has not said so
 
 
@@ -215,6 +231,7 @@ class WorkerStatus(_Value, frozen=True):
     node_id: str  # "": detached
     draining: bool
     attached_at: datetime | None
+    moving_to: str = ""  # the node that it was told to go on at
 
 
 class ClusterStatus(_Value, frozen=True):
@@ -316,7 +333,23 @@ def _worker_of(m: WorkerInfo) -> WorkerStatus:
         stuck=m.stuck,
         node_id=m.node_id,
         draining=m.draining,
+        moving_to=m.moving_to,
         attached_at=at(m.attached_ms),
+    )
+
+
+def progress_of(m: DrainProgressMessage) -> DrainProgress:
+    """From the wire."""
+    return DrainProgress(
+        leaving=m.leaving,
+        since=at(m.since_ms),
+        workers=m.sessions,
+        jobs=m.jobs,
+        asked=m.asked,
+        acknowledged=m.acknowledged,
+        acknowledged_jobs=m.acknowledged_jobs,
+        orphaned=m.orphaned,
+        orphaned_jobs=m.orphaned_jobs,
     )
 
 
@@ -339,6 +372,7 @@ def status_of(m: StatusResponse) -> ClusterStatus:
                 sessions=n.sessions,
                 last_heartbeat=at(n.last_heartbeat_ms),
                 version=n.version,
+                drain=progress_of(n.drain) if n.HasField("drain") else None,
                 machine_level=n.machine_level,
             )
             for n in m.nodes

@@ -115,6 +115,9 @@ class Cluster:
 
     add = _cluster_face(AsyncCluster.add)
     remove = _cluster_face(AsyncCluster.remove)
+    drain = _cluster_face(AsyncCluster.drain)
+    undrain = _cluster_face(AsyncCluster.undrain)
+    drain_worker = _cluster_face(AsyncCluster.drain_worker)
 
 
 class Schedules:

@@ -14,7 +14,7 @@ from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import ASSIGNED
 from orchestrix_raft.domain.report import Released
-from orchestrix_raft.domain.session import Farewell, StopJob, Welcome
+from orchestrix_raft.domain.session import DrainAsked, Farewell, StopJob, Welcome
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import (
     AttachSession,
@@ -106,6 +106,8 @@ class Attachments:
         self._reconcile(stream, session)
         if stream.draining:
             self._drain(stream)
+        elif session.draining:
+            stream.send(DrainAsked())
         if stream.leaving:
             self._close(stream)
 

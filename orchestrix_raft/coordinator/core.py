@@ -15,6 +15,8 @@ from typing import Final
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
+from orchestrix_raft.coordinator.cleanup import JobOwnershipCleanup
+from orchestrix_raft.coordinator.drain import CoordinatorDrain
 from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
@@ -101,6 +103,8 @@ class Core:
         self.leadership = Leadership(
             limits, clocks, self.replica, self.consensus, self.proposer, self.beats, self.faults.extend
         )
+        self.drain = self.effects.drain = CoordinatorDrain(self, limits.drain)
+        self._cleanup = JobOwnershipCleanup(self.hub.table)
         self._connected: set[str] = set()
         self._leader: tuple[int, str | None] = (0, None)
         self._stopped = False
@@ -299,6 +303,8 @@ class Core:
         consensus = self.consensus
         self.proposer.expire(now, consensus.leader_id is not None)
         self.hub.tick(now, consensus.leader_contact_s())
+        self._cleanup.step(now)
+        self.drain.step(now)
         if now >= self.beats.beat_at:
             self._send_beat(now)
         self.job_logs.expire(now, self._clocks.wall_ms())
@@ -358,6 +364,16 @@ class Core:
     def state(self) -> State:
         """The replicated state as applied here; another object after a snapshot."""
         return self.replica.state
+
+    @property
+    def node_id(self) -> str:
+        """Of this node."""
+        return self.consensus.node_id
+
+    @property
+    def incarnation(self) -> int:
+        """Of this process; 0: it is not announced."""
+        return self.proposer.incarnation
 
     @property
     def leading(self) -> bool:

@@ -5,16 +5,22 @@ which evidence.  The next look waits until the entry of the one before is applie
 """
 
 from collections.abc import Collection
+from typing import Final
 
 from orchestrix_raft.coordinator.beats import Beats
+from orchestrix_raft.coordinator.rebalance import Rebalancer
 from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.coordinator.stamper import Stamper
+from orchestrix_raft.duties.handoff import OrphanJobDetector
 from orchestrix_raft.duties.health import unhealthy_nodes
 from orchestrix_raft.duties.members import departed_nodes
 from orchestrix_raft.duties.retention import overdue_records
 from orchestrix_raft.duties.upgrade import upgrade_steps
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.state import State
+
+ORPHANS_S: Final = 30.0  # between two looks for orphans; what falls due before is the timers' business
+ORPHANS_AT_ONCE: Final = 100  # each with all its jobs
 
 
 class Duties:
@@ -26,10 +32,14 @@ class Duties:
         self._stamper = stamper
         self._index = 0  # of the newest entry of duties
         self._forget_at = 0.0
+        self._orphans_at = 0.0
+        self._rebalancer = Rebalancer(limits.rebalance)
 
-    def lead(self) -> None:
+    def lead(self, now: float) -> None:
         """This node leads from now on: nothing of its own is under way."""
         self._index = 0
+        self._orphans_at = now + ORPHANS_S
+        self._rebalancer.lead(now)
 
     def proposed(self, index: int) -> None:
         """What `due` answered is in the log at `index`."""
@@ -54,11 +64,19 @@ class Duties:
         commands: list[Command] = [*departed_nodes(state, members)]
         if not commands:
             commands += unhealthy_nodes(state, silence, self._limits.beats.verdict)
+        commands += self._rebalancer.due(state, now)
         if self._stamper.ready(now):
             commands += upgrade_steps(state, everyone)
-        if self._stamper.ready(now) and not resting:
-            commands += self._retention(state, now)
+            commands += self._orphans(state, now)
+            if not resting:
+                commands += self._retention(state, now)
         return tuple(commands)
+
+    def _orphans(self, state: State, now: float) -> list[Command]:
+        if now < self._orphans_at:
+            return []
+        self._orphans_at = now + ORPHANS_S
+        return [*OrphanJobDetector.orphans(state, self._stamper.elapsed_ms(now), ORPHANS_AT_ONCE)]
 
     def _retention(self, state: State, now: float) -> list[Command]:
         if now < self._forget_at:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from orchestrix_raft.coordinator.beats import Beats
+from orchestrix_raft.coordinator.drain import CoordinatorDrain
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.origin import Origin
 from orchestrix_raft.coordinator.slot_watch import SlotWatch
@@ -17,6 +18,7 @@ from orchestrix_raft.domain.job import TERMINAL
 from orchestrix_raft.machine.events import (
     AttemptEnded,
     Event,
+    HandoffAsked,
     JobAssigned,
     JobCancelled,
     JobCompleted,
@@ -26,6 +28,7 @@ from orchestrix_raft.machine.events import (
     NodeRemoved,
     SessionAttached,
     SessionDetached,
+    SessionDraining,
     SessionEnded,
     SessionResumed,
     SlotFired,
@@ -43,6 +46,7 @@ class Effects:
         self._origin = origin
         self._beats = beats
         self._now = 0.0
+        self.drain: CoordinatorDrain | None = None  # set by the core
         self.slot_watch: SlotWatch | None = None  # set by the shell, which has the metrics
         self.members_changed = True  # somebody's address may be new; whoever looks clears it
 
@@ -82,6 +86,13 @@ class Effects:
     def _session_detached(self, event: SessionDetached) -> None:
         self._hub.detached(event)
 
+    def _session_draining(self, event: SessionDraining) -> None:
+        self._hub.drain_asked(event)
+
+    def _handoff_asked(self, event: HandoffAsked) -> None:
+        if self.drain is not None:
+            self.drain.asked(event, self._now)
+
     def _session_ended(self, event: SessionEnded) -> None:
         self._hub.ended(event)
 
@@ -111,6 +122,8 @@ _EFFECTS: Final = MappingProxyType[type, Callable[[Effects, Any], None]](
         SessionAttached: Effects._session_attached,
         SessionResumed: Effects._session_attached,
         SessionDetached: Effects._session_detached,
+        SessionDraining: Effects._session_draining,
+        HandoffAsked: Effects._handoff_asked,
         SessionEnded: Effects._session_ended,
         NodeJoined: Effects._node_joined,
         NodeHealthSet: Effects._node_health,

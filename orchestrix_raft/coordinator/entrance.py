@@ -131,6 +131,13 @@ class Waiting:
         """Unknown ones are empty and without limits."""
         return QueueDetails(QueueView(name, 0, 0, 0, 0), QueueOptions(), 0, 0, 0)
 
+    def find_node(self, node_id: str) -> None:
+        """No such node."""
+
+    def cost_of_leaving(self, node_id: str) -> str:
+        """There is nothing that could be lost."""
+        return ""
+
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:
         """The worker tries elsewhere, and comes again."""
         deliver(Refused(NO_CLUSTER, self._rejected().message))

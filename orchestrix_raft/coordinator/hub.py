@@ -10,7 +10,7 @@ The hub hands each message and each event to its part: `attachments`, `pushes`, 
 """
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import Final, assert_never
 
 from orchestrix_raft.coordinator.attachments import Attachments
 from orchestrix_raft.coordinator.observing import Observations
@@ -23,6 +23,7 @@ from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.domain.session import (
     Drain,
+    DrainAsked,
     Goodbye,
     HandlerLine,
     Heartbeat,
@@ -36,11 +37,14 @@ from orchestrix_raft.machine.events import (
     JobAssigned,
     SessionAttached,
     SessionDetached,
+    SessionDraining,
     SessionEnded,
     SessionResumed,
     StopRequested,
 )
 from orchestrix_raft.machine.state import State
+
+NOT_HERE: Final = ("NODE_STOPPING", "this node is going down or hands over its workers: use another one")
 
 
 class SessionHub:
@@ -86,8 +90,9 @@ class SessionHub:
     def open(self, hello: Hello, deliver: Deliver, now: float) -> Stream:
         """A worker says Hello.  It is welcomed when its attachment is committed."""
         stream = Stream(self, hello, deliver, now)
-        if self._stopping:
-            stream.refuse("NODE_STOPPING", "this node is going down: use another one")
+        if self._stopping or self._node_id in self.state.board.closed_nodes:
+            # Before anything else: the stream that the session has here may be of use until it has moved.
+            stream.refuse(*NOT_HERE)
             return stream
         overloaded = self._refusal()
         if overloaded is not None:
@@ -184,16 +189,47 @@ class SessionHub:
             self._pulse.drop_silent()
         self._pulse.answer(contact_s)
 
+    # ---- handing over --------------------------------------------------------------------------------
+
     def redirect_all(self) -> None:
-        """The node is going down: ask every worker to go on elsewhere."""
+        """The node is a member no more: ask every worker to go on elsewhere."""
         self._stopping = True
         others = tuple(server for server in self._servers()[1:])
         for stream in self.table.streams.values():
             stream.send(Redirect(others))
 
+    def stop_taking(self) -> None:
+        """The node is going down: no new streams."""
+        self._stopping = True
+
+    def redirect(self, session_id: bytes, servers: tuple[str, ...]) -> None:
+        """Ask a worker to go on at one of these, best first; its stream stays of use until it has."""
+        stream = self.table.get(session_id)
+        if stream is not None and stream.epoch:
+            stream.send(Redirect(servers))
+
+    def drain_asked(self, event: SessionDraining) -> None:
+        """A worker gets nothing new: tell it, unless it said so itself."""
+        stream = self.table.get(event.session_id)
+        if stream is not None and stream.epoch and not stream.draining:
+            stream.send(DrainAsked())
+
+    def give_up(self, session_id: bytes) -> None:
+        """A worker does not go where it was told: close its stream, leave its session to its deadline."""
+        stream = self.table.get(session_id)
+        if stream is None:
+            self.table.detach_if_mine(session_id)
+        else:
+            self.table.drop(stream, *NOT_HERE)
+
+    def close_streams(self) -> None:
+        """Close what is left; sessions are detached as far as that can be committed."""
+        for session_id in list(self.table.streams):
+            self.give_up(session_id)
+
     def close_all(self) -> None:
         """End what is left, and let nothing begin."""
         self._stopping = self.table.closed = True
         for stream in list(self.table.streams.values()):
-            stream.refuse("NODE_STOPPING", "this node is going down: use another one")
+            stream.refuse(*NOT_HERE)
         self.table.streams.clear()

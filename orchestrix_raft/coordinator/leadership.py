@@ -43,6 +43,7 @@ class Leadership:
         self._faulty = faulty
         self._duties = Duties(limits, beats, self.stamper)
         self._in_flight: deque[int] = deque()  # indexes of entries of commands that are not applied yet
+        self._held_until = 0.0
 
     def look(self, now: float) -> None:
         """Begin or end, as consensus says."""
@@ -50,11 +51,19 @@ class Leadership:
         if leading and not self.active:
             self.stamper.start(self._replica.state, self._consensus.voters, now)
             self._beats.lead(now)
-            self._duties.lead()
+            self._duties.lead(now)
             self.schedules.lead()
         elif self.active and not leading:
             self._in_flight.clear()
         self.active = leading
+
+    def hold(self, now: float, for_s: float) -> None:
+        """Somebody is about to take over: one entry more here, and nobody could vote for him."""
+        self._held_until = now + for_s
+
+    def holds(self, now: float) -> bool:
+        """New entries are held back."""
+        return self.active and now < self._held_until
 
     def can_stamp(self, now: float) -> bool:
         """It leads and knows the time."""
@@ -64,7 +73,7 @@ class Leadership:
 
     def propose(self, now: float) -> None:
         """Entries of what waits, as many as may be under way; or an empty one if something fell due."""
-        if not self.stamper.ready(now):
+        if not self.stamper.ready(now) or self.holds(now):
             return
         in_flight = self._in_flight
         while in_flight and in_flight[0] <= self._consensus.applied_index:
@@ -98,7 +107,7 @@ class Leadership:
         state = self._replica.state
         if state.rules.needs:
             commands = tuple(one for one in commands if state.rules.refusal(one, state.level) is None)
-        if not commands:
+        if not commands or self.holds(now):
             return None
         entry = make_entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), (unnumbered(*commands),))
         verdict = self._consensus.propose(encode_entry(entry))
@@ -126,12 +135,15 @@ class Leadership:
 
     def busy(self, now: float) -> bool:
         """There is more to do at once."""
-        return self.schedules.busy or (self._proposer.pending and self.stamper.ready(now) and self._has_room)
+        waits = self._proposer.pending and self.stamper.ready(now) and self._has_room
+        return (self.schedules.busy or waits) and not self.holds(now)
 
     def due_in_s(self, now: float) -> float:
         """Seconds until something is to be done for a reason of its own; inf: none is known."""
         if self._in_flight:
             return float("inf")  # what is in flight brings the time along
+        if self.holds(now):
+            return self._held_until - now
         state = self._replica.state
         return min(
             self.stamper.due_in_s(state, now),

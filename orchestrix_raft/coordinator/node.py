@@ -17,6 +17,7 @@ from orchestrix_raft.coordinator import queries
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
 from orchestrix_raft.coordinator.hello import Hello as PeerHello
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.port import Added, Done, Freshness, NotApplied, Outcome, Unknown
@@ -218,7 +219,7 @@ class Node(NodeReads):
         data = encode_command(command)
         state = self.core.state
         refusal = state.rules.refusal(command, state.level) or self.core.proposer.refusal(len(data))
-        if self._closed:
+        if self._closed or self.core.drain.ending:
             refusal = STOPPING
         if refusal is not None:
             return NotApplied(refusal)
@@ -295,6 +296,7 @@ class Node(NodeReads):
         self.schedule()
         if isinstance(target, Refused):
             return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", target.reason)
+        self.core.leadership.hold(self.core.now, self.core.limits.drain.hold_s)
         return target
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> "StreamHandle":
@@ -314,26 +316,22 @@ class Node(NodeReads):
         core = self.core
         if self._closed or core.stale:
             return  # nothing can be committed: the others will notice
-        core.hub.redirect_all()
-        if not core.connected_peers:
-            core.hub.close_all()
+        cost = cost_of_leaving(core)
+        if cost:
+            log.warning("%s", cost)
+        core.drain.leave(core.now)
         self.schedule()
         try:
             async with asyncio.timeout(timeout_s):
-                if core.leading and len(core.consensus.voters) > 1:
-                    await self._hand_over_leadership()
-                await self._until(lambda: len(core.hub) == 0 or core.stale)
-                if not core.proposer.incarnation:
-                    return  # not announced: the farewell could not be numbered, and nobody knows this process
-                said = asyncio.Event()
-                core.say_goodbye(said.set)
-                self.schedule()
-                await self._until(lambda: said.is_set() or core.stale)
+                await self._until(lambda: core.drain.over)
         except TimeoutError:
             log.warning("going down without having handed everything over; the cluster will notice")
         if self.freshness().stale:
             # The others stop as well, or are gone: waiting longer would hand over nothing.
             log.warning("going down without contact to a leader; sessions are left to the other nodes")
+        me = self.find_node(core.node_id)
+        if me is not None and me.drain is not None:
+            log.info("drained: %s", summary(me.drain))
 
     async def let_go(self, timeout_s: float) -> None:
         """The node is no member any more: send its workers to the others."""
@@ -344,18 +342,6 @@ class Node(NodeReads):
                 await self._until(lambda: len(self.core.hub) == 0)
         except TimeoutError:
             log.warning("ending with workers still connected; they will find other nodes")
-
-    async def _hand_over_leadership(self) -> None:
-        """Ask again after every step: a target may be a few entries behind at first."""
-        core = self.core
-
-        def gone() -> bool:
-            if core.leading:
-                core.consensus.transfer(None)
-            return not core.leading or core.stale
-
-        self.schedule()
-        await self._until(gone)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition of the core; it is looked at after every step."""

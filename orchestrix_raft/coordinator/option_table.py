@@ -129,6 +129,11 @@ OPTIONS: Final = (
     _duration("node_heartbeat", "10s", "nodes tell the leader their clock and load this often"),
     _duration("node_suspect", "20s", "a node not heard for this long is suspect"),
     _duration("node_dead", "30s", "a node not heard for this long is dead: its workers go elsewhere"),
+    _duration(
+        "handoff_ack", "5s", "a worker that was told where to go has this long; it is told three times"
+    ),
+    _duration("drain_close", "30s", "a draining node closes the workers that are left after this long"),
+    _duration("rebalance_after", "15s", "loads that differ by more than twice for this long are evened out"),
     # ---- keeping: the leader's values count, so give every node the same ---------------------------------
     _duration("keep_finished", "24h", "completed and cancelled jobs are kept this long after their end"),
     _count("keep_finished_jobs", limits.KEEP_FINISHED, "and at most so many; the oldest go first"),

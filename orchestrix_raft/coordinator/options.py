@@ -19,7 +19,8 @@ from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.option_table import BY_NAME, OFF, OPTIONS, RULES, OptionError, read_value
 from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.pulse import HubLimits
-from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
+from orchestrix_raft.coordinator.rebalance import RebalanceLimits
+from orchestrix_raft.coordinator.settings import CoreLimits, DrainLimits, Keeping
 from orchestrix_raft.coordinator.tls import TlsFiles
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.durations import format_duration
@@ -60,6 +61,9 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
     node_heartbeat_s: float
     node_suspect_s: float
     node_dead_s: float
+    handoff_ack_s: float
+    drain_close_s: float
+    rebalance_after_s: float
     keep_finished_s: float
     keep_finished_jobs: int
     keep_dead_s: float
@@ -96,6 +100,8 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
                     suspect_ms=round(self.node_suspect_s * 1000), dead_ms=round(self.node_dead_s * 1000)
                 ),
             ),
+            drain=DrainLimits(close_s=self.drain_close_s, ack_s=self.handoff_ack_s),
+            rebalance=RebalanceLimits(lasts_s=self.rebalance_after_s),
             keeping=Keeping(
                 Keep(
                     finished_ms=round(self.keep_finished_s * 1000),

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
-from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.node import Drain, Health, Node
 from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.schedule import Schedule
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
@@ -96,6 +96,7 @@ class NodeView(NamedTuple):
     sessions: int
     last_heartbeat_ms: int
     version: str
+    drain: Drain | None = None
     machine_level: int = 0  # the highest it can run; 0: it has not said so
 
 
@@ -217,6 +218,14 @@ class NodePort(Protocol):
         ...
 
     async def remove_member(self, node_id: str) -> Outcome: ...
+    def find_node(self, node_id: str) -> Node | None:
+        """A node as the cluster knows it."""
+        ...
+
+    def cost_of_leaving(self, node_id: str) -> str:
+        """What the cluster could not do any more without that node, in a line; ""."""
+        ...
+
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:
         """`deliver` is called on the loop, in order; a Refused is always the last message."""
         ...

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 DISK_LOOK_S = 1.0  # between two looks whether the data directory is still there
 SWITCH_S = 0.0005  # how long the thread that writes checkpoints may keep the loop waiting, not 5 ms
 LET_GO_S = 5.0  # for the workers of a removed node to go elsewhere
-GOODBYE_S = 20.0  # for handing over sessions and leadership before the process ends anyway
+GOODBYE_S = 58.0  # for handing over sessions and leadership; with what follows a process ends within a minute
 
 
 class Api(Protocol):

@@ -214,6 +214,7 @@ def _nodes(core: Core) -> list[NodeView]:
                 len(state.sessions_of(node_id)),
                 0 if age is None else wall - int(age * 1000),
                 known.version if known else "",
+                known.drain if known else None,
                 known.level if known else 0,
             )
         )

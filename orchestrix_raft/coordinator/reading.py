@@ -9,6 +9,7 @@ from typing import Final
 
 from orchestrix_raft.coordinator import queries
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.drain import cost_of_leaving
 from orchestrix_raft.coordinator.port import (
     ClusterView,
     Freshness,
@@ -22,6 +23,7 @@ from orchestrix_raft.coordinator.port import (
 from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
+from orchestrix_raft.domain.node import Node
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.explain import Reason, explain
 from orchestrix_raft.storage.port import LocalStore
@@ -126,6 +128,14 @@ class NodeReads:
     def status(self) -> ClusterView:
         """See NodePort."""
         return queries.status(self.core, self._cluster_id)
+
+    def find_node(self, node_id: str) -> Node | None:
+        """See NodePort."""
+        return self.core.state.nodes.get(node_id)
+
+    def cost_of_leaving(self, node_id: str) -> str:
+        """See NodePort."""
+        return cost_of_leaving(self.core, node_id)
 
     @property
     def wall_ms(self) -> int:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.pulse import HubLimits
+from orchestrix_raft.coordinator.rebalance import RebalanceLimits
 from orchestrix_raft.domain import limits
 from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.storage.disk import Starts
@@ -19,12 +20,27 @@ class Keeping(NamedTuple):
     pause_s: float = 0.02  # between two such commands, so that other work has its turn
 
 
+class DrainLimits(NamedTuple):
+    """Seconds, from the commit of the drain if nothing else is said."""
+
+    close_s: float = 30.0  # streams that are left are closed
+    ack_s: float = 5.0  # a worker that was told where to go is somewhere else by then, or told again
+    transfer_s: float = 5.0  # for handing over leadership, from the wish to end
+    hold_s: float = 1.0  # new entries are held back for as long, while somebody takes over
+    breath_s: float = 0.25  # before the next attempt, if nobody has
+    again_s: float = 1.0  # between two attempts to commit
+    look_s: float = 0.05  # between two looks at the sessions that are left
+    at_once: int = limits.HANDOFFS_AT_ONCE
+
+
 class CoreLimits(NamedTuple):
     """Seconds and bytes."""
 
     proposer: ProposerLimits = ProposerLimits()
     hub: HubLimits = HubLimits()
     beats: BeatLimits = BeatLimits()
+    drain: DrainLimits = DrainLimits()
+    rebalance: RebalanceLimits = RebalanceLimits()
     checkpoint_s: float = 5.0  # at the latest so often ...
     checkpoint_bytes: int = 32 << 20  # ... and when so much waits to be written
     read_wait_s: float = 5.0

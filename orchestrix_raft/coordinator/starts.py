@@ -10,10 +10,11 @@ processes that ended before they learnt whether their NodeStarted was committed.
 
 from typing import Final
 
+from orchestrix_raft.domain import limits
 from orchestrix_raft.storage.disk import Starts
 
-START_BYTES: Final = 12  # of a boot id; the rest counts the incarnations of one process
-_COUNT_BYTES: Final = 4
+START_BYTES: Final = limits.BOOT_START_BYTES  # the rest of a boot id counts the incarnations of one process
+_COUNT_BYTES: Final = limits.BOOT_ID_BYTES - START_BYTES
 STARTS_MAX: Final = 100  # kept nonces: so many starts in a row may fail before they reach a leader
 _BEFORE: Final = 3  # kept from before the committed one: its NodeStarted may have overtaken theirs
 

@@ -27,6 +27,24 @@ OVER: Final = frozenset({Health.DEAD, Health.STOPPED})
 """An incarnation in one of these is fenced for good; only a new NodeStarted speaks for the node again."""
 
 
+class Drain(msgspec.Struct, array_like=True):
+    """A node hands over what it holds: it takes no sessions, and those it has get no assignments.
+
+    It is undone by the operator or by the next start of the node's process.  What becomes of its sessions is
+    counted here; those that ended by themselves are in none of the counts below the first two.
+    """
+
+    since_ms: int  # wall
+    leaving: bool  # its process ends afterwards; else it stays a member of the cluster
+    sessions: int  # attached to it when it began
+    jobs: int  # slots taken by them
+    asked: int = 0  # sessions whose workers were told where to go on
+    acknowledged: int = 0  # sessions that went on at another node, with everything they ran
+    acknowledged_jobs: int = 0
+    orphaned: int = 0  # sessions that were detached instead: their deadline decides
+    orphaned_jobs: int = 0
+
+
 class Node(msgspec.Struct, array_like=True):
     """One process of the cluster and its place as an origin of commands."""
 
@@ -38,7 +56,18 @@ class Node(msgspec.Struct, array_like=True):
     health: Health
     sequence: int  # of its newest applied command in this incarnation
     changed_ms: int  # wall, of the last change of health
+    drain: Drain | None = None
     level: int = FIRST_LEVEL  # the highest machine level this process can run
+
+    @property
+    def takes_sessions(self) -> bool:
+        """Whether workers may attach there."""
+        return self.drain is None and self.health not in OVER
+
+
+def same_process(boot_id: bytes, other: bytes) -> bool:
+    """Whether two boot ids are of one process, which may have had to begin a new incarnation."""
+    return boot_id[: limits.BOOT_START_BYTES] == other[: limits.BOOT_START_BYTES]
 
 
 def fault_in_node(node_id: str, boot_id: bytes, address: str, version: str, level: int = FIRST_LEVEL) -> str:

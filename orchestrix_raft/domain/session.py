@@ -148,4 +148,10 @@ class Farewell(_Value, frozen=True):
     """Answer to Goodbye: all that was held is given back."""
 
 
-CoordinatorMessage = Welcome | Assignments | ReportAck | Stop | HeartbeatAck | Refused | Redirect | Farewell
+class DrainAsked(_Value, frozen=True):
+    """Somebody wants this worker to drain and end."""
+
+
+CoordinatorMessage = (
+    Welcome | Assignments | ReportAck | Stop | HeartbeatAck | Refused | Redirect | Farewell | DrainAsked
+)

@@ -8,6 +8,14 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import Timer, fault_in_labels
 
 
+class JobHandoff(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The worker was told to go on at another node.  It has done so when its session is resumed there: that
+    is the acknowledgement, and all its jobs change their owner with it."""
+
+    node_id: str  # where to
+    tries: int  # how often it was told since it was attached here, this time included
+
+
 class Session(msgspec.Struct, array_like=True):
     """Attached to a node (node_id set) or detached with a deadline (node_id "", timer set)."""
 
@@ -25,6 +33,7 @@ class Session(msgspec.Struct, array_like=True):
     timer: Timer | None = None
     leftovers: dict[int, tuple[str, str]] = msgspec.field(default_factory=dict)
     # token -> (queue, key) of the slots whose attempt is over and whose handler was not heard of
+    handoff: JobHandoff | None = None  # only while attached, and never to the node it is attached to
 
     @property
     def worker_id(self) -> bytes:

@@ -41,14 +41,20 @@ def load_of(session: Session) -> int:
 class Pool:
     """Sessions with the same queues and labels."""
 
-    __slots__ = ("key", "lanes", "members", "number", "seats")
+    __slots__ = ("closed_nodes", "key", "lanes", "members", "number", "seats")
 
-    def __init__(self, key: PoolKey, number: int) -> None:
+    def __init__(self, key: PoolKey, number: int, closed_nodes: set[str]) -> None:
         self.key = key
+        self.closed_nodes = closed_nodes  # the board's own
         self.number = number  # only keeps heap items comparable; never decides
         self.members: dict[bytes, Session] = {}
         self.lanes: dict[LaneKey, Lane] = {}
         self.seats: list[SeatItem] = []
+
+    def is_open(self, session: Session) -> bool:
+        """Whether a session may take jobs at all: attached, not draining, and its node is not either."""
+        node_id = session.node_id
+        return node_id != "" and not session.draining and node_id not in self.closed_nodes
 
     def first(self) -> SeatItem | None:
         """The session to take the next job: lowest load, then longest idle.  None: no free slot."""
@@ -57,7 +63,7 @@ class Pool:
         while seats:
             seat = seats[0]
             session = members.get(seat[2])
-            if session is not None and session.idle_seq == seat[1] and is_open(session):
+            if session is not None and session.idle_seq == seat[1] and self.is_open(session):
                 used = len(session.slots)
                 if used < session.capacity and (used << 20) // session.capacity == seat[0]:
                     return seat
@@ -70,7 +76,7 @@ class Pool:
             self.seats = [
                 (load_of(member), member.idle_seq, member.session_id)
                 for member in self.members.values()
-                if is_open(member) and len(member.slots) < member.capacity
+                if self.is_open(member) and len(member.slots) < member.capacity
             ]
             heapify(self.seats)
         heappush(self.seats, (load_of(session), session.idle_seq, session.session_id))
@@ -246,15 +252,21 @@ Candidate = tuple[int, int, bytes, Lane]
 """A lane and the job at its head.  job.seq is unique, so lanes are never compared."""
 
 
-def is_open(session: Session) -> bool:
-    """Whether a session may take jobs at all: attached and not draining."""
-    return session.node_id != "" and not session.draining
-
-
 class Board:
     """All lanes and pools, and what changed since the last dispatch."""
 
-    __slots__ = ("_made", "freed", "gates", "lanes", "lanes_of", "opened", "pools", "pools_of", "woken")
+    __slots__ = (
+        "_made",
+        "closed_nodes",
+        "freed",
+        "gates",
+        "lanes",
+        "lanes_of",
+        "opened",
+        "pools",
+        "pools_of",
+        "woken",
+    )
 
     def __init__(self) -> None:
         self.lanes: dict[LaneKey, Lane] = {}
@@ -265,6 +277,7 @@ class Board:
         self.freed: dict[bytes, Session] = {}  # sessions that can take more than before
         self.gates: dict[str, Gate] = {}  # by queue
         self.opened: dict[str, Gate] = {}  # those that may let more through than before
+        self.closed_nodes: set[str] = set()  # draining: nothing is assigned to their sessions
         self._made = 0
 
     # ---- jobs
@@ -328,7 +341,7 @@ class Board:
 
     def _make_pool(self, key: PoolKey) -> Pool:
         self._made += 1
-        pool = self.pools[key] = Pool(key, self._made)
+        pool = self.pools[key] = Pool(key, self._made, self.closed_nodes)
         for queue in key[0]:
             self.pools_of.setdefault(queue, {})[key] = pool
             for lane in self.lanes_of.get(queue, {}).values():
@@ -378,9 +391,10 @@ class Board:
         """Enter what changed: offer the slots that became free to the lanes they serve."""
         touched: dict[PoolKey, Pool] = {}
         for session in self.freed.values():
-            if is_open(session) and len(session.slots) < session.capacity:
-                key = (session.queues, session.labels)
-                pool = touched[key] = self.pools[key]
+            key = (session.queues, session.labels)
+            pool = self.pools[key]
+            if pool.is_open(session) and len(session.slots) < session.capacity:
+                touched[key] = pool
                 pool.seat(session)
         self.freed.clear()
         for pool in touched.values():

@@ -244,6 +244,46 @@ class PurgeWhere(_Closed, frozen=True, tag=44):
     limit: int
 
 
+# ---- drain and ownership: 60-69
+
+
+class DrainNode(_Closed, frozen=True, tag=60):
+    """A node shall hand over its sessions and take none."""
+
+    node_id: str
+    incarnation: int
+    leaving: bool  # its process is about to end
+
+
+class UndrainNode(_Closed, frozen=True, tag=61):
+    """It takes sessions again."""
+
+    node_id: str
+    incarnation: int
+
+
+class Move(_Closed, frozen=True):
+    """A session that is to go on at another node."""
+
+    session_id: bytes
+    epoch: int
+    node_id: str  # where to
+
+
+class MoveSessions(_Closed, frozen=True, tag=62):
+    """Tell workers where to go on, each decided by itself; one that has moved or ended meanwhile is left out.
+    At most limits.HANDOFFS_AT_ONCE."""
+
+    moves: tuple[Move, ...]
+
+
+class ExpireSession(_Closed, frozen=True, tag=63):
+    """The orphan detector's finding: a detached session whose deadline has passed, or has none."""
+
+    session_id: bytes
+    epoch: int
+
+
 # ---- members: 70-79
 
 
@@ -299,6 +339,10 @@ Command = (
     | RetryWhere
     | PurgeWhere
     | RemoveNode
+    | DrainNode
+    | UndrainNode
+    | MoveSessions
+    | ExpireSession
     | RaiseLevel
     | MigrateRecords
 )

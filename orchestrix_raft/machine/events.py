@@ -346,6 +346,33 @@ class JobGivenUp(_Closed, frozen=True, tag=53):
     reason: str
 
 
+# ---- drain and ownership: 70-79
+
+
+class NodeDraining(_Closed, frozen=True, tag=70):
+    """A node takes no sessions, and those attached to it get no assignments."""
+
+    node_id: str
+    incarnation: int
+    leaving: bool
+
+
+class NodeUndrained(_Closed, frozen=True, tag=71):
+    """It takes sessions again, and those still attached to it get assignments."""
+
+    node_id: str
+    incarnation: int
+
+
+class HandoffAsked(_Closed, frozen=True, tag=72):
+    """The worker of a session is to be told by its owner to go on at another node."""
+
+    session_id: bytes
+    node_id: str  # the owner, who tells it
+    to: str
+    tries: int
+
+
 # ---- members: 80-89
 
 
@@ -412,6 +439,9 @@ Event = (
     | OldestKept
     | JobGivenUp
     | NodeRemoved
+    | NodeDraining
+    | NodeUndrained
+    | HandoffAsked
     | LevelRaised
     | RecordsMigrated
 )

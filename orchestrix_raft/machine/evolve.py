@@ -10,6 +10,7 @@ from typing import Any, Final
 from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.machine import (
     attempts,
+    drains,
     events,
     jobs,
     keeping,
@@ -85,6 +86,9 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.OldestKept: keeping.evolve_oldest,
         events.JobGivenUp: jobs.evolve_given_up,
         events.NodeRemoved: nodes.evolve_removed,
+        events.NodeDraining: drains.evolve_draining,
+        events.NodeUndrained: drains.evolve_undrained,
+        events.HandoffAsked: drains.evolve_handoff_asked,
         events.LevelRaised: levels.evolve_raised,
         events.RecordsMigrated: levels.evolve_migrated,
     }

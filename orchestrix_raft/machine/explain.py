@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.job import TERMINAL, Job, JobState, Timer, TimerKind
 from orchestrix_raft.domain.worker import Session
-from orchestrix_raft.machine.board import is_open
 from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.jobs import stop_of
 from orchestrix_raft.machine.state import State
@@ -122,7 +121,8 @@ def _workers(state: State, job: Job) -> Iterator[Reason]:
         until_ms = max(_due_ms(state, session.timer) for session in fitting)
         yield Reason("workers_away", queue | {"workers": len(fitting), "until_ms": until_ms})
         return
-    taking = [session for session in attached if is_open(session)]
+    closed = state.board.closed_nodes
+    taking = [session for session in attached if not session.draining and session.node_id not in closed]
     if not taking:
         yield Reason("workers_draining", queue | {"workers": len(attached)})
         return

@@ -12,7 +12,7 @@ from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.queue import KeySweep
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.board import Lane, LaneKey, Pool, is_open, load_of
+from orchestrix_raft.machine.board import Lane, LaneKey, Pool, load_of
 from orchestrix_raft.machine.gate_invariants import (
     faults_in_lines,
     faults_in_parking,
@@ -55,6 +55,7 @@ def check(machine: Machine) -> None:
         _check_job(state, job_id, job)
     _check_slots(state)
     _check_sessions(state)
+    _check_drains(state)
     _check_counts(state)
     _check_counters(state)
     _check_timers(state)
@@ -184,9 +185,25 @@ def _check_sessions(state: State) -> None:
         _must(deadline == (not session.node_id) or state.set_aside > 0, f"{name}: deadline and node disagree")
         pool = state.board.pools.get((session.queues, session.labels))
         _must(pool is not None and pool.members.get(session_id) is session, f"{name} is in no pool")
+        if session.handoff is not None:
+            elsewhere = session.node_id not in ("", session.handoff.node_id)
+            _must(elsewhere and session.handoff.tries > 0, f"{name} moves from where it is not")
     indexed = sum(len(found) for found in state.node_sessions.values())
     attached_count = sum(1 for session in state.sessions.values() if session.node_id)
     _must(indexed == attached_count, f"{indexed} sessions indexed at nodes, {attached_count} attached")
+
+
+def _check_drains(state: State) -> None:
+    """What a node handed over is no more than it had, and its sessions get nothing."""
+    draining = {node_id for node_id, node in state.nodes.items() if node.drain is not None}
+    _must(state.board.closed_nodes == draining, "draining nodes and those that are closed differ")
+    for node_id, node in state.nodes.items():
+        drain = node.drain
+        if drain is not None:
+            gone = drain.acknowledged + drain.orphaned
+            left = len(state.node_sessions.get(node_id, ()))
+            _must(gone + left <= drain.sessions, f"node {node_id} hands over more sessions than it had")
+            _must(drain.asked <= drain.sessions, f"node {node_id} asks more workers than it had")
 
 
 def _check_counts(state: State) -> None:
@@ -287,7 +304,7 @@ def _check_match(state: State, lane: Lane, pool: Pool) -> None:
     free = [
         (load_of(s), s.idle_seq, s.session_id)
         for s in pool.members.values()
-        if is_open(s) and len(s.slots) < s.capacity
+        if pool.is_open(s) and len(s.slots) < s.capacity
     ]
     if not free:
         return

@@ -53,7 +53,9 @@ def load(state: State, tables: Tables) -> Iterator[int]:
     if CORE_KEY in singles:
         _load_core(state, codec.decode_core(singles[CORE_KEY]))
     for key, value in tables(NODES):
-        state.nodes[key.decode()] = codec.decode_node(value)
+        node = state.nodes[key.decode()] = codec.decode_node(value)
+        if node.drain is not None:
+            state.board.closed_nodes.add(node.node_id)
     for key, value in tables(SESSIONS):
         _load_session(state, key, codec.decode_session(value))
         count += 1

@@ -1,27 +1,21 @@
 """Coordinator nodes: their incarnations, their health, and their place as origins of numbered commands."""
 
-from typing import Final
-
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.node import OVER, Health, Node, fault_in_node
+from orchestrix_raft.domain.node import OVER, Health, Node, fault_in_node, same_process
 from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted, NodeStopped, RemoveNode
-from orchestrix_raft.machine.events import Event, NodeHealthSet, NodeJoined, NodeRemoved
+from orchestrix_raft.machine.drains import INCARNATION_OVER, NODE_UNKNOWN
+from orchestrix_raft.machine.events import Event, NodeDraining, NodeHealthSet, NodeJoined, NodeRemoved
 from orchestrix_raft.machine.levels import below
 from orchestrix_raft.machine.sessions import detachments
 from orchestrix_raft.machine.state import State
-
-_UNKNOWN: Final = Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", "no node of this id has started")
-_INCARNATION_OVER: Final = Rejected(
-    Code.FAILED_PRECONDITION, "INCARNATION_OVER", "the node has started anew, or is dead or stopped"
-)
 
 # ---- decide
 
 
 def decide_started(state: State, command: NodeStarted) -> tuple[Event, ...] | Rejected:
     """A process begins.  Announced twice it is one start, unless it was declared over in between: then it
-    needs a new incarnation to be heard again."""
+    needs a new incarnation to be heard again, and goes on handing over if it did so before."""
     fault = fault_in_node(command.node_id, command.boot_id, command.address, command.version, command.level)
     if fault:
         return Rejected(Code.INVALID_ARGUMENT, "INVALID_NODE", fault)
@@ -38,7 +32,10 @@ def decide_started(state: State, command: NodeStarted) -> tuple[Event, ...] | Re
     joined = NodeJoined(
         command.node_id, command.boot_id, command.address, command.version, state.index, command.level
     )
-    return (*detachments(state, state.sessions_of(command.node_id)), joined)
+    events: list[Event] = [*detachments(state, state.sessions_of(command.node_id)), joined]
+    if node is not None and node.drain is not None and same_process(node.boot_id, command.boot_id):
+        events.append(NodeDraining(command.node_id, state.index, node.drain.leaving))
+    return tuple(events)
 
 
 def decide_stopped(state: State, command: NodeStopped) -> tuple[Event, ...] | Rejected:
@@ -56,13 +53,13 @@ def _decide_health(
 ) -> tuple[Event, ...] | Rejected:
     node = state.nodes.get(node_id)
     if node is None:
-        return _UNKNOWN
+        return NODE_UNKNOWN
     if node.incarnation != incarnation:
-        return _INCARNATION_OVER
+        return INCARNATION_OVER
     if node.health is health:
         return ()
     if node.health in OVER:
-        return _INCARNATION_OVER
+        return INCARNATION_OVER
     changed = NodeHealthSet(node_id, incarnation, health)
     if health not in OVER:
         return (changed,)
@@ -73,9 +70,9 @@ def decide_removed(state: State, command: RemoveNode) -> tuple[Event, ...] | Rej
     """It is a member no more: what it owned has to find another owner, and nothing speaks for it."""
     node = state.nodes.get(command.node_id)
     if node is None:
-        return _UNKNOWN
+        return NODE_UNKNOWN
     if node.incarnation != command.incarnation:
-        return _INCARNATION_OVER
+        return INCARNATION_OVER
     removed = NodeRemoved(command.node_id, command.incarnation)
     return (*detachments(state, state.sessions_of(command.node_id)), removed)
 
@@ -94,9 +91,10 @@ def evolve_joined(state: State, event: NodeJoined) -> None:
         Health.ALIVE,
         0,
         state.wall_ms,
-        event.level,
+        level=event.level,
     )
     state.nodes[event.node_id] = node
+    state.board.closed_nodes.discard(event.node_id)
     state.touched_nodes[event.node_id] = node
 
 
@@ -111,4 +109,5 @@ def evolve_health(state: State, event: NodeHealthSet) -> None:
 def evolve_removed(state: State, event: NodeRemoved) -> None:
     """Its sessions have left it by the events before this one."""
     del state.nodes[event.node_id]
+    state.board.closed_nodes.discard(event.node_id)
     state.touched_nodes[event.node_id] = None

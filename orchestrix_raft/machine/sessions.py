@@ -8,8 +8,7 @@ from typing import Final
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.job import ASSIGNED, Job, Timer, TimerKind
-from orchestrix_raft.domain.node import OVER
+from orchestrix_raft.domain.job import Timer, TimerKind
 from orchestrix_raft.domain.worker import Session, fault_in_worker
 from orchestrix_raft.machine import queues
 from orchestrix_raft.machine.attempts import decide_loss, decide_release
@@ -28,6 +27,7 @@ from orchestrix_raft.machine.events import (
     SessionEnded,
     SessionResumed,
 )
+from orchestrix_raft.machine.ownership import assigned_to, note_acknowledged, note_orphaned
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.machine.timers import set_timer
 
@@ -36,7 +36,7 @@ FIRST_EPOCH: Final = 1
 SESSION_UNKNOWN: Final = Rejected(
     Code.FAILED_PRECONDITION, "SESSION_UNKNOWN", "the session has ended or never was; attach a new one"
 )
-_MOVED: Final = Rejected(
+SESSION_MOVED: Final = Rejected(
     Code.FAILED_PRECONDITION, "SESSION_MOVED", "the session was resumed since; its epoch has changed"
 )
 _EXISTS: Final = Rejected(
@@ -44,6 +44,9 @@ _EXISTS: Final = Rejected(
 )
 _NODE_OVER: Final = Rejected(
     Code.FAILED_PRECONDITION, "NODE_NOT_ALIVE", "the node is not a living member of the cluster"
+)
+_NODE_DRAINING: Final = Rejected(
+    Code.FAILED_PRECONDITION, "NODE_DRAINING", "the node hands over and takes no sessions: use another one"
 )
 
 # ---- decide
@@ -59,8 +62,9 @@ def decide_attach(state: State, command: AttachSession) -> tuple[SessionAttached
     )
     if fault:
         return Rejected(Code.INVALID_ARGUMENT, "INVALID_SESSION", fault)
-    if not _is_alive(state, command.node_id):
-        return _NODE_OVER
+    refusal = _node_refuses(state, command.node_id)
+    if refusal is not None:
+        return refusal
     if len(state.sessions) >= limits.SESSIONS:
         return Rejected(
             Code.RESOURCE_EXHAUSTED, "SESSIONS_LIMIT", f"the cluster has {limits.SESSIONS} sessions already"
@@ -83,8 +87,9 @@ def decide_resume(state: State, command: ResumeSession) -> tuple[SessionResumed]
     session = _current(state, command.session_id, command.epoch)
     if isinstance(session, Rejected):
         return session
-    if not _is_alive(state, command.node_id):
-        return _NODE_OVER
+    refusal = _node_refuses(state, command.node_id)
+    if refusal is not None:
+        return refusal
     return (SessionResumed(command.session_id, command.node_id, session.epoch + 1),)
 
 
@@ -124,7 +129,7 @@ def decide_close(state: State, command: CloseSession) -> tuple[Event, ...] | Rej
         return session
     events: list[Event] = [
         decide_release(state, job, state.counter + place)
-        for place, job in enumerate(held_jobs(state, session), 1)
+        for place, job in enumerate(assigned_to(state, session), 1)
     ]
     events.append(SessionEnded(session.session_id, expired=False))
     return tuple(events)
@@ -135,33 +140,24 @@ def decide_expiry(state: State, session_id: bytes) -> tuple[Event, ...]:
     session = state.sessions[session_id]
     events: list[Event] = [
         decide_loss(state, job, state.counter + place)
-        for place, job in enumerate(held_jobs(state, session), 1)
+        for place, job in enumerate(assigned_to(state, session), 1)
     ]
     events.append(SessionEnded(session_id, expired=True))
     return tuple(events)
-
-
-def held_jobs(state: State, session: Session) -> list[Job]:
-    """The jobs whose current attempt this session runs, by token.  Slots of attempts that are over are not
-    among them."""
-    held: list[Job] = []
-    for token in sorted(session.slots):
-        job = state.jobs.get(session.slots[token])
-        if job is not None and job.token == token and job.state in ASSIGNED:
-            held.append(job)
-    return held
 
 
 def _current(state: State, session_id: bytes, epoch: int) -> Session | Rejected:
     session = state.sessions.get(session_id)
     if session is None:
         return SESSION_UNKNOWN
-    return session if session.epoch == epoch else _MOVED
+    return session if session.epoch == epoch else SESSION_MOVED
 
 
-def _is_alive(state: State, node_id: str) -> bool:
+def _node_refuses(state: State, node_id: str) -> Rejected | None:
     node = state.nodes.get(node_id)
-    return node is not None and node.health not in OVER
+    if node is not None and node.takes_sessions:
+        return None
+    return _NODE_OVER if node is None or node.drain is None else _NODE_DRAINING
 
 
 # ---- evolve
@@ -191,8 +187,10 @@ def evolve_attached(state: State, event: SessionAttached) -> None:
 def evolve_detached(state: State, event: SessionDetached) -> None:
     """It takes nothing until it is resumed."""
     session = state.sessions[event.session_id]
+    note_orphaned(state, session)
     _leave_node(state, session)
     session.node_id = ""
+    session.handoff = None
     state.counter = event.timer.seq
     set_timer(state, session, event.session_id, event.timer)
     state.touched_sessions[event.session_id] = session
@@ -201,12 +199,15 @@ def evolve_detached(state: State, event: SessionDetached) -> None:
 def evolve_resumed(state: State, event: SessionResumed) -> None:
     """The owner of all it runs changes in this one step."""
     session = state.sessions[event.session_id]
+    if session.node_id != event.node_id:
+        note_acknowledged(state, session)
+        session.handoff = None  # one that comes back to where it was has tried in vain: that is remembered
     _leave_node(state, session)
     session.node_id = event.node_id
     session.epoch = event.epoch
     state.node_sessions.setdefault(event.node_id, {})[event.session_id] = session
     set_timer(state, session, event.session_id, None)
-    for job in held_jobs(state, session):
+    for job in assigned_to(state, session):
         job.owner = event.node_id
         state.touched_jobs[job.spec.job_id] = job
     state.board.freed[event.session_id] = session

@@ -20,6 +20,7 @@ from orchestrix_raft.machine.events import (
     JobAssigned,
     JobCompleted,
     JobEnqueued,
+    JobReleased,
     JobRetried,
     NodeHealthSet,
     NodeJoined,
@@ -32,6 +33,7 @@ from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Resolved
 from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.drains import OwnershipWatch
 from orchestrix_raft.simulation.faults import GENTLE, MIXES
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
@@ -72,7 +74,9 @@ class Violation(Exception):
 class Checker:
     """Sees every application on every node."""
 
-    def __init__(self, world: World, workers: list[SimWorker], keep: Keep, mix: str = "") -> None:
+    def __init__(
+        self, world: World, workers: list[SimWorker], keep: Keep, mix: str = "", rest_s: float = 0.0
+    ) -> None:
         self.world = world
         self._calm, self._gentle = mix == "calm", mix in GENTLE
         self.workers = workers
@@ -86,6 +90,7 @@ class Checker:
         self.hindered_at = 0.0  # the newest fault that can cost a session
         self.slots = SlotLedger(self.violation)
         self.limits = LimitsWatch()
+        self.ownership = OwnershipWatch(world, self.violation, self._gentle, rest_s)
         self._unique = UniqueWatch()
         self._committed: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
@@ -141,6 +146,7 @@ class Checker:
             if fault:
                 self.violation(fault)
             self._lives.event(event)
+            self.ownership.see(event, self.shadow.state)
         if node.core is not None:
             self.versions.entry(node.core, result.events)
         if index % CHECK_EVERY == 0:
@@ -191,6 +197,9 @@ class Checker:
                     del self._origins[event.node_id]
             case NodeRemoved():
                 self._origins.pop(event.node_id, None)
+            case JobReleased():
+                if self._gentle:
+                    self.violation(f"job {event.job_id.hex()} was given back although no worker left")
             case JobRetried():
                 self._completed.discard(event.job_id)
             case AttemptEnded():
@@ -273,7 +282,9 @@ class Checker:
                 return f"{node.name} runs and counts as {health.word}"
         if self._lives.too_many():
             return "more is kept than may be"
-        return self.versions.left_over(len(nodes) < len(self.shadow.state.nodes))
+        return self.ownership.left_over(self.shadow.state) or self.versions.left_over(
+            len(nodes) < len(self.shadow.state.nodes)
+        )
 
     def final(self, nodes: list[SimNode], clients: list[SimClient]) -> None:
         """Nothing acknowledged is lost, nothing is done twice, everybody agrees."""

@@ -40,6 +40,8 @@ PATIENCE_S = 9.0  # then a client asks another node
 class SimClient:
     """One client process; it never dies, its nodes do."""
 
+    takes_refusals = False  # what the state machine refuses is answered; else it is asked again
+
     def __init__(
         self,
         world: World,
@@ -274,7 +276,8 @@ class SimClient:
             if over[0] or answered[0] or node.core is not core:
                 return
             over[0] = True
-            if isinstance(outcome, Done) and not isinstance(outcome.result, Rejected):
+            refused = isinstance(outcome, Done) and isinstance(outcome.result, Rejected)
+            if isinstance(outcome, Done) and (self.takes_refusals or not refused):
                 answered[0] = True
                 self._open -= 1
                 done(outcome)

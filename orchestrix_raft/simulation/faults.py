@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.machine.rules import Rules
+from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.versions import NEW, OLD
@@ -33,6 +34,8 @@ class Mix(NamedTuple):
     cut_worker: float = 0.0  # a worker machine cannot reach some nodes
     leave: float = 0.0  # a node process ends in good order and is started again
     worker_leave: float = 0.0  # a worker drains and says goodbye
+    drain: float = 0.0  # an operator drains a node, and undrains it later
+    worker_drain: float = 0.0  # an operator drains a worker
     upgrade: float = 0.0  # a node is started again with the newer version; at first all have the older one
     downgrade: float = 0.0  # and the other way round
     apart_ms: int = 0  # no rate: wall clocks are up to this far off when the world begins
@@ -41,7 +44,10 @@ class Mix(NamedTuple):
 
 MIXES = {
     "calm": Mix(),
-    "rolling": Mix(leave=0.1),
+    "rolling": Mix(leave=0.1, drain=0.05),
+    "drains": Mix(
+        crash=0.04, partition=0.05, flap=0.1, worker_crash=0.03, leave=0.1, drain=0.15, worker_drain=0.05
+    ),
     "crash": Mix(crash=0.12, at_slot=0.05, fuse=0.05, worker_crash=0.03),
     "power": Mix(crash=0.05, crash_all=0.03, outage=0.02, fuse=0.1, worker_crash=0.05),
     "partition": Mix(partition=0.12, one_way=0.05, cut_worker=0.05, slow=0.02, worker_crash=0.08),
@@ -74,6 +80,8 @@ MIXES = {
         cut_worker=0.03,
         leave=0.02,
         worker_leave=0.05,
+        drain=0.03,
+        worker_drain=0.02,
     ),
 }
 
@@ -97,6 +105,7 @@ class Faults:
         workers: list[SimWorker],
         mix: Mix,
         hindered: Callable[[], None],
+        drainer: SimDrainer,
     ) -> None:
         self.world = world
         self.network = network
@@ -105,6 +114,7 @@ class Faults:
         self.injected: dict[str, int] = {}
         self._mix = mix
         self._hindered = hindered
+        self._drainer = drainer
         self._active = True
         network.slow = mix.slow
         if mix.apart_ms:
@@ -271,6 +281,15 @@ class Faults:
         worker = self.world.rng.choice(self.workers)
         worker.leave()
         self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
+
+    def _drain(self) -> None:
+        self._drainer.drain(self._victim().name)
+
+    def _worker_drain(self) -> None:
+        worker = self.world.rng.choice(self.workers)
+        if worker.alive:
+            self._drainer.drain_worker(worker)
+            self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
 
     def _worker_crash(self) -> None:
         worker = self.world.rng.choice(self.workers)

@@ -22,6 +22,8 @@ from orchestrix_raft.simulation.world import START_WALL_MS, World
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
 from orchestrix_raft.storage.port import StateStore
 
+LEAVE_S = 60.0  # a process that was told to end is gone by then
+
 
 class NodeClock:
     """A machine's two clocks: they start anywhere, run a little fast or slow, and the wall clock jumps."""
@@ -90,6 +92,7 @@ class SimNode:
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
         self.removed = False  # the same: the node is no member any more
         self._leaving: Core | None = None
+        self._down_s = 0.0  # after it has left in good order
         self._pauses: list[tuple[float, float]] = []
         self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
         self._bootstrap = bootstrap
@@ -208,23 +211,19 @@ class SimNode:
         if core is None or self._leaving is core:
             return
         self._leaving = core
+        self._down_s = down_s
         self.world.tell(f"{self.name} leaves")
-        core.hub.redirect_all()
-        core.consensus.transfer(None)
-        self.poke()
         self.farewells += 1
+        self.act(lambda: core.drain.leave(self.clock.monotonic()))
+        self.poke()
+        self.world.after(LEAVE_S, lambda: self._end(core))
 
-        def said() -> None:
-            self.farewells -= 1
-            self.world.after(0.0, lambda: self._end(core, down_s))
-
-        self.world.after(1.0, lambda: core.say_goodbye(said) if self.core is core else None)
-        self.world.after(6.0, lambda: self._end(core, down_s))
-
-    def _end(self, core: Core, down_s: float) -> None:
+    def _end(self, core: Core) -> None:
         if self.core is core:
+            if core.drain.said_goodbye:
+                self.farewells -= 1
             self.crash(power=False)
-            self.world.after(down_s, self.start)
+            self.world.after(self._down_s, self.start)
 
     def _leave_for_good(self, core: Core) -> None:
         """The process has learnt that it is no member any more: its workers are sent elsewhere."""
@@ -345,6 +344,9 @@ class SimNode:
         self._carry()
         if core.removed_index and self._leaving is not core:
             self._leave_for_good(core)
+        if core.drain.over:
+            self._end(core)
+            return
         for work in core.disk_work:
             self._checkpoint_later(core, work)
         core.disk_work.clear()

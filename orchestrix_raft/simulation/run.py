@@ -5,12 +5,14 @@ from typing import NamedTuple
 from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.rebalance import RebalanceLimits
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.faults import GROWING, MIXES, Faults
 from orchestrix_raft.simulation.members import SimMembers
 from orchestrix_raft.simulation.network import Network
@@ -27,6 +29,7 @@ AT_MOST_S = 300.0  # by then everything must have come to rest
 JOBS = 240
 KEEPS = (Keep(), Keep(), Keep(finished_ms=5_000, dead_ms=8_000), Keep(finished=40, dead=5))
 """What is kept, one of them a run: everything, by age, by number."""
+REBALANCE = RebalanceLimits(look_s=1.0, lasts_s=3.0, rest_s=10.0, at_once=2)
 
 
 class Totals(NamedTuple):
@@ -47,6 +50,7 @@ class Totals(NamedTuple):
     restarts: int
     snapshots: int
     changes: int  # of members
+    handoffs: int  # workers that went on elsewhere as they were told
     raised: int  # clusters whose machine level was raised
     too_old: int  # processes that ended because of it
 
@@ -82,9 +86,9 @@ class Run:
         self._cluster: dict[str, SimNode] = {}
         self.workers: list[SimWorker] = []
         keeping = Keeping(rng.choice(KEEPS), rng.choice((3, 500)), rng.choice((0.01, 1.0)))
-        self.checker = Checker(self.world, self.workers, keeping.keep, mix)
+        self.checker = Checker(self.world, self.workers, keeping.keep, mix, REBALANCE.rest_s)
         for name in names:
-            limits = CoreLimits(checkpoint_s=rng.choice((0.5, 2.0, 5.0, 30.0)), beats=beats, keeping=keeping)
+            limits = self._limits(beats, keeping)
             self._make_node(name, bootstrap.members[name].disk_id, bootstrap, limits, options)
         self.workers.extend(
             SimWorker(self.world, self.network, f"w{i + 1}", self.nodes, rng.randint(1, 8)) for i in range(3)
@@ -110,13 +114,21 @@ class Run:
             self.members.begin()
         else:
             self.members.done = True
-        self.faults = Faults(self.world, self.network, self.nodes, self.workers, self._mix, self._hindered)
+        violation, shadow = self.checker.violation, self.checker.shadow
+        self.drainer = SimDrainer(self.world, "o3", self.nodes, violation, lambda: shadow.state)
+        self.faults = Faults(
+            self.world, self.network, self.nodes, self.workers, self._mix, self._hindered, self.drainer
+        )
         self._jobs_left = JOBS
         self._slots_done = False
         for client in self.clients:
             self._client_loop(client)
         self._owner_loop()
         self._watch()
+
+    def _limits(self, beats: BeatLimits, keeping: Keeping) -> CoreLimits:
+        checkpoint_s = self.world.rng.choice((0.5, 2.0, 5.0, 30.0))
+        return CoreLimits(checkpoint_s=checkpoint_s, beats=beats, keeping=keeping, rebalance=REBALANCE)
 
     def _make_node(
         self,
@@ -183,6 +195,8 @@ class Run:
             return "members are to be changed"
         if not self.operator.leave():
             return "limits of queues are to be taken back"
+        if not self.drainer.leave():
+            return "nodes are to be undrained"
         if not self._slots_done:
             missing = self.checker.slots_left_over(self.nodes)
             if missing:
@@ -226,6 +240,7 @@ class Run:
             sum(node.starts - 1 for node in self.nodes),
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
             self.members.changes,
+            self.checker.ownership.moved,
             int(self.checker.versions.raised_at > 0),
             sum(node.ends_too_old for node in self.nodes),
         )

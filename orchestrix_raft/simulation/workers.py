@@ -12,6 +12,7 @@ from orchestrix_raft.domain.session import (
     Assignment,
     Assignments,
     Drain,
+    DrainAsked,
     Farewell,
     Goodbye,
     HandlerLine,
@@ -71,6 +72,7 @@ class SimWorker:
         self.acknowledged: set[int] = set()
         self.ended: set[int] = set()  # tokens whose handlers have ended, reported or given back
         self.alive = False
+        self.deaf = 0.1  # chance that it does not do what it is told by a redirect
         self.troubled_at = 0.0  # when it was last hindered: a loss soon after is no surprise
         self._nodes = nodes
         self._life = 0
@@ -80,6 +82,7 @@ class SimWorker:
         self.session_id = self.world.rng.randbytes(16)
         self._epoch = 0
         self._pipe: Pipe | None = None
+        self._next: Pipe | None = None  # to where it was told to go; not welcomed yet
         self._welcome = False
         self._running: dict[int, Running] = {}
         self._results: dict[int, Outcome] = {}
@@ -143,8 +146,12 @@ class SimWorker:
             self.world.tell(f"{self.name} dies with {len(self._running)} handlers running")
             self.alive = False
             self._life += 1
-            if self._pipe is not None:
-                self._pipe.close(by=self.name)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        for pipe in (self._pipe, self._next):
+            if pipe is not None:
+                pipe.close(by=self.name)
 
     def _later(self, delay: float, action: Any) -> None:
         life = self._life
@@ -164,6 +171,9 @@ class SimWorker:
             return
         self._pipe = pipe
         self._welcome = False
+        self._say_hello(pipe)
+
+    def _say_hello(self, pipe: Pipe) -> None:
         self._hello_at = self.world.now
         held = [(r.assignment.job_id, token) for token, r in self._running.items()]
         held += [(outcome.job_id, token) for token, outcome in self._results.items()]
@@ -174,21 +184,30 @@ class SimWorker:
         self._later(3.0, lambda: self._give_up(pipe))
 
     def _give_up(self, pipe: Pipe) -> None:
-        if self._pipe is pipe and not self._welcome:
+        if (self._pipe is pipe and not self._welcome) or self._next is pipe:
             pipe.close(by=self.name)
             self.broken(pipe)
 
     def broken(self, pipe: Pipe) -> None:
         """The connection ended: go on with another node."""
-        if self._pipe is pipe:
-            self._pipe = None
+        if self._next is pipe:
+            self._next = None
+        elif self._pipe is pipe:
+            self._pipe, self._next = self._next, None
             self._welcome = False
-            if self.alive:
+            if self.alive and self._pipe is None:
                 self._later(self.world.rng.uniform(0.01, 0.2), self._connect)
 
     def received(self, pipe: Pipe, payload: Any) -> None:
         """From the node."""
-        if pipe is not self._pipe or not self.alive:
+        if not self.alive:
+            return
+        if pipe is self._next and isinstance(payload, Welcome | Refused):
+            before, self._pipe, self._next = self._pipe, pipe, None
+            self._welcome = False
+            if before is not None:
+                before.close(by=self.name)
+        if pipe is not self._pipe:
             return
         match payload:
             case Welcome():
@@ -213,9 +232,9 @@ class SimWorker:
             case Refused():
                 self._refused(pipe, payload)
             case Redirect():
-                self._avoid = pipe.names[1]
-                pipe.close(by=self.name)
-                self.broken(pipe)
+                self._redirected(pipe, payload)
+            case DrainAsked():
+                self.leave()
             case Farewell():
                 self.world.tell(f"{self.name} is gone")
                 self.alive = False
@@ -224,9 +243,33 @@ class SimWorker:
             case _:
                 raise AssertionError(f"unexpected {payload!r}")
 
+    def _redirected(self, pipe: Pipe, redirect: Redirect) -> None:
+        """Mostly it opens a stream there before it lets go of this one; some just hang up and go anywhere,
+        some do not listen."""
+        manners = self.world.rng.random()
+        if manners < self.deaf or self._next is not None:
+            return
+        if manners > 0.9:
+            self._avoid = pipe.names[1]
+            pipe.close(by=self.name)
+            self.broken(pipe)
+            return
+        named = [server.partition(":")[0] for server in redirect.servers]
+        for node in sorted((n for n in self._nodes if n.name in named), key=lambda n: named.index(n.name)):
+            other = self.network.connect((self.name, node.name), (self, node)) if node.up else None
+            if other is not None:
+                self.world.tell(f"{self.name} goes from {pipe.names[1]} to {node.name}")
+                self._next = other
+                self._say_hello(other)
+                return
+
     def _refused(self, pipe: Pipe, refused: Refused) -> None:
         self.world.tell(f"{self.name} refused: {refused.reason}")
         pipe.close(by=self.name)
+        if self._next is not None and refused.reason != "SESSION_UNKNOWN":
+            self._pipe, self._next = self._next, None  # it goes on there already
+            self._welcome = False
+            return
         if refused.reason == "SESSION_UNKNOWN":
             self._begin_again()
         self._pipe = None
@@ -252,8 +295,7 @@ class SimWorker:
         self._later(LOOK_S, self._look_at_lease)
         if self.world.now - self._answered_at > FENCE_S:
             self.world.tell(f"{self.name} fences itself")
-            if self._pipe is not None:
-                self._pipe.close(by=self.name)
+            self._hang_up()
             self._begin_again()
             self._connect()
 

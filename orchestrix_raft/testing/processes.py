@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-STOP_S: Final = 25.0  # a node hands over for at most 20 s
+STOP_S: Final = 65.0  # a node hands over for at most 60 s
 
 
 class Process:

@@ -179,6 +179,8 @@ def write_coordinator_message(message: dom.CoordinatorMessage) -> pb.Coordinator
             out.redirect.servers.extend(servers)
         case dom.Farewell():
             out.farewell.SetInParent()
+        case dom.DrainAsked():
+            out.drain_asked.SetInParent()
         case _:
             assert_never(message)
     return out
@@ -234,6 +236,8 @@ def read_coordinator_message(message: pb.CoordinatorMessage) -> dom.CoordinatorM
             return dom.Redirect(tuple(message.redirect.servers))
         case "farewell":
             return dom.Farewell()
+        case "drain_asked":
+            return dom.DrainAsked()
         case _:
             raise UnknownMessage("a message of no known kind: is the node newer than this worker's SDK?")
 
@@ -275,4 +279,5 @@ def worker_info(session: Session, stuck: int) -> pb.Worker:
         epoch=session.epoch,
         draining=session.draining,
         attached_ms=session.attached_ms,
+        moving_to="" if session.handoff is None else session.handoff.node_id,
     )

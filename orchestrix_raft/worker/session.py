@@ -18,6 +18,7 @@ from orchestrix_raft.domain.session import (
     Assignments,
     CoordinatorMessage,
     Drain,
+    DrainAsked,
     Farewell,
     Goodbye,
     Heartbeat,
@@ -87,6 +88,10 @@ class Moved(NamedTuple):
     servers: tuple[str, ...]
 
 
+class Asked(NamedTuple):
+    """The cluster wants this worker to drain and end."""
+
+
 class Fatal(NamedTuple):
     """No node will have this worker as it is."""
 
@@ -98,7 +103,7 @@ class Left(NamedTuple):
     """The session is over, everything is given back."""
 
 
-Effect = Send | Start | Cancel | Attached | Reconnect | Moved | Fatal | Left
+Effect = Send | Start | Cancel | Attached | Reconnect | Moved | Asked | Fatal | Left
 
 
 class SessionCore:
@@ -179,6 +184,8 @@ class SessionCore:
                 return [Moved(message.servers)]
             case Farewell():
                 return [Left()]
+            case DrainAsked():
+                return [] if self._draining else [Asked()]
             case _:
                 assert_never(message)
 

@@ -35,6 +35,7 @@ from orchestrix_raft.worker.observations import Observations
 from orchestrix_raft.worker.runner import Runner
 from orchestrix_raft.worker.session import (
     LEASE_LOST,
+    Asked,
     Attached,
     Cancel,
     Effect,
@@ -70,6 +71,7 @@ _REFUSED: Final = frozenset(
 
 _ENDS: Final = "the worker ends"
 _ELSEWHERE: Final = "the session went on at another node"
+_TOLD_AGAIN: Final = "told to go to another node instead"
 
 _log = logging.getLogger("orchestrix_raft.worker")
 
@@ -102,16 +104,18 @@ class Shell:
         self._fault: BaseException | None = None
         self._broken = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._asked = asyncio.Event()  # to drain, by the cluster
         self._idle = asyncio.Event()
         self._acknowledged = asyncio.Event()
         self._left = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then drain.  Raises what no node will change its mind about."""
+        """Work until `stop` is set or the cluster asks for it, then drain.  Raises what no node will change
+        its mind about."""
         connecting = self._loop.create_task(self._keep_connected())
         connecting.add_done_callback(self._watch)
         try:
-            await self._first_of(stop.wait(), self._broken.wait())
+            await self._first_of(stop.wait(), self._asked.wait(), self._broken.wait())
             if self._fault is None:
                 await self._drain()
         finally:
@@ -224,6 +228,9 @@ class Shell:
                         self._leave(one, elsewhere, why)
                 case Moved(servers):
                     self._move(stream, servers)
+                case Asked():
+                    _log.info("told by the cluster to drain and end")
+                    self._asked.set()
                 case Fatal(reason, message):
                     kind = InvalidArgument if reason == "INVALID_ARGUMENT" else PermissionDenied
                     self._fail(kind(message, reason))
@@ -245,6 +252,9 @@ class Shell:
         others = [server for server in servers if stream is not None and server != stream.address]
         if stream is not None and others:
             self._servers.prefer(others)
+            for one in self._streams:  # told again: where it was told to go before is not answering
+                if stream.moved.is_set() and not one.welcomed:
+                    one.close(_TOLD_AGAIN)
             stream.moved.set()
 
     def _leave(self, stream: Stream, elsewhere: bool, why: str) -> None:

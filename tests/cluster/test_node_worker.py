@@ -194,3 +194,18 @@ def test_sigterm_lets_a_running_job_end_and_ends_the_session(cluster: LocalClust
     job = client.get(job_id)
     assert (job.state, job.result, job.attempt) == ("completed", "waited 1 s", 1)
     assert session(cluster, process) is None
+
+
+def test_a_drain_by_command_lets_a_running_job_end_and_ends_the_process(
+    cluster: LocalCluster, client: Client
+) -> None:
+    process = start_example(cluster)
+    job_id = client.enqueue("wait", {"seconds": 1})
+    await_state(client, job_id, "running")
+    known = session(cluster, process)
+    assert known is not None
+    client.cluster.drain_worker(known.id)
+    assert process.wait(20.0) == 0
+    job = client.get(job_id)
+    assert (job.state, job.attempt) == ("completed", 1)
+    assert session(cluster, process) is None

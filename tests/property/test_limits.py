@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import Job, JobState
 from orchestrix_raft.domain.queue import LIMITS, QueueChange, RateLimitOptions
-from orchestrix_raft.machine.board import is_open
 from orchestrix_raft.machine.commands import ConfigureQueue
 from orchestrix_raft.machine.explain import blocked_by, explain
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.unique_watch import UniqueWatch
-from tests.property.test_machine import Replica, let_through
+from tests.property.test_machine import Replica, let_through, takes_jobs
 from tests.scenarios.driver import Driver, job
 from tests.scenarios.streams import Step, Stream, small_limits, steps
 
@@ -63,7 +62,7 @@ def test_no_unique_key_is_ever_taken_twice(stream: list[Step]) -> None:
 def _has_worker(state: State, ready: Job) -> bool:
     spec = ready.spec
     return any(
-        is_open(session)
+        takes_jobs(state, session)
         and len(session.slots) < session.capacity
         and spec.queue in session.queues
         and set(spec.labels) <= set(session.labels)

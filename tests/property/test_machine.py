@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrix_raft.domain.job import Job, JobState
+from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine import apply as apply_module
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.attempts import decide_assignment, evolve_assigned
-from orchestrix_raft.machine.board import is_open, load_of
+from orchestrix_raft.machine.board import load_of
 from orchestrix_raft.machine.commands import Batch, Enqueue, Entry
 from orchestrix_raft.machine.events import Event
 from orchestrix_raft.machine.history import SINGLES
@@ -113,13 +114,19 @@ def let_through(state: State, ready: Job) -> bool:
     )
 
 
+def takes_jobs(state: State, session: Session) -> bool:
+    """Attached, and neither it nor its node is draining."""
+    node = state.nodes.get(session.node_id)
+    return node is not None and node.drain is None and not session.draining
+
+
 def naive_dispatch(state: State, events: list[Event]) -> None:
     """The rule by its words, scanning everything."""
     state.board.woken.clear()
     state.board.freed.clear()
     state.board.opened.clear()
     while True:
-        free = [s for s in state.sessions.values() if is_open(s) and len(s.slots) < s.capacity]
+        free = [s for s in state.sessions.values() if takes_jobs(state, s) and len(s.slots) < s.capacity]
         pairs = [
             ((-j.spec.priority, j.seq), (load_of(s), s.idle_seq), j, s)
             for j in state.jobs.values()

@@ -18,10 +18,14 @@ from orchestrix_raft.machine.commands import (
     Batch,
     CloseSession,
     DetachSession,
+    DrainNode,
     DrainSession,
     Enqueue,
     EnqueueResult,
+    ExpireSession,
     JobsResult,
+    Move,
+    MoveSessions,
     NodeHealthChanged,
     NodeStopped,
     Observe,
@@ -29,6 +33,7 @@ from orchestrix_raft.machine.commands import (
     ReportResult,
     ResumeSession,
     ScheduleResult,
+    UndrainNode,
     WhereResult,
 )
 from orchestrix_raft.machine.port import Result
@@ -48,6 +53,9 @@ _SESSION_OR_NODE = (
     | ev.NodeJoined
     | ev.NodeHealthSet
     | ev.NodeRemoved
+    | ev.NodeDraining
+    | ev.NodeUndrained
+    | ev.HandoffAsked
     | ev.SlotFreed
 )
 
@@ -98,6 +106,35 @@ class Scenario(Scheduling, Keeping, Limiting):
         known = self.driver.machine.state.nodes.get(names[0])
         incarnation = known.incarnation if known else 0
         return self.driver.do(RemoveNode(names[0], int(options.get("incarnation", incarnation))))
+
+    def _drain_node(self, names: list[str], options: dict[str, str]) -> Result:
+        incarnation = self.driver.machine.state.nodes[names[0]].incarnation
+        return self.driver.do(DrainNode(names[0], incarnation, "leaving" in names[1:]))
+
+    def _undrain(self, names: list[str], options: dict[str, str]) -> Result:
+        return self.driver.do(UndrainNode(names[0], self.driver.machine.state.nodes[names[0]].incarnation))
+
+    def _move(self, names: list[str], options: dict[str, str]) -> Result:
+        """`move w1 w2 n1`: these sessions to that node."""
+        *sessions, node = names
+        return self.driver.do(
+            MoveSessions(tuple(Move(key(name), self._epoch([name], options), node) for name in sessions))
+        )
+
+    def _expire(self, names: list[str], options: dict[str, str]) -> Result:
+        return self.driver.do(ExpireSession(key(names[0]), self._epoch(names, options)))
+
+    def _handed_over(self, names: list[str], options: dict[str, str]) -> Result:
+        """What is counted of a node's drain, in the answer's words."""
+        self.driver.apply()
+        drain = self.driver.machine.state.nodes[names[0]].drain
+        assert drain is not None
+        self.lines.append(
+            f"{names[0]} had {drain.sessions} sessions with {drain.jobs} jobs: {drain.asked} asked, "
+            f"{drain.acknowledged} acknowledged with {drain.acknowledged_jobs}, "
+            f"{drain.orphaned} orphaned with {drain.orphaned_jobs}"
+        )
+        return None
 
     def _attach(self, names: list[str], options: dict[str, str]) -> Result:
         return self.driver.attach(
@@ -267,6 +304,12 @@ class Scenario(Scheduling, Keeping, Limiting):
                 return f"{node_id} {health.word}"
             case ev.NodeRemoved(node_id=node_id):
                 return f"{node_id} removed"
+            case ev.NodeDraining(node_id=node_id, leaving=leaving):
+                return f"{node_id} drains" + (" to leave" if leaving else "")
+            case ev.NodeUndrained(node_id=node_id):
+                return f"{node_id} takes sessions again"
+            case ev.HandoffAsked(session_id=session_id, node_id=node_id, to=to, tries=tries):
+                return f"{name_of(session_id)} asked to go from {node_id} to {to}, try {tries}"
         raise AssertionError(event)
 
 

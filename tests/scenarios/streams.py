@@ -28,9 +28,13 @@ from orchestrix_raft.machine.commands import (
     Command,
     ConfigureQueue,
     DetachSession,
+    DrainNode,
     DrainSession,
     Enqueue,
+    ExpireSession,
     Forget,
+    Move,
+    MoveSessions,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
@@ -42,6 +46,7 @@ from orchestrix_raft.machine.commands import (
     ResumeSession,
     RetryJobs,
     RetryWhere,
+    UndrainNode,
 )
 from orchestrix_raft.machine.state import State
 from tests.scenarios.schedule_streams import SCHEDULE_COMMANDS, small_schedule_limits
@@ -265,6 +270,25 @@ def _node(state: State, a: int, b: int, c: int) -> Command:
             return RemoveNode(name, incarnation) if c % 3 == 0 else NodeStopped(name, incarnation)
 
 
+def _ownership(state: State, a: int, b: int, c: int) -> Command:
+    """Drains are taken back more often than they are begun."""
+    name = NODES[a % 2]
+    node = state.nodes.get(name)
+    incarnation = 0 if node is None else node.incarnation - (c % 8 == 0)
+    match b % 8:
+        case 0 | 1:
+            return DrainNode(name, incarnation, c % 4 == 0)
+        case 2 | 3 | 4:
+            return UndrainNode(name, incarnation)
+        case 5:
+            return ExpireSession(_some_session(state, a), _epoch(state, a, c))
+        case _:
+            numbers = range(a, a + 4)
+            return MoveSessions(
+                tuple(Move(_some_session(state, n), _epoch(state, n, c), NODES[n % 2]) for n in numbers)
+            )
+
+
 _COMMANDS: tuple[Callable[[State, int, int, int], Command], ...] = (
     *[_enqueue] * 5,
     *[_report] * 6,
@@ -280,6 +304,7 @@ _COMMANDS: tuple[Callable[[State, int, int, int], Command], ...] = (
     *[_forget] * 2,
     *[_where] * 2,
     _node,
+    *[_ownership] * 2,
     *[_configure] * 2,
     *SCHEDULE_COMMANDS,
 )

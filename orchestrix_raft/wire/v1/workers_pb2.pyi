@@ -1,4 +1,5 @@
 from orchestrix_raft.wire.v1 import common_pb2 as _common_pb2
+from orchestrix_raft.wire.v1 import drain_pb2 as _drain_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -156,7 +157,7 @@ class Goodbye(_message.Message):
     def __init__(self) -> None: ...
 
 class CoordinatorMessage(_message.Message):
-    __slots__ = ("welcome", "assignments", "report_ack", "stop", "heartbeat_ack", "refused", "redirect", "farewell")
+    __slots__ = ("welcome", "assignments", "report_ack", "stop", "heartbeat_ack", "refused", "redirect", "farewell", "drain_asked")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     REPORT_ACK_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +166,7 @@ class CoordinatorMessage(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     REDIRECT_FIELD_NUMBER: _ClassVar[int]
     FAREWELL_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_ASKED_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assignments: Assignments
     report_ack: ReportAck
@@ -173,7 +175,8 @@ class CoordinatorMessage(_message.Message):
     refused: Refused
     redirect: Redirect
     farewell: Farewell
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping[str, object]]] = ..., assignments: _Optional[_Union[Assignments, _Mapping[str, object]]] = ..., report_ack: _Optional[_Union[ReportAck, _Mapping[str, object]]] = ..., stop: _Optional[_Union[Stop, _Mapping[str, object]]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping[str, object]]] = ..., refused: _Optional[_Union[Refused, _Mapping[str, object]]] = ..., redirect: _Optional[_Union[Redirect, _Mapping[str, object]]] = ..., farewell: _Optional[_Union[Farewell, _Mapping[str, object]]] = ...) -> None: ...
+    drain_asked: DrainAsked
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping[str, object]]] = ..., assignments: _Optional[_Union[Assignments, _Mapping[str, object]]] = ..., report_ack: _Optional[_Union[ReportAck, _Mapping[str, object]]] = ..., stop: _Optional[_Union[Stop, _Mapping[str, object]]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping[str, object]]] = ..., refused: _Optional[_Union[Refused, _Mapping[str, object]]] = ..., redirect: _Optional[_Union[Redirect, _Mapping[str, object]]] = ..., farewell: _Optional[_Union[Farewell, _Mapping[str, object]]] = ..., drain_asked: _Optional[_Union[DrainAsked, _Mapping[str, object]]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("epoch", "node_id", "heartbeat_interval_ms", "fence_after_ms", "servers")
@@ -263,6 +266,10 @@ class Redirect(_message.Message):
     servers: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, servers: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class DrainAsked(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class Farewell(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -274,7 +281,7 @@ class ListWorkersRequest(_message.Message):
     def __init__(self, read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("worker_id", "name", "queues", "labels", "capacity", "used", "stuck", "node_id", "epoch", "draining", "attached_ms")
+    __slots__ = ("worker_id", "name", "queues", "labels", "capacity", "used", "stuck", "node_id", "epoch", "draining", "attached_ms", "moving_to")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     QUEUES_FIELD_NUMBER: _ClassVar[int]
@@ -286,6 +293,7 @@ class Worker(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_MS_FIELD_NUMBER: _ClassVar[int]
+    MOVING_TO_FIELD_NUMBER: _ClassVar[int]
     worker_id: bytes
     name: str
     queues: _containers.RepeatedScalarFieldContainer[str]
@@ -297,7 +305,8 @@ class Worker(_message.Message):
     epoch: int
     draining: bool
     attached_ms: int
-    def __init__(self, worker_id: _Optional[bytes] = ..., name: _Optional[str] = ..., queues: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., used: _Optional[int] = ..., stuck: _Optional[int] = ..., node_id: _Optional[str] = ..., epoch: _Optional[int] = ..., draining: _Optional[bool] = ..., attached_ms: _Optional[int] = ...) -> None: ...
+    moving_to: str
+    def __init__(self, worker_id: _Optional[bytes] = ..., name: _Optional[str] = ..., queues: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., used: _Optional[int] = ..., stuck: _Optional[int] = ..., node_id: _Optional[str] = ..., epoch: _Optional[int] = ..., draining: _Optional[bool] = ..., attached_ms: _Optional[int] = ..., moving_to: _Optional[str] = ...) -> None: ...
 
 class ListWorkersResponse(_message.Message):
     __slots__ = ("workers", "read")

@@ -31,7 +31,8 @@ from orchestrix_raft.coordinator.port import (
 )
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
-from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.node import Drain as NodeDrain
+from orchestrix_raft.domain.node import Health, Node
 from orchestrix_raft.domain.queue import QueueOptions, changed
 from orchestrix_raft.domain.report import Completed, Released
 from orchestrix_raft.domain.report import Outcome as JobOutcome
@@ -60,6 +61,8 @@ from orchestrix_raft.machine.commands import (
     Command,
     ConfigureQueue,
     DeleteSchedule,
+    DrainNode,
+    DrainSession,
     Enqueue,
     EnqueueResult,
     JobsResult,
@@ -69,6 +72,7 @@ from orchestrix_raft.machine.commands import (
     ResumeSchedule,
     RetryJobs,
     TriggerSchedule,
+    UndrainNode,
     WhereResult,
 )
 from orchestrix_raft.machine.explain import Reason
@@ -153,6 +157,8 @@ class FakeNode:
         self.welcome = Welcome(1, node_id, 10_000, 25_000, ())
         self.members: list[str] = []  # addresses
         self.names: dict[str, str] = {}  # of members by address; this node's own where it is not said
+        self.known: dict[str, Node] = {}  # nodes that may be drained
+        self.cost = ""  # of draining any of them
         self.leader = node_id  # as this node sees it; "": none
         self.index = 0
         self.token = 0
@@ -194,6 +200,14 @@ class FakeNode:
             case ConfigureQueue(_, name, change):
                 self.options[name] = changed(self.options.get(name, QueueOptions()), change)
                 return Done(self.index, JobsResult(("configured",)))
+            case DrainNode(name, _, leaving):
+                self.known[name].drain = NodeDrain(WALL_MS, leaving, 3, 20)
+                return Done(self.index, None)
+            case UndrainNode(name):
+                self.known[name].drain = None
+                return Done(self.index, None)
+            case DrainSession():
+                return Done(self.index, None)
             case CancelWhere(_, where, cursor):  # one job a step
                 waiting = [one for one, job in self.jobs.items() if where.accepts(job) and one > cursor]
                 for one in waiting[:1]:
@@ -349,7 +363,11 @@ class FakeNode:
 
     def status(self) -> ClusterView:
         named = [(self.names.get(address, self.node_id), address) for address in self.members]
-        nodes = [NodeView(name, a, "leader", Health.ALIVE, 1, 0, 0, 0, 5, "v") for name, a in named]
+        drains = {name: node.drain for name, node in self.known.items()}
+        nodes = [
+            NodeView(name, a, "leader", Health.ALIVE, 1, 0, 0, 0, 5, "v", drains.get(name))
+            for name, a in named
+        ]
         counts: dict[JobState, int] = {}
         for job in self.jobs.values():
             counts[job.state] = counts.get(job.state, 0) + 1
@@ -381,6 +399,12 @@ class FakeNode:
 
     async def remove_member(self, node_id: str) -> Outcome:
         return await self.changes.remove(node_id)
+
+    def find_node(self, node_id: str) -> Node | None:
+        return self.known.get(node_id)
+
+    def cost_of_leaving(self, node_id: str) -> str:
+        return self.cost
 
     @property
     def wall_ms(self) -> int:

@@ -68,11 +68,16 @@ WRONG_USAGE = [
     ("queues", "purge"),
     ("workers", "list", "extra"),
     ("workers", "lst"),
+    ("workers", "drain"),
+    ("workers", "drain", ""),
     ("cluster", "add"),
     ("cluster", "add", "a:1", "b:1"),
     ("cluster", "remove"),
     ("cluster", "transfer", ""),
     ("cluster", "transfer", "a", "b"),
+    ("cluster", "drain"),
+    ("cluster", "drain", ""),
+    ("cluster", "undrain", "a", "b"),
     ("no-such-command",),
     ("--no-such-option",),
 ]
@@ -109,9 +114,12 @@ REFUSED = [
     (("queues", "limit", "q", "--concurrency", "1"), "queues.limit"),
     (("queues", "purge", "q"), "queues.purge"),
     (("workers", "list"), "status"),
+    (("workers", "drain", "w"), "status"),
     (("cluster", "add", "h4:7400"), "cluster.add"),
     (("cluster", "remove", "n3"), "cluster.remove"),
     (("cluster", "transfer"), "transfer_leadership"),
+    (("cluster", "drain", "n1"), "cluster.drain"),
+    (("cluster", "undrain", "n1"), "cluster.undrain"),
 ]
 
 

@@ -167,6 +167,9 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "transfer_leadership": ({}, {"node_id": (None, *TEXT)}),
     "cluster.add": ({}, {"address": (None, "", *TEXT)}),
     "cluster.remove": ({}, {"node_id": (None, "", *TEXT)}),
+    "cluster.drain": ({"node_id": "n"}, {"node_id": NAME, "force": (None, 1, "yes")}),
+    "cluster.undrain": ({}, {"node_id": NAME}),
+    "cluster.drain_worker": ({}, {"worker_id": (*NAME, "xyz", "0f")}),
     "close": ({}, {}),
     "queues.list": ({}, {}),
     "queues.get": ({}, {"name": NAME}),
@@ -255,8 +258,8 @@ def test_the_table_has_every_argument_of_every_call() -> None:
     public = {
         f"{before}{name}": function
         for before, owner in every.items()
-        for name, function in vars(owner).items()
-        if not name.startswith("_") and inspect.isfunction(function)
+        for name, function in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
     }
     del public["schedules.update"]  # as cron, every and at; it looks at the schedule first
     assert set(public) == set(CALLS)

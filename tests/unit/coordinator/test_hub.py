@@ -249,7 +249,8 @@ def test_without_contact_for_too_long_the_sessions_are_given_up(bench: Bench) ->
 
 def test_a_node_that_goes_down_sends_its_workers_elsewhere_and_takes_no_new_ones(bench: Bench) -> None:
     worker = bench.worker()
-    bench.hub.redirect_all()
+    bench.hub.stop_taking()
+    bench.hub.redirect(key("w"), ("n2:1",))
     assert worker.last(Redirect) == Redirect(("n2:1",))
     assert bench.hello("late").refusal == "NODE_STOPPING"
     bench.elsewhere(ResumeSession(key("w"), "n2", 1))

@@ -1,5 +1,5 @@
-"""Nodes of two versions in one cluster: the level waits, commands of it are refused at the door, and a node that
-is too old ends with what to install."""
+"""Nodes of two versions in one cluster: the level waits, commands of it are refused at the door, and a node
+that is too old ends with what to install."""
 
 import asyncio
 from types import MappingProxyType

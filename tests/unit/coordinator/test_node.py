@@ -268,6 +268,10 @@ async def test_a_graceful_end_is_committed(world: Make) -> None:
     await node.submit(enqueue("a"))
     await node.goodbye(5.0)
     assert here.core.state.nodes["n1"].health is Health.STOPPED
+    async with asyncio.timeout(2):
+        late = await node.submit(enqueue("b"))
+    assert isinstance(late, NotApplied), "it would come behind the farewell"
+    assert late.rejected.reason == "NODE_STOPPING"
 
 
 async def test_a_node_that_the_cluster_does_not_know_yet_ends_at_once(

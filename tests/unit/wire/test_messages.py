@@ -15,6 +15,7 @@ from orchestrix_raft.domain.session import (
     Assignments,
     CoordinatorMessage,
     Drain,
+    DrainAsked,
     Farewell,
     Goodbye,
     HandlerLine,
@@ -73,6 +74,7 @@ FROM_NODE: list[CoordinatorMessage] = [
     HeartbeatAck(9),
     Refused("NO_LEADER", "none"),
     Redirect(("a:1",)),
+    DrainAsked(),
     Farewell(),
 ]
 

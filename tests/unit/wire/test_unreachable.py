@@ -1,5 +1,6 @@
 """Why a server cannot be reached is said in one line, with what to do."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -74,11 +75,16 @@ async def address(request: pytest.FixtureRequest) -> AsyncIterator[str]:
 async def test_what_is_wrong_with_tls_is_said_with_the_server_and_what_to_do(
     address: str, tls: TlsFiles | None, says: str
 ) -> None:
-    async with AsyncClient(address, deadline=0.3, tls=tls) as client:
-        with pytest.raises(Unavailable, match=says) as caught:
-            await client.get(NOBODY)
-    assert f"cannot connect to {address}: " in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+    for deadline_s in (0.3, 3.0, 20.0):
+        async with AsyncClient(address, deadline=deadline_s, tls=tls) as client:
+            with pytest.raises(Unavailable) as caught:
+                await client.get(NOBODY)
+        told = str(caught.value)
+        if "no answer within" not in told:
+            break  # else the machine was too busy for a handshake in that time
+    assert re.search(says, told)
+    assert f"cannot connect to {address}: " in told
+    assert len(told.splitlines()) == 1
 
 
 @pytest.mark.parametrize("address", ["expired"], indirect=True)

@@ -1,0 +1,62 @@
+"""Drain and undrain of nodes, drain of workers: parts of ClusterService and WorkerService."""
+
+from typing import Final
+
+from orchestrix_raft.api.errors import Refusal, applied, invalid
+from orchestrix_raft.coordinator.port import NodePort
+from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.node import Node
+from orchestrix_raft.machine.commands import DrainNode, DrainSession, UndrainNode
+from orchestrix_raft.wire import drain as wire
+
+_NO_NODE: Final = "no node of this id is part of the cluster"
+
+
+async def drain_node(node: NodePort, request: wire.DrainNodeRequest) -> wire.DrainNodeResponse:
+    """Refused if the others could not go on without it, unless that is wanted."""
+    known = await _known(node, request.node_id)
+    cost = node.cost_of_leaving(known.node_id)
+    if cost and not request.force:
+        raise Refusal(Rejected(Code.FAILED_PRECONDITION, "DRAIN_COSTS_TOO_MUCH", cost))
+    done = applied(await node.submit(DrainNode(known.node_id, known.incarnation, False)))
+    now = node.find_node(known.node_id)
+    drain = None if now is None else wire.drain_message(now.drain)
+    return wire.DrainNodeResponse(drain=drain, applied_index=done.index)
+
+
+async def undrain_node(node: NodePort, request: wire.UndrainNodeRequest) -> wire.UndrainNodeResponse:
+    """It takes workers again."""
+    known = await _known(node, request.node_id)
+    done = applied(await node.submit(UndrainNode(known.node_id, known.incarnation)))
+    return wire.UndrainNodeResponse(applied_index=done.index)
+
+
+async def _known(node: NodePort, node_id: str) -> Node:
+    """The node as it is now: its incarnation goes into the command."""
+    if not 0 < len(node_id) <= limits.NODE_ID_CHARS:
+        raise invalid("NODE_ID_INVALID", f"node_id has {len(node_id)} characters")
+    await _look(node)
+    known = node.find_node(node_id)
+    if known is None:
+        raise Refusal(Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", _NO_NODE))
+    return known
+
+
+async def drain_worker(node: NodePort, request: wire.DrainWorkerRequest) -> wire.DrainWorkerResponse:
+    """The worker is told by the node that it is attached to, now or when it comes back."""
+    if len(request.worker_id) != limits.SESSION_ID_BYTES:
+        words = f"worker_id has {len(request.worker_id)} bytes, must have {limits.SESSION_ID_BYTES}"
+        raise invalid("WORKER_ID_INVALID", words)
+    await _look(node)
+    for session in node.sessions():
+        if session.worker_id == request.worker_id:
+            done = applied(await node.submit(DrainSession(session.session_id)))
+            return wire.DrainWorkerResponse(applied_index=done.index)
+    raise Refusal(Rejected(Code.NOT_FOUND, "WORKER_UNKNOWN", "no worker of this id: it has ended"))
+
+
+async def _look(node: NodePort) -> None:
+    fresh = await node.fresh(0, linearizable=True)
+    if isinstance(fresh, Rejected):
+        raise Refusal(fresh)

@@ -1,0 +1,125 @@
+"""`cluster drain / undrain` and `workers drain`: hand over before something is stopped."""
+
+import time
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from orchestrix_raft import Client
+from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.client.model import DrainProgress, NodeStatus, WorkerStatus
+from orchestrix_raft.domain.words import counted
+
+WAIT_S: Final = 40.0  # a node closes what is left after 30 s
+LOOK_S: Final = 0.2
+
+NodeId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The node's id, as `status` shows it.",
+        callback=options.checked(options.not_empty),
+    ),
+]
+
+
+def drain(
+    context: typer.Context,
+    node_id: NodeId,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if the others could not go on without it.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until its workers are elsewhere.")] = True,
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Hand a node's leadership and workers over to the others; it takes none until it is undrained.
+
+    What its workers run goes on.  The node stays a member of the cluster and serves clients.
+    """
+    with options.connect(context, servers) as client:
+        progress = client.cluster.drain(node_id, force=force)
+        left = 0
+        if wait:
+            progress, left = _until_empty(client, node_id, progress)
+    if as_json:
+        output.document({"node_id": node_id, "left": left, **msgspec.to_builtins(progress)})
+        return
+    if not wait:
+        had = f"{counted(progress.workers, 'worker')} with {counted(progress.jobs, 'job')}"
+        output.line(f"node {node_id} drains: it has {had}")
+        return
+    output.line(
+        f"{counted(progress.asked, 'worker')} handed over, {progress.acknowledged} acknowledged with"
+        f" {counted(progress.acknowledged_jobs, 'job')}, {progress.orphaned} orphaned"
+    )
+    if progress.orphaned:
+        output.warning("orphaned workers lose their jobs unless they come back within 30 s")
+    if left:
+        output.warning(f"still attached to node {node_id}: {counted(left, 'worker')}")
+
+
+def _until_empty(client: Client, node_id: str, progress: DrainProgress) -> tuple[DrainProgress, int]:
+    """How far it has come when no worker is left, or nothing more is to be expected; and how many are."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        node = _node(client, node_id)
+        if node is None or node.drain is None:
+            raise Failure(f"the drain of node {node_id} was undone meanwhile")
+        if not node.sessions or time.monotonic() >= until:
+            return node.drain, node.sessions
+        time.sleep(LOOK_S)
+
+
+def _node(client: Client, node_id: str) -> NodeStatus | None:
+    return next((node for node in client.status().nodes if node.node_id == node_id), None)
+
+
+def undrain(
+    context: typer.Context, node_id: NodeId, as_json: options.Json = False, servers: options.Servers = None
+) -> None:
+    """Let a drained node take workers again; so does its restart."""
+    with options.connect(context, servers) as client:
+        client.cluster.undrain(node_id)
+    if as_json:
+        output.document({"node_id": node_id})
+    else:
+        output.line(f"node {node_id} takes workers again")
+
+
+def drain_worker(
+    context: typer.Context,
+    worker_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The worker's id or its beginning, or its name.",
+            callback=options.checked(options.not_empty),
+        ),
+    ],
+    as_json: options.Json = False,
+    servers: options.Servers = None,
+) -> None:
+    """Tell a worker process to finish what it runs, give back the rest, and end.
+
+    It gets nothing new from now on, finishes within its time (30 s), and what it gives back costs no attempt.
+    """
+    with options.connect(context, servers) as client:
+        worker = _worker(client, worker_id)
+        client.cluster.drain_worker(worker.id)
+    if as_json:
+        output.document({"id": worker.id, "name": worker.name, "used": worker.used})
+    else:
+        output.line(f"worker {worker.name} drains: it runs {counted(worker.used, 'job')}")
+
+
+def _worker(client: Client, named: str) -> WorkerStatus:
+    workers = client.status().workers
+    found = [worker for worker in workers if worker.id.startswith(named.lower()) or worker.name == named]
+    if not found:
+        raise Failure(f"no worker {named}: `orchestrix-raft workers list` shows those there are")
+    if len(found) > 1:
+        raise Failure(f"{len(found)} workers are meant by {named}: give more of the id")
+    return found[0]
