@@ -63,3 +63,9 @@ def test_every_reason_of_a_refusal_is_documented() -> None:
                     literals = {a.value for a in node.args if isinstance(a, ast.Constant)}
                     missing |= {w for w in literals if isinstance(w, str) and _REASON.fullmatch(w)}
     assert not {word for word in missing - _NO_REASONS if f"`{word}`" not in documented}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_makes_the_environment_that_is_makes_own(page: Path) -> None:
+    """In a checkout `.venv` is of `make`: pip would replace what is in it, and `make` refuses another one."""
+    assert "-m venv .venv" not in page.read_text(encoding="utf-8")

@@ -119,6 +119,9 @@ def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "orchestrix-raft"
     message = re.sub(r"^Invalid value(: | for )", "", error.format_message()).rstrip(".")
+    message = re.sub(r"^'(-?-?[\w:-]+)': ", r"\1: ", message)
+    message = re.sub("Input should be a valid integer.*", "it must be a whole number", message)
+    message = message.replace("Input should be", "it must be")
     unknown = getattr(error, "option_name", None) or ""
     if _LIKE_A_NUMBER(unknown):
         message = f"a negative value is not possible here: {unknown}..."

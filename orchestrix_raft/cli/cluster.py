@@ -83,7 +83,7 @@ def transfer(
         try:
             target = client.transfer_leadership(node_id or "")
         except OrchestrixError as error:
-            if error.reason == "TRANSFER_REFUSED" and node_id:
+            if error.reason == "TRANSFER_REFUSED":
                 _explain(client.status(), node_id)
             raise
     if as_json:
@@ -92,12 +92,14 @@ def transfer(
         output.line(f"leadership goes to {target}")
 
 
-def _explain(status: ClusterStatus, node_id: str) -> None:
-    """Failure if the cluster's members say why that node cannot be the next leader."""
-    if status.leader == node_id:
-        raise Failure(f"nothing to do: {node_id} is the leader already")
+def _explain(status: ClusterStatus, node_id: str | None) -> None:
+    """Failure if the cluster's members say why that node, or any, cannot be the next leader."""
     members = [node.node_id for node in status.nodes]
-    if node_id not in members:
+    if node_id and status.leader == node_id:
+        raise Failure(f"nothing to do: {node_id} is the leader already")
+    if not node_id and members == [status.leader]:
+        raise Failure(f"there is no other node to lead: {status.leader} is the only member")
+    if node_id and node_id not in members:
         raise Failure(f"there is no node {node_id!r}: the members are {', '.join(members)}")
 
 

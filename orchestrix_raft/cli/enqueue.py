@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from orchestrix_raft import OutcomeUnknown
+from orchestrix_raft import Job, OutcomeUnknown, Unavailable
 from orchestrix_raft.cli import options, output, values
 from orchestrix_raft.cli.presets import PRESETS, retry_policy
 from orchestrix_raft.cli.waiting import await_end, finish
@@ -143,7 +143,7 @@ def enqueue(
     with options.connect(context, servers) as client:
         enqueued = _enqueued(client, job_type, arguments, given)
         if wait:
-            finish(await_end(client, enqueued.id, None, shown=not as_json), as_json)
+            finish(_awaited(client, enqueued.id, shown=not as_json), as_json)
             return
     if as_json:
         output.document({"id": enqueued.id, "outcome": "created" if enqueued.created else "existing"})
@@ -164,6 +164,18 @@ def _enqueued(
     if not enqueued.created:
         output.trouble(f"nothing new was enqueued: job {enqueued.id} is there already")
     return enqueued
+
+
+def _awaited(client: "Client", job_id: str, *, shown: bool) -> Job:
+    """The job at its end.  Who cannot wait for it, or will not, is told its id: nothing else has said it."""
+    again = f"job {job_id} goes on; `orchestrix-raft jobs wait {job_id}` waits for it again"
+    try:
+        return await_end(client, job_id, None, shown=shown)
+    except KeyboardInterrupt:
+        output.trouble(again)
+        raise
+    except Unavailable as error:
+        raise Unavailable(f"{error}; {again}", error.reason) from error
 
 
 def _seconds(text: str | None, option: str) -> float | None:

@@ -10,12 +10,13 @@ from orchestrix_raft import Attempt, DeadlineExceeded, Job
 from orchestrix_raft.cli import options, output, steering
 from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import LogLine
-from orchestrix_raft.domain.durations import parse_duration_ms
+from orchestrix_raft.domain.durations import format_duration, parse_duration_ms
 
 if TYPE_CHECKING:
     from orchestrix_raft import Client
 
 WHY_CHARS: Final = 100  # of the reason and the first line of the error, in a list
+_LENGTHS: Final = ("timeout", "retry_for", "expires")  # of time, shown as the options take them
 FOLLOW_S: Final = 1.0  # between two looks at the log of a job that goes on
 
 app = typer.Typer(help="Look at jobs and steer them.", no_args_is_help=True, rich_markup_mode=None)
@@ -80,6 +81,10 @@ def _show(job: Job) -> None:
         value = getattr(job, name)
         if name in ("args", "result") and value is not None:
             value = json.dumps(value, ensure_ascii=False)
+        if name in _LENGTHS and value is not None:
+            value = format_duration(round(value * 1_000))
+        if name == "missed_count" and not job.schedule:
+            continue
         if name not in ("error", "abridged"):
             pairs.append((name, value))
     output.facts(pairs)

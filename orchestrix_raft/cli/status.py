@@ -11,6 +11,7 @@ from orchestrix_raft import AsyncClient, OrchestrixError
 from orchestrix_raft.cli import options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.values import STATES
+from orchestrix_raft.client.calls import TRIED
 from orchestrix_raft.client.model import ClusterStatus, NodeStatus, WorkerStatus
 from orchestrix_raft.wire.endpoint import TlsFiles
 
@@ -84,7 +85,8 @@ async def _ask(server: str, tls: TlsFiles | None) -> ClusterStatus | Silent:
         async with AsyncClient(server, deadline=ANSWER_S, tls=tls) as client:
             return await client.status()
     except OrchestrixError as error:
-        return Silent(server, str(error))
+        # One server was asked, once: that nobody answered in time goes without saying.
+        return Silent(server, str(error).rpartition(TRIED)[2])
 
 
 def _known(answer: ClusterStatus, node: NodeStatus) -> bool:

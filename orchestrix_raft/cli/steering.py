@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from orchestrix_raft import JobNotFound
 from orchestrix_raft.cli import options, output, waiting
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.model import WAITING
@@ -143,30 +144,55 @@ def purge(
 
 
 def _each(job_ids: list[str], act: Callable[[str], str], as_json: bool) -> None:
-    """One after the other; Failure at the end if a job was not in a state for it."""
-    words = [(job_id, act(job_id)) for job_id in job_ids]
+    """One after the other; Failure at the end if a job was not in a state for it, or not there.
+
+    What was done is told also when a later one breaks off.
+    """
+    words: list[tuple[str, str]] = []
+    alone = len(job_ids) == 1
+    try:
+        for job_id in job_ids:
+            words.append((job_id, _word(act, job_id, alone=alone)))
+    finally:
+        if words:
+            _tell(words, as_json, alone=alone)
     refused = [f"job {job_id} is {_state(word)}" for job_id, word in words if _state(word)]
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        raise Failure(f"nothing to do: {refused[0]}{more}")
+
+
+def _word(act: Callable[[str], str], job_id: str, *, alone: bool) -> str:
+    """What became of one job.  One among several that is not there does not keep the others waiting."""
+    try:
+        return act(job_id)
+    except JobNotFound:
+        if alone:
+            raise
+        return "not_found"
+
+
+def _tell(words: list[tuple[str, str]], as_json: bool, *, alone: bool) -> None:
     if as_json:
         results = [{"id": job_id, "result": word} for job_id, word in words]
-        output.document(results[0] if len(results) == 1 else {"jobs": results})
+        output.document(results[0] if alone else {"jobs": results})
     else:
         for job_id, word in words:
             if not _state(word):
                 told = _TOLD.get(word, word)
-                output.line(told if len(words) == 1 else f"{job_id}  {told}")
-    if refused:
-        more = f" (and {len(refused) - 1} more like it)" if len(refused) > 1 else ""
-        raise Failure(f"nothing to do: {refused[0]}{more}")
+                output.line(told if alone else f"{job_id}  {told}")
 
 
 def _state(word: str) -> str:
-    """What stood in the way, if something did: `already_dead`, `still_running`, `unique_conflict`, ..."""
+    """What stood in the way, if something did: `already_dead`, `still_running`, `not_found`, ..."""
     kind, _, state = word.partition("_")
     match kind:
         case "already":
             return f"{state} already"
         case "still":
             return f"still {state}"
+        case "not":
+            return "not there"
         case "unique" | "live":
             return f"held back: {word}"
         case _:

@@ -1,6 +1,7 @@
 """Commands about workers: `workers list`, and `worker`, which runs one; `draining.py` has `workers drain`."""
 
 import importlib
+import logging
 import sys
 import traceback
 from pathlib import Path
@@ -14,6 +15,8 @@ from orchestrix_raft.cli import draining, options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.status import workers_table
 from orchestrix_raft.telemetry import logs
+
+_log = logging.getLogger("orchestrix_raft.worker")
 
 app = typer.Typer(help="Look at worker processes.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -67,6 +70,12 @@ def worker(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     logs.configure(level=log_level)
+    _log.info(
+        "worker %s serves queues %s with handlers for %s",
+        found.name,
+        ", ".join(found.queues),
+        ", ".join(found.types),
+    )
     found.run()
 
 
@@ -83,6 +92,8 @@ def load(target: str) -> "orchestrix_raft.Worker":
     module = _imported(module_name, here)
     found = getattr(module, name, None)
     if isinstance(found, orchestrix_raft.Worker):
+        if not found.types:  # it would take jobs and fail every one of them
+            raise Failure(f"{target} has no handlers: put @{name}.job before a function in {module_name}")
         return found
     what = "no such name" if found is None else f"it is of type {type(found).__name__}, not a Worker"
     there = [known for known, value in vars(module).items() if isinstance(value, orchestrix_raft.Worker)]

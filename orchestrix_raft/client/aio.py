@@ -317,7 +317,8 @@ class AsyncClient:
         return [reason_of(message) for message in response.reasons]
 
     async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
-        """Lines that the job's handlers logged, those after number `after`, wherever they are kept."""
+        """Lines that the job's handlers logged, those after number `after`, from the node at which the job
+        runs or ran last; `Unavailable` when that node does not answer."""
         with refused():
             whole("after", after, 0, _LINES_MAX)
             whole("limit", limit, 1, limits.PAGE)
@@ -325,7 +326,11 @@ class AsyncClient:
         method = _JOBS["GetLogs"]
         response: wire.GetLogsResponse = await self._caller.call(method, request)
         if response.owner_address and not response.lines:
-            response = await self._caller.call_at(response.owner_address, method, request)
+            try:
+                response = await self._caller.call_at(response.owner_address, method, request)
+            except Unavailable as error:
+                kept = f"the job's lines are kept at {response.owner_address}, by the node at which it ran"
+                raise Unavailable(f"{kept} last, and it does not answer: {error}", error.reason) from error
         return [log_line_of(message) for message in response.lines]
 
     async def status(self) -> ClusterStatus:

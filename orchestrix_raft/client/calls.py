@@ -29,6 +29,9 @@ ATTEMPT_S: Final = 8.0  # a node holds calls for 5 s while there is no leader; a
 LEARN_EVERY_S: Final = 30.0  # members come and go; a client that is idle for longer may miss it
 LEARN_AFTER_S: Final = 1.0  # short programs need not ask who else is a member
 
+TRIED: Final = "one of those tried: "
+"""Before what went wrong at the server that was asked last, in the line of a call that nobody answered."""
+
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
 _BROKEN: Final = frozenset(
     {
@@ -260,7 +263,7 @@ _READS: Final = frozenset(
 
 
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:
-    text = f"no server answered {method.name} within {patience_s:g} s; one of those tried: {last}"
+    text = f"no server answered {method.name} within {patience_s:g} s; {TRIED}{last}"
     if method.name in _READS:
         return Unavailable(text, "NO_SERVER")
     if in_doubt:

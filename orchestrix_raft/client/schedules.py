@@ -27,7 +27,7 @@ from orchestrix_raft.wire import schedules as wire
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import moment_ms, names, refused, text, whole
 from orchestrix_raft.wire.common import ReadOptions
-from orchestrix_raft.wire.errors import InvalidArgument, OrchestrixError
+from orchestrix_raft.wire.errors import InvalidArgument, OrchestrixError, ScheduleNotFound
 
 _SCHEDULES: Final = services.SCHEDULES.methods
 _CHANGED: Final = "SCHEDULE_CHANGED"
@@ -261,7 +261,10 @@ class AsyncSchedules:
         return response.schedule
 
     async def _steer(self, method: str, request: Any) -> wire.ScheduleResponse:
-        response: wire.ScheduleResponse = await self._caller.call(_SCHEDULES[method], request)
+        try:
+            response: wire.ScheduleResponse = await self._caller.call(_SCHEDULES[method], request)
+        except ScheduleNotFound as error:
+            raise ScheduleNotFound(f"no schedule {request.id!r}", error.reason) from error
         self._caller.wrote(response.applied_index)
         return response
 

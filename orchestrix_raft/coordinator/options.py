@@ -224,9 +224,12 @@ def _place(
             "--join and --peers exclude each other: --peers founds a cluster, --join enters one"
         )
     if before is not None and advertise is None and (listen is None or listen.wildcard):
-        if listen is not None or local(before.host):
-            return listen or before, before
-        if not peers:
+        if listen is not None:
+            if before.port == listen.port and not before.loopback:  # else nobody would find it there
+                return listen, before
+        elif local(before.host):
+            return before, before
+        elif not peers:
             raise OptionError(
                 f"the node of --data-dir {values['data_dir']} was at {before}, which is no address of this "
                 "machine: say with --listen where it is now"

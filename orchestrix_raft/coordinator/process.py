@@ -4,6 +4,7 @@ Everything that can be refused is refused before the node takes part in anything
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import secrets
@@ -11,7 +12,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,17 +131,31 @@ class Process:
             self._close_disk()
 
     async def _answer(self, stop: asyncio.Event) -> None:
-        """The API answers from the beginning: before there is a cluster, it says what the node waits for."""
+        """The API answers from the beginning: before there is a cluster, it says what the node waits for.  A
+        node that has one loads its state first: meanwhile it could answer nobody, and callers are better
+        refused, and go to another node, than kept waiting."""
+        options = self._options
+        before = formed_before(self._disk.identity, options.peers, self._address, options.data_dir)
+        try:
+            node = None if before is None else self._begin(before)
+            async with self._open_api():
+                if node is None:
+                    formed = await self._find_cluster(stop)
+                    node = None if formed is None else self._begin(formed)
+                if node is not None:
+                    await self._serve(node, stop)
+        finally:
+            if self._node is not None:
+                self._node.close()
+
+    @asynccontextmanager
+    async def _open_api(self) -> AsyncIterator[None]:
         api = self._make_api(lambda: self._answers)
         await api.start(str(self._options.listen_address))
         try:
-            formed = await self._found_or_restart(stop)
-            if formed is not None:
-                await self._serve(formed, stop)
+            yield
         finally:
             await api.stop(1.0)
-            if self._node is not None:
-                self._node.close()
 
     def _close_disk(self) -> None:
         """What is wrong with it by now is found at the next opening; it must not hide why the node ends."""
@@ -173,7 +189,12 @@ class Process:
         try:
             socket.create_server((listen.host, listen.port), family=family).close()
         except OSError as error:
-            raise StartError(f"cannot listen on {listen}: {why(error)}") from error
+            hint = (
+                ": end what uses it, or choose another with --listen"
+                if error.errno == errno.EADDRINUSE
+                else ""
+            )
+            raise StartError(f"cannot listen on {listen}: {why(error)}{hint}") from error
 
     async def _start_link(self) -> None:
         options = self._options
@@ -209,14 +230,11 @@ class Process:
         """Where others are, by the options."""
         return {*self._options.peers, *filter(None, [self._join])}
 
-    async def _found_or_restart(self, stop: asyncio.Event) -> forming.Formed | None:
-        """The cluster this disk belongs to; None when told to stop before there was one."""
-        options = self._options
-        before = formed_before(self._disk.identity, options.peers, self._address, options.data_dir)
-        if before is not None:
-            return before
+    async def _find_cluster(self, stop: asyncio.Event) -> forming.Formed | None:
+        """The cluster this node founds or enters; None when told to stop before there was one."""
+        peers = self._options.peers
         first = self._first_start = FirstStart(
-            self._disk, self._address, options.peers, self._link.announce, self._fail, self._join
+            self._disk, self._address, peers, self._link.announce, self._fail, self._join
         )
         self._link.set_targets(self._dialled_first() - {self._address})
         first.go_on()
@@ -226,15 +244,9 @@ class Process:
             raise self._fault.result()
         return first.formed.result() if first.formed.done() else None
 
-    async def _serve(self, formed: forming.Formed, stop: asyncio.Event) -> None:
+    def _begin(self, formed: forming.Formed) -> Node:
+        """Take part in the cluster from now on."""
         node = self._node = self._answers = self._make_node(formed)
-        self.served = True
-        log.info(
-            "node %s of cluster %s serves at %s",
-            self._disk.identity.node_id,
-            formed.cluster_id,
-            self._address,
-        )
         self._members_changed()
         for node_id, hello in self._link.connected().items():
             node.peer_connected(node_id, hello.disk_id)
@@ -242,6 +254,12 @@ class Process:
         gc.freeze()
         sys.setswitchinterval(SWITCH_S)
         node.start()
+        return node
+
+    async def _serve(self, node: Node, stop: asyncio.Event) -> None:
+        self.served = True
+        identity = self._disk.identity
+        log.info("node %s of cluster %s serves at %s", identity.node_id, identity.cluster_id, self._address)
         await _first_of(stop, node.failure, self._misled, self._fault, self._standing.removed)
         if node.failure.done():
             raise node.failure.result()

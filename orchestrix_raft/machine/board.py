@@ -20,7 +20,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
 from orchestrix_raft.domain import limits
-from orchestrix_raft.domain.job import Job
+from orchestrix_raft.domain.job import Job, JobSpec
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.heap import LazyHeap
@@ -192,17 +192,17 @@ class Lane:
         line.take()
         self.put(line)
 
-    def leave(self, key: str, jobs: dict[bytes, Job]) -> None:
-        """One of its jobs, with this key or "", is no longer ready."""
+    def leave(self, spec: JobSpec, jobs: dict[bytes, Job]) -> None:
+        """One of its jobs is no longer ready."""
         self.count -= 1
-        if key:
-            keyed = self.keyed[key]
+        if spec.key:
+            keyed = self.keyed[spec.key]
             keyed.leave(jobs)
             if not keyed.count:
                 self._drop(keyed)
         else:
             self.plain -= 1
-            self.rows.lost(self.plain, jobs)
+            self.rows.lost(-spec.priority, self.plain, jobs)
 
     def _drop(self, line: Line) -> None:
         del self.keyed[line.key]
@@ -296,7 +296,7 @@ class Board:
         """A job is no longer ready; its state has changed already."""
         spec = job.spec
         lane = self.lanes[(spec.queue, spec.labels)]
-        lane.leave(spec.key, jobs)
+        lane.leave(spec, jobs)
         if not lane.count and len(self.lanes) > limits.EMPTY_LANES:
             self._drop_lane(lane)
 

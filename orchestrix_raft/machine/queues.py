@@ -129,16 +129,20 @@ def evolve_keys_swept(state: State, event: KeysSwept) -> None:
 
 
 def _sweep(state: State, gate: Gate) -> None:
-    """The next part of the keys: about KEYS_AT_ONCE of those of which something is counted.  What is waited
-    for is among them, because only what is counted makes a key wait."""
+    """The next parts of the keys: KEYS_AT_ONCE of those of which something is counted, and the rest of a
+    part.  What is waited for is among them, because only what is counted makes a key wait."""
     queue = gate.queue
     sweep = queue.sweep
     if sweep is None:
         return
-    low = sweep.done
-    counted = len(gate.windows) + len(gate.keys)
-    step = SHARDS if counted <= limits.KEYS_AT_ONCE else max(1, SHARDS * limits.KEYS_AT_ONCE // counted)
-    sweep.done = high = min(SHARDS, low + step)
+    low = high = sweep.done
+    counted = 0
+    for windows, keys in zip(gate.windows.sizes(low), gate.keys.sizes(low), strict=True):
+        if counted >= limits.KEYS_AT_ONCE:
+            break
+        counted += windows + keys
+        high += 1
+    sweep.done = high
     for key in sorted({*gate.windows.within(low, high), *gate.keys.within(low, high)}):
         if key in gate.windows:
             _time_key(state, gate, key)

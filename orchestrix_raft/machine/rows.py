@@ -1,9 +1,10 @@
 """The ready jobs of a lane: those without a key in a row per priority, those with the same key in a `Line`.
 
-Jobs leave from the middle by becoming something else than ready.  What they leave behind is dropped when it
-comes to the front; when there is more of it than of ready jobs, every further job that leaves pays for
-looking at a few items, so that no step ever walks a million of them.  Items ascend by stored numbers: no
-layout decides anything.  Used by the board only.
+Jobs leave from the middle by becoming something else than ready.  Of what they leave behind, every job that
+leaves drops a few items at the front; when there is more of it than of ready jobs, it pays for looking at a
+few others instead.  A debt: what is left behind one ready job, at most as many items as there are ready jobs,
+is dropped in one go when that job goes and no other.  Items ascend by stored numbers: no layout decides
+anything.  Used by the board only.
 """
 
 from collections import deque
@@ -16,7 +17,7 @@ from orchestrix_raft.domain.job import Job, JobState
 _PENDING: Final = JobState.PENDING
 _SLACK: Final = 64  # stale items that rows may hold besides as many as there are ready jobs
 _LINE_SLACK: Final = 4  # the same for one line: lines are many
-_MOVED: Final = 8  # items looked at for each job that leaves
+_MOVED: Final = 8  # items dropped or looked at for each job that leaves
 
 ReadyItem = tuple[int, int, bytes]
 """-priority, job.seq, job id: their order is that of being taken"""
@@ -38,7 +39,7 @@ class Rows:
 
     def __init__(self) -> None:
         self._rows: dict[int, deque[RowItem]] = {}  # by -priority; seq ascends
-        self._old: dict[int, deque[RowItem]] = {}  # still to be looked at; none is empty
+        self._old: dict[int, deque[RowItem]] = {}  # still to be looked at
         self._ranks: list[int] = []  # heap of the keys of either
         self.length = 0  # items, stale ones included
 
@@ -85,8 +86,10 @@ class Rows:
         (self._old[rank] if row is None else row).popleft()
         self.length -= 1
 
-    def lost(self, ready: int, jobs: dict[bytes, Job]) -> None:
-        """A job has left; about `ready` are still here."""
+    def lost(self, rank: int, ready: int, jobs: dict[bytes, Job]) -> None:
+        """A job has left from one of the rows; `ready` are still in all of them."""
+        if self.length == ready or self._trim(rank, jobs):
+            return
         if not self._old:
             if self.length <= 2 * ready + _SLACK:
                 return
@@ -95,6 +98,15 @@ class Rows:
             if not self._old:
                 return
             self._move(jobs)
+
+    def _trim(self, rank: int, jobs: dict[bytes, Job]) -> bool:
+        """Drop a few stale items at the front of a row; whether there were any."""
+        row = self._rows.get(rank) or self._old.get(rank)
+        before = self.length
+        while row and before - self.length < _MOVED and not is_ready(jobs.get(row[0][1]), row[0][0]):
+            row.popleft()
+            self.length -= 1
+        return self.length < before
 
     def _move(self, jobs: dict[bytes, Job]) -> None:
         """Look at one item."""
@@ -164,6 +176,8 @@ class Line:
     def leave(self, jobs: dict[bytes, Job]) -> None:
         """One of its jobs is no longer ready."""
         self.count -= 1
+        if len(self) == self.count or self._trim(jobs):
+            return
         if self._old is None:
             if len(self._items) <= 2 * self.count + _LINE_SLACK:
                 return
@@ -175,6 +189,15 @@ class Line:
                 heappush(self._items, item)
         if not old:
             self._old = None
+
+    def _trim(self, jobs: dict[bytes, Job]) -> bool:
+        """Drop a few stale items at the head; whether there were any."""
+        before = len(self)
+        while before - len(self) < _MOVED and (item := self.head()) is not None:
+            if is_ready(jobs.get(item[2]), item[1]):
+                break
+            self.take()
+        return len(self) < before
 
     def _foremost(self) -> list[ReadyItem]:
         items, old = self._items, self._old

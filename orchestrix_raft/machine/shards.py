@@ -66,6 +66,15 @@ class Shards(Generic[AnyValue]):
         if not self._count:
             self._parts = []
 
+    def sizes(self, low: int) -> list[int]:
+        """How many keys each part has, from `low` on."""
+        if self._parts:
+            return [len(part) for part in self._parts[low:]]
+        sizes = [0] * SHARDS
+        for key in self._flat:
+            sizes[shard_of(key)] += 1
+        return sizes[low:]
+
     def within(self, low: int, high: int) -> Iterator[str]:
         """The keys of the parts from `low` to before `high`, in no order."""
         for part in self._parts[low:high]:

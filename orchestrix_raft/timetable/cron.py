@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.words import counted
 from orchestrix_raft.timetable.days import Days, days
 from orchestrix_raft.timetable.fields import (
     DAY,
@@ -177,7 +178,7 @@ class CronExpressionParser:
         if len(words) < len(_FIELDS):
             names = ", ".join(field.name for field in _FIELDS[1:])
             end = words[-1].position + len(words[-1].text)
-            raise CronError(f"{len(words)} fields where 5 are needed: {names}", self._text, end)
+            raise CronError(f"{counted(len(words), 'field')} where 5 are needed: {names}", self._text, end)
         if len(words) > len(_FIELDS):
             raise CronError("a field too many: there are 5, or 6 with seconds first", self._text, words[6][1])
         return words

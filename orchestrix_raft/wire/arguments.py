@@ -30,6 +30,8 @@ def refused(before: str = "", reason: str = "INVALID_ARGUMENT") -> Iterator[None
 
 def shown(value: object) -> str:
     """What was given, on one line and not too long."""
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g} s"
     told = " ".join(repr(value).split())
     return told if len(told) <= _SHOWN_CHARS else f"{told[:_SHOWN_CHARS]}..."
 

@@ -59,6 +59,11 @@ class Sink(Protocol):
     def progress(self, job: Assignment, percent: int, message: str) -> None: ...
 
 
+def asked_to_stop(reason: str) -> str:
+    """What `raise_if_cancelled` says."""
+    return f"the job was asked to stop: {reason}"
+
+
 class JobContext:
     """One attempt at one job, as its handler sees it.  Safe to use from the handler's thread or task."""
 
@@ -148,7 +153,7 @@ class JobContext:
     def raise_if_cancelled(self) -> None:
         """Raise `JobCancelled` if the handler should end."""
         if self.cancel_reason:
-            raise JobCancelled(f"the job was asked to stop: {self.cancel_reason}", self.cancel_reason.upper())
+            raise JobCancelled(asked_to_stop(self.cancel_reason), self.cancel_reason.upper())
 
     def log(self, message: object, level: str = "info") -> None:
         """Keep a line with the job; `client.logs` shows it.  Shipped a few times a second, best effort."""

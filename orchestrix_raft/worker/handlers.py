@@ -12,10 +12,13 @@ from orchestrix_raft.domain.report import Completed, Failed, Outcome, Released
 from orchestrix_raft.domain.session import Assignment
 from orchestrix_raft.wire.arguments import flag, shown
 from orchestrix_raft.wire.payloads import json_text
-from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Retry, sendable
+from orchestrix_raft.worker.context import Discard, JobCancelled, JobContext, Retry, asked_to_stop, sendable
 
 DRAINING: Final = "draining"
 """The reason of a stop that comes from the worker itself: the job is given back, not failed."""
+
+TIMED_OUT: Final = "timed_out"
+"""The reason of a stop whose attempt has had its time."""
 
 _ARGUMENTS: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -133,7 +136,9 @@ def stopped(
         return failed(job, error, started_ms, finished_ms, ())
     if context.cancel_reason == DRAINING:
         return Released(job.job_id, job.token)
-    text = f"the handler was stopped ({context.cancel_reason}): {_sentence(error)}".rstrip(": ")
+    text, sentence = f"the handler was stopped ({context.cancel_reason})", _sentence(error)
+    if sentence and sentence != asked_to_stop(context.cancel_reason):  # that says no more
+        text += f": {sentence}"
     return Failed(job.job_id, job.token, text, started_ms, finished_ms, cancelled=True)
 
 

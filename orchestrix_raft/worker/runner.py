@@ -6,16 +6,19 @@ so that many short jobs cost one wake-up.
 
 import asyncio
 import functools
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.report import Outcome
 from orchestrix_raft.domain.session import Assignment
 from orchestrix_raft.worker.child import now_ms
 from orchestrix_raft.worker.context import JobCancelled, JobContext
 from orchestrix_raft.worker.handlers import (
+    TIMED_OUT,
     Handler,
     arguments,
     completed,
@@ -27,6 +30,8 @@ from orchestrix_raft.worker.handlers import (
 from orchestrix_raft.worker.observations import Observations
 from orchestrix_raft.worker.processes import Children
 from orchestrix_raft.worker.threads import Threads
+
+_log = logging.getLogger("orchestrix_raft.worker")
 
 KILL_AFTER_S: Final = limits.FORCED_END_MS / 1_000
 """From the soft cancel of a handler in a process to its kill."""
@@ -97,6 +102,9 @@ class Runner:
         if run is None or run.context.cancel_reason:
             return
         run.context.cancel_reason = reason
+        if reason == TIMED_OUT:
+            told = format_job_id(run.job.job_id), run.job.type
+            _log.warning("an attempt of job %s of type %s timed out: its handler is asked to stop", *told)
         if run.task is not None:
             run.task.cancel()
         elif run.handler.process:

@@ -58,6 +58,21 @@ class Worker:
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def name(self) -> str:
+        """What people see: the constructor's, or host and process id."""
+        return self._settings.name
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Where its jobs come from."""
+        return self._settings.queues
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of jobs that it has handlers for."""
+        return tuple(sorted(self._handlers))
+
     @overload
     def job(self, type: F, /) -> F: ...
 

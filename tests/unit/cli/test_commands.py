@@ -121,6 +121,18 @@ def test_wrong_usage_is_one_line_with_exit_code_2(
     assert client.calls == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("enqueue", "echo", "--priority", "high"), "--priority: it must be a whole number ("),
+        (("enqueue", "echo", "--max-retries", "-1"), "--max-retries: it must be greater than or equal to 0"),
+        (("jobs", "show", "7"), "ID: not a UUID: '7'"),
+    ],
+)
+def test_wrong_usage_names_the_option_first(run: Any, arguments: tuple[str, ...], says: str) -> None:
+    assert run(*arguments).err.startswith(f"orchestrix-raft: {says}")
+
+
 @pytest.mark.parametrize("arguments", [(), ("jobs",), ("workers",), ("cluster",)])
 def test_no_command_shows_the_help_as_wrong_usage(run: Any, arguments: tuple[str, ...]) -> None:
     done = run(*arguments)

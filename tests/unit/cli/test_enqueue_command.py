@@ -108,3 +108,14 @@ def test_no_time_at_all_is_refused_where_it_would_mean_for_ever(
     assert (done.code, client.calls) == (2, [])
     assert option in done.err
     assert "write more than 0s, or leave it out for no limit" in done.err
+
+
+def test_who_does_not_wait_to_the_end_is_told_the_id(client: RecordingClient, run: Any) -> None:
+    client.answers |= {"enqueue_told": ENQUEUED, "wait": KeyboardInterrupt()}
+    done = run("enqueue", "t", "--wait")
+    assert (done.code, done.out) == (130, "")
+    assert f"`orchestrix-raft jobs wait {JOB_ID}`" in done.err
+    client.answers["wait"] = Unavailable("no server answered WaitJob", "NO_SERVER")
+    done = run("enqueue", "t", "--wait", "--json")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert f"no server answered WaitJob; job {JOB_ID} goes on" in done.err

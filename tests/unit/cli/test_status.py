@@ -157,6 +157,12 @@ def test_a_transfer_that_failed_for_another_reason_says_that(client: Any, run: A
         assert "n2 does not have the last entry yet" in run("cluster", "transfer", *arguments).err
 
 
+def test_a_cluster_of_one_has_nobody_to_hand_over_to(client: Any, run: Any) -> None:
+    refused = OrchestrixError("no voter to take over is connected", "TRANSFER_REFUSED")
+    client.answers |= {"transfer_leadership": refused, "status": _status()}
+    assert "there is no other node to lead: n1 is the only member" in run("cluster", "transfer").err
+
+
 def test_without_a_leader_there_is_nothing_to_transfer(client: Any, run: Any) -> None:
     client.answers["transfer_leadership"] = Unavailable("there is no leader to hand over")
     done = run("cluster", "transfer")
@@ -190,6 +196,12 @@ def test_when_nobody_answers_it_fails_with_what_each_server_did(cluster: dict[st
     assert (done.code, done.out) == (1, "")
     assert "a:1: refused; b:2: timed out" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_why_a_server_is_silent_is_told_without_detours(cluster: dict[str, Any], run: Any) -> None:
+    told = "no server answered Status within 2 s; one of those tried: cannot connect to a:1: refused"
+    cluster["a:1"] = Unavailable(told, "NO_SERVER")
+    assert "no node answered (a:1: cannot connect to a:1: refused): " in run("status", "--servers", "a:1").err
 
 
 def test_the_page_shows_nodes_jobs_queues_and_workers(cluster: dict[str, Any], run: Any) -> None:

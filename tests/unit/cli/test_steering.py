@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import Reason, RetryPolicy
+from orchestrix_raft import JobNotFound, Reason, RetryPolicy, Unavailable
 from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
 
 OTHER_ID = JOB_ID[:-1] + "2"
@@ -87,6 +87,30 @@ def test_several_ids_are_done_one_after_the_other(client: RecordingClient, run: 
     }
 
 
+def test_one_that_is_not_there_does_not_keep_the_others_waiting(client: RecordingClient, run: Any) -> None:
+    gone = JobNotFound(f"no job {JOB_ID}", "JOB_NOT_FOUND")
+    client.answers["cancel"] = Turns([gone, "cancelled", gone, "cancelled", gone])
+    done = run("jobs", "cancel", JOB_ID, OTHER_ID)
+    assert (done.code, done.out) == (1, f"{OTHER_ID}  cancelled\n")
+    assert f"job {JOB_ID} is not there" in done.err
+    assert json.loads(run("jobs", "cancel", JOB_ID, OTHER_ID, "--json").out) == {
+        "jobs": [{"id": JOB_ID, "result": "not_found"}, {"id": OTHER_ID, "result": "cancelled"}]
+    }
+    alone = run("jobs", "cancel", JOB_ID, "--json")
+    assert (alone.code, alone.out) == (1, "")
+    assert f"no job {JOB_ID}" in alone.err
+
+
+def test_what_was_done_is_told_when_a_later_one_breaks_off(client: RecordingClient, run: Any) -> None:
+    broken = Unavailable("nobody is there", "NO_SERVER")
+    client.answers["cancel"] = Turns(["cancelled", broken, "cancelled", broken])
+    done = run("jobs", "cancel", JOB_ID, OTHER_ID)
+    assert (done.code, done.out) == (1, f"{JOB_ID}  cancelled\n")
+    assert "nobody is there" in done.err
+    told = json.loads(run("jobs", "cancel", JOB_ID, OTHER_ID, "--json").out)
+    assert told == {"jobs": [{"id": JOB_ID, "result": "cancelled"}]}
+
+
 def test_a_retry_that_a_rule_forbids_fails(client: RecordingClient, run: Any) -> None:
     client.answers["retry"] = "unique_conflict"
     done = run("jobs", "retry", JOB_ID)
@@ -131,3 +155,13 @@ def test_a_list_of_dead_letters_says_why_they_are_dead(client: RecordingClient, 
     assert header.endswith("WHY")
     assert dead.endswith("discarded; no such customer")
     assert completed.endswith("-")
+
+
+def test_a_job_is_shown_in_the_words_of_its_options(client: RecordingClient, run: Any) -> None:
+    client.answers["get"] = make_job(timeout=90.0, retry_for=172_800.0, expires=None)
+    out = run("jobs", "show", JOB_ID).out.splitlines()
+    shown = dict(line.split(maxsplit=1) for line in out)
+    assert (shown["timeout"], shown["retry_for"]) == ("1m30s", "2d")
+    assert not {"expires", "missed_count"} & shown.keys()
+    client.answers["get"] = make_job(schedule="nightly", missed_count=2)
+    assert any(line.split() == ["missed_count", "2"] for line in run("jobs", "show", JOB_ID).out.splitlines())

@@ -12,6 +12,17 @@ SOURCE = """
 from orchestrix_raft import Worker
 worker = Worker("a:1", queues=["code"], concurrency=3)
 number = 7
+empty = Worker("a:1")
+
+
+@worker.job("echo")
+def echo(ctx):
+    return 1
+
+
+@worker.job
+def another(ctx):
+    return 2
 """
 
 BROKEN = {
@@ -49,6 +60,14 @@ def test_it_runs_as_the_code_says(started: list[Any], run: Any) -> None:
     assert _settings(started[0]) == (("a:1",), ("code",), 3)
 
 
+def test_the_first_line_says_what_it_serves(
+    started: list[Any], run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrix_raft")
+    run("worker", "jobs_here:worker", "--queues", "b,a")
+    assert f"worker {started[0].name} serves queues a, b with handlers for another, echo" in caplog.messages
+
+
 def test_options_win_over_the_code(started: list[Any], run: Any) -> None:
     options = ("--queues", "x, y", "--concurrency", "9", "--servers", "b:2,c:3")
     assert run("worker", "jobs_here:worker", *options).code == 0
@@ -69,9 +88,10 @@ def test_servers_of_the_environment_win_over_the_code(
         (("jobs_here",), 2, "is not MODULE:NAME"),
         ((":worker",), 2, "is not MODULE:NAME"),
         (("nowhere_at_all:worker",), 1, "no module 'nowhere_at_all'"),
-        (("jobs_here:missing",), 1, "jobs_here:missing: no such name; Workers in jobs_here: worker"),
+        (("jobs_here:missing",), 1, "jobs_here:missing: no such name; Workers in jobs_here: worker, empty"),
         (("json:missing",), 1, "no such name; name the Worker object that the handlers are registered with"),
         (("jobs_here:number",), 1, "it is of type int, not a Worker"),
+        (("jobs_here:empty",), 1, "jobs_here:empty has no handlers: put @empty.job before a function in"),
         (("jobs_here:worker", "--queues", ","), 2, "at least one"),
         (("jobs_here:worker", "--queues", "a b"), 2, "queue 'a b': only letters, digits and"),
         (

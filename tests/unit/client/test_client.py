@@ -223,6 +223,15 @@ async def test_logs_kept_elsewhere_are_fetched_there(cluster: Cluster, client: A
     assert [line.message for line in await client.logs(job_id)] == ["there"]
 
 
+async def test_lines_at_a_node_that_is_away_are_a_refusal_that_says_so(
+    cluster: Cluster, client: AsyncClient
+) -> None:
+    job_id = await client.enqueue("t")
+    cluster.nodes[0].lines[bytes.fromhex(job_id.replace("-", ""))] = LogPage([], "127.0.0.1:1")
+    with pytest.raises(Unavailable, match="by the node at which it ran last, and it does not answer"):
+        await client.logs(job_id)
+
+
 async def test_status_works_and_is_a_value(client: AsyncClient, node: FakeNode) -> None:
     node.members = ["a:1"]
     await client.enqueue("t")

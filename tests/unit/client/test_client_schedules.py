@@ -250,3 +250,15 @@ async def test_the_synchronous_face_has_every_method(node: FakeNode) -> None:
 
     async with serving(node) as address:
         await asyncio.get_running_loop().run_in_executor(None, work, address)
+
+
+async def test_one_that_is_not_there_is_named(client: AsyncClient) -> None:
+    schedules = client.schedules
+    for call in (schedules.get, schedules.pause, schedules.resume, schedules.trigger, schedules.delete):
+        with pytest.raises(ScheduleNotFound, match="no schedule 'nope'"):
+            await call("nope")
+
+
+async def test_a_period_that_is_too_short_is_told_in_seconds(client: AsyncClient) -> None:
+    with pytest.raises(InvalidArgument, match=r"period is 0.05 s: it must be at least 100 ms"):
+        await client.schedules.every("s", timedelta(milliseconds=50), "t")

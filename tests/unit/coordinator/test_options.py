@@ -405,6 +405,21 @@ def test_behind_a_wildcard_a_node_is_called_as_before(tmp_path: Path) -> None:
     assert options.advertised == Address("10.0.0.1", 7400)
 
 
+@pytest.mark.parametrize("before", ["127.0.0.1:7400", "10.0.0.1:7401"])
+def test_behind_a_wildcard_that_it_cannot_have_been_behind_a_node_has_to_say_where_it_is(
+    tmp_path: Path, before: str
+) -> None:
+    """Only this machine reaches the first, and nobody listens at the port of the second."""
+    data_dir = str(founded(tmp_path, before))
+    assert fault(data_dir=data_dir, listen="0.0.0.0:7400", insecure=True) == (
+        "--listen 0.0.0.0:7400 is a wildcard: say with --advertise which address others use"
+    )
+    found = given(
+        data_dir=data_dir, peers=THREE, listen="0.0.0.0:7400", local=here("10.0.0.3"), insecure=True
+    )
+    assert found.advertised == Address("10.0.0.3", 7400)
+
+
 def test_a_directory_that_came_from_another_machine_needs_an_address(tmp_path: Path) -> None:
     data_dir = str(founded(tmp_path, "10.0.0.1:7400"))
     assert fault(data_dir=data_dir) == (

@@ -1,6 +1,7 @@
 """The process around a node: a disk that refuses ends it in every phase, or is said where it does no harm."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import NoReturn, cast
 import msgspec
 import pytest
 
+from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.first_start import StartError
 from orchestrix_raft.coordinator.hello import Accept, Reject
@@ -16,7 +18,7 @@ from orchestrix_raft.coordinator.link import PeerLink
 from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import resolve
-from orchestrix_raft.coordinator.port import Door
+from orchestrix_raft.coordinator.port import Door, NodePort
 from orchestrix_raft.coordinator.process import Api, Process
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
 from orchestrix_raft.domain.level import FIRST_LEVEL
@@ -255,6 +257,19 @@ def test_a_node_that_moves_out_of_the_reach_of_the_others_is_refused(tmp_path: P
     )
 
 
+def test_a_port_in_use_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = started(tmp_path, listen=f"127.0.0.1:{port}")
+        with pytest.raises(StartError) as refused:
+            process._check_listen()
+        process._close_disk()
+    assert str(refused.value) == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use: "
+        "end what uses it, or choose another with --listen"
+    )
+
+
 async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) -> None:
     own = linked._disk.identity.node_id
     with_core(linked, Starts(), {own: SimpleNamespace(address=linked._address)}, members=(own,))
@@ -286,3 +301,23 @@ async def test_status_says_for_what_a_node_without_a_cluster_waits(tmp_path: Pat
     with pytest.raises(Superseded):
         await running
     assert not process.served
+
+
+async def test_a_node_with_a_cluster_has_loaded_its_state_before_anybody_can_ask_it(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    founded(tmp_path, f"{HOST}:{port}")
+    began: list[NodePort] = []
+
+    class Answers(NoApi):
+        async def start(self, listen: str) -> int:
+            began.append(self.door())
+            raise ApiError("as far as this test goes")
+
+    flags = {"data_dir": str(tmp_path), "peer_port_offset": str(PEER_PORT_OFFSET)}
+    process = Process(resolve(flags, {}, {}), Answers)
+    with pytest.raises(ApiError):
+        await process.run()
+    (node,) = began
+    assert isinstance(node, Node)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        node._disk.submit(lambda: None)

@@ -45,7 +45,7 @@ class AsRows:
 
     def leave(self, jobs: dict[bytes, Job]) -> None:
         self.count -= 1
-        self.rows.lost(self.count, jobs)
+        self.rows.lost(0, self.count, jobs)
 
     def __len__(self) -> int:
         return self.rows.length
@@ -96,3 +96,21 @@ def test_a_job_that_leaves_a_long_line_looks_at_a_few_items(kind: type[AsRows], 
         assert jobs.looks - before <= 10
     assert len(kept) <= 100
     assert kept.first(jobs) is None
+
+
+@pytest.mark.parametrize("kind", [AsRows, lambda: Line("k")])
+@pytest.mark.parametrize("stale", [0, 11_000])
+def test_what_the_longest_waiting_jobs_leave_behind_is_not_walked_by_the_next_assignment(
+    kind: type[AsRows], stale: int
+) -> None:
+    """Also while what newer ones left is still to be looked at."""
+    jobs, kept = Looked(), kind()
+    items = [made(jobs, seq) for seq in range(1, 20_000)]
+    for item in items:
+        kept.join(item)
+    for item in [*items[len(items) - stale :], *items[:4_000]]:
+        del jobs[item[2]]
+        kept.leave(jobs)
+    before = jobs.looks
+    assert kept.first(jobs) == items[4_000]
+    assert jobs.looks - before <= 10

@@ -83,3 +83,9 @@ def test_a_bad_expression_is_refused_with_the_position_of_its_fault(row: Row) ->
     assert refusal.value.position == int(row.expected.removeprefix("refused ")), refusal.value
     assert f"(character {refusal.value.position} of " in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("expression", "says"), [("ping", "1 field where 5"), ("* *", "2 fields where 5")])
+def test_too_few_fields_are_counted(expression: str, says: str) -> None:
+    with pytest.raises(CronError, match=f"^{says} are needed: minute, hour"):
+        CronExpressionParser(expression, "").parse()

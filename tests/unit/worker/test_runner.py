@@ -246,7 +246,7 @@ class TestEitherKind:
         assert not failed.cancelled
 
 
-async def test_a_task_that_is_cancelled_reports_why(bench: Bench) -> None:
+async def test_a_task_that_is_cancelled_reports_why(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     async def wait(ctx: JobContext) -> None:
         await asyncio.Event().wait()
 
@@ -259,6 +259,8 @@ async def test_a_task_that_is_cancelled_reports_why(bench: Bench) -> None:
     assert isinstance(outcome, Failed)
     assert outcome.cancelled
     assert "timed_out" in outcome.error
+    (told,) = caplog.messages
+    assert told.endswith("of type t timed out: its handler is asked to stop")
 
 
 async def test_a_task_may_finish_although_it_was_asked_to_stop(bench: Bench) -> None:
@@ -293,6 +295,7 @@ async def test_a_thread_sees_that_it_should_end(bench: Bench, reason: str, kind:
     go_on.set()
     (outcome,) = await bench.outcomes()
     assert isinstance(outcome, kind)
+    assert not isinstance(outcome, Failed) or outcome.error == "the handler was stopped (cancelled)"
 
 
 async def test_a_drained_task_gives_its_job_back(bench: Bench) -> None:
