@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrix_raft import AsyncClient, Client, ClusterStatus, OrchestrixError
+from orchestrix_raft.machine.history import LEVEL_KEY
 from orchestrix_raft.testing import Accounts, Ledger, LocalCluster, audit, eventually
 from orchestrix_raft.testing.crashes import job_number
 from orchestrix_raft.testing.handlers import LEDGER_VARIABLE
@@ -55,6 +56,11 @@ def seen(cluster: LocalCluster) -> ClusterStatus:
     answer = cluster.status(cluster.leader())
     assert answer is not None
     return answer
+
+
+def stored(cluster: LocalCluster) -> bytes:
+    """The state of the first node as it is on disk."""
+    return b"".join(path.read_bytes() for path in (cluster.node_dir(0) / "state").rglob("data.mdb"))
 
 
 def raised(cluster: LocalCluster) -> bool:
@@ -136,3 +142,36 @@ def assert_no_way_back(cluster: LocalCluster, newer: dict[str, str]) -> None:
     cluster.await_following(number)
     cluster.await_healthy()
     cluster.await_same_digest()
+
+
+@pytest.mark.parametrize("every", ["1h", "100ms"], ids=["log", "checkpoint"])
+def test_a_node_alone_finds_out_by_what_it_has_stored(
+    tmp_path: Path, newer: dict[str, str], every: str
+) -> None:
+    old, options = environment(this_version()), {"--checkpoint-interval": every}
+    data = tmp_path / "alone"
+    with LocalCluster(nodes=1, data_dir=data, options=options, environment=old) as cluster:
+        with Client(cluster.servers) as client:
+            kept = client.enqueue("noop")
+        change_version(cluster, 0, newer)
+        eventually(lambda: seen(cluster).machine_level == NEXT_LEVEL, "the level is raised")
+        if every != "1h":
+            eventually(lambda: LEVEL_KEY in stored(cluster), "the checkpoint has the level", poll_s=0.1)
+        assert cluster.node(0).stop() == 0
+        cluster.environment = old
+        process = cluster.start_node(0)
+        assert process.wait(30.0) == 1
+        assert (
+            process.text()
+            .splitlines()[-1]
+            .endswith(
+                f"the cluster is at machine level {NEXT_LEVEL}, raised by version {NEXT_VERSION}; this is version "
+                f"{VERSION}, which runs levels up to {MACHINE_LEVEL}: {INSTALL}"
+            )
+        )
+        assert "Traceback" not in process.text()
+        cluster.environment = newer
+        cluster.start_node(0)
+        cluster.await_following(0)
+        with Client(cluster.servers) as client:
+            assert client.get(kept).state == "pending"
