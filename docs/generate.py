@@ -4,6 +4,7 @@ A page holds generated text between two marker lines; everything outside them is
 `make docs` rewrites, `tests/test_docs.py` compares.
 """
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 
 from orchestrix_raft.cli.app import app
 from orchestrix_raft.cli.node import SHOWN
+from orchestrix_raft.coordinator.event_view import KINDS, told_fields
 from orchestrix_raft.coordinator.option_table import reference
 from orchestrix_raft.domain.job import LIFE_CYCLE, TERMINAL, JobState
 
@@ -53,10 +55,21 @@ def configuration() -> str:
     return reference(SHOWN)
 
 
+def events() -> str:
+    """Every kind of event: what it says, and its details."""
+    lines = ["| kind | what happened | details |", "| --- | --- | --- |"]
+    for name, kind in KINDS.items():
+        words = " ".join((inspect.getdoc(kind) or "").split()).replace("|", "\\|")
+        fields = ", ".join(f"`{field}`" for field in told_fields(kind))
+        lines.append(f"| `{name}` | {words} | {fields} |")
+    return "\n".join(lines)
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/states.md": life_cycle,
     "reference/cli.md": command_line,
     "reference/configuration.md": configuration,
+    "reference/events.md": events,
 }
 """page -> what stands between its markers."""
 

@@ -12,6 +12,7 @@ from orchestrix_raft.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from orchestrix_raft.client.aio import AsyncClient
+    from orchestrix_raft.client.events import AuditEntry, Event
     from orchestrix_raft.client.model import (
         Attempt,
         ClusterStatus,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrix_raft.client.sync import Client
     from orchestrix_raft.wire.errors import (
         AlreadyExists,
+        CursorTooOld,
         DeadlineExceeded,
         InvalidArgument,
         JobFailed,
@@ -50,10 +52,13 @@ _HOME = {
     "AlreadyExists": _ERRORS,
     "AsyncClient": "orchestrix_raft.client.aio",
     "Attempt": _MODEL,
+    "AuditEntry": "orchestrix_raft.client.events",
     "Client": "orchestrix_raft.client.sync",
     "ClusterStatus": _MODEL,
+    "CursorTooOld": _ERRORS,
     "DeadlineExceeded": _ERRORS,
     "Discard": _CONTEXT,
+    "Event": "orchestrix_raft.client.events",
     "InvalidArgument": _ERRORS,
     "Job": _MODEL,
     "JobCancelled": _CONTEXT,
@@ -79,10 +84,13 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "Attempt",
+    "AuditEntry",
     "Client",
     "ClusterStatus",
+    "CursorTooOld",
     "DeadlineExceeded",
     "Discard",
+    "Event",
     "InvalidArgument",
     "Job",
     "JobCancelled",

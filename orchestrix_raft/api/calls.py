@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from orchestrix_raft.api.callers import CALL
 from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, abort, invalid
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.wire.services import Service
@@ -18,14 +19,15 @@ _INTERNAL = Rejected(Code.INTERNAL, "INTERNAL", "the node failed to answer; its 
 
 Unary = Callable[[Any], Awaitable[Any]]
 Stream = Callable[[Context], Awaitable[None]]
+Feed = Callable[[Any, Context], Awaitable[None]]
 
 
-def handlers(service: Service, methods: Mapping[str, Unary | Stream]) -> Handlers:
+def handlers(service: Service, methods: Mapping[str, Unary | Stream | Feed]) -> Handlers:
     """Handlers for all methods of `service`; a method without one is an error of the program.
 
-    A unary method takes the request and returns the response; a streaming one takes the context and reads
-    and writes itself.  Both refuse by raising `Refusal` or `UnknownOutcome`.  Bytes that are no message of
-    the method are refused here.
+    A unary method takes the request and returns the response; one that streams both ways takes the context
+    and reads and writes itself; one that streams its answer takes the request and the context.  All refuse by
+    raising `Refusal` or `UnknownOutcome`.  Bytes that are no message of the method are refused here.
     """
     if service.methods.keys() != methods.keys():
         raise LookupError(f"{service.name}: {sorted(service.methods.keys() ^ methods.keys())} not matched")
@@ -36,6 +38,8 @@ def handlers(service: Service, methods: Mapping[str, Unary | Stream]) -> Handler
         write: Any = method.response.SerializeToString
         if method.client_streams:
             table[name] = grpc.stream_stream_rpc_method_handler(_stream(serve), read, write)
+        elif method.server_streams:
+            table[name] = grpc.unary_stream_rpc_method_handler(_feed(serve, read), None, write)
         else:
             table[name] = grpc.unary_unary_rpc_method_handler(_unary(serve, read), None, write)
     return grpc.method_handlers_generic_handler(service.name, table)
@@ -43,6 +47,7 @@ def handlers(service: Service, methods: Mapping[str, Unary | Stream]) -> Handler
 
 def _unary(serve: Unary, read: Callable[[bytes], Any]) -> Any:
     async def call(data: bytes, context: Context) -> Any:
+        CALL.set(context)
         try:
             return await serve(read(data))
         except Exception as error:  # the boundary: whatever it is, the caller gets a status
@@ -58,6 +63,17 @@ def _stream(serve: Stream) -> Any:
             # being written could not be ended with a status.
             await context.send_initial_metadata(())
             await serve(context)
+        except Exception as error:  # the boundary, as above
+            await _answer(context, error)
+
+    return call
+
+
+def _feed(serve: Feed, read: Callable[[bytes], Any]) -> Any:
+    async def call(data: bytes, context: Context) -> None:
+        try:
+            await context.send_initial_metadata(())
+            await serve(read(data), context)
         except Exception as error:  # the boundary, as above
             await _answer(context, error)
 

@@ -1,17 +1,25 @@
-"""ClusterService: how this node sees the cluster, and handing over the leadership."""
+"""ClusterService: how this node sees the cluster, what happens in it, and steering its members."""
 
 from typing import Final
 
-from orchestrix_raft.api import draining
-from orchestrix_raft.api.calls import Unary, handlers
-from orchestrix_raft.api.errors import Handlers, Refusal, UnknownOutcome, applied, invalid
+from orchestrix_raft.api import draining, events
+from orchestrix_raft.api.calls import Feed, Unary, handlers
+from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, applied, invalid
 from orchestrix_raft.api.service import Service
 from orchestrix_raft.api.workers import stuck_slots
-from orchestrix_raft.coordinator.port import Added, ClusterView, NodeView, NotApplied
+from orchestrix_raft.coordinator.port import (
+    Added,
+    ClusterView,
+    NodeView,
+    NotApplied,
+    Outcome,
+    Unknown,
+)
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.wire import cluster as wire
 from orchestrix_raft.wire import drain as wire_drain
+from orchestrix_raft.wire.events import ListAuditRequest, ListAuditResponse, WatchRequest
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.workers import worker_info
 
@@ -19,17 +27,19 @@ _NEVER_HEARD: Final = "unknown"
 
 
 class ClusterService(Service):
-    """One per server; holds nothing but the node."""
+    """One per server; holds nothing but the node and notes that are being written."""
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
-        methods: dict[str, Unary] = {
+        methods: dict[str, Unary | Feed] = {
             "Status": self.status,
             "TransferLeadership": self.transfer_leadership,
             "AddMember": self.add_member,
             "RemoveMember": self.remove_member,
             "DrainNode": self.drain_node,
             "UndrainNode": self.undrain_node,
+            "Watch": self.watch,
+            "ListAudit": self.list_audit,
         }
         return handlers(CLUSTER, methods)
 
@@ -41,12 +51,22 @@ class ClusterService(Service):
             response.workers.append(worker_info(session, stuck_slots(self._node, session)))
         return response
 
+    async def watch(self, request: WatchRequest, context: Context) -> None:
+        """Events, as a stream of pages."""
+        await events.watch(self._node, request, context)
+
+    async def list_audit(self, request: ListAuditRequest) -> ListAuditResponse:
+        """Who changed what by hand."""
+        return await events.list_audit(self._node, request)
+
     async def transfer_leadership(
         self, request: wire.TransferLeadershipRequest
     ) -> wire.TransferLeadershipResponse:
         """Returns the node that leads now."""
         _check_node_id(request.node_id)
         target = await self._node.transfer_leadership(request.node_id)
+        outcome = f"refused: {target.reason}" if isinstance(target, Rejected) else f"done: to {target}"
+        self._note("transfer_leadership", request.node_id or "any node", outcome)
         if isinstance(target, Rejected):
             raise Refusal(target)
         return wire.TransferLeadershipResponse(target=target)
@@ -56,6 +76,7 @@ class ClusterService(Service):
         if len(request.address) > limits.ADDRESS_CHARS:
             raise invalid("ADDRESS_INVALID", f"address has {len(request.address)} characters")
         outcome = await self._node.add_member(request.address)
+        self._note("add_member", request.address, _told(outcome))
         if isinstance(outcome, Added):
             return wire.AddMemberResponse(node_id=outcome.node_id, already=outcome.already)
         if isinstance(outcome, NotApplied):
@@ -65,16 +86,32 @@ class ClusterService(Service):
     async def remove_member(self, request: wire.RemoveMemberRequest) -> wire.RemoveMemberResponse:
         """Returns when the removal is committed."""
         _check_node_id(request.node_id)
-        applied(await self._node.remove_member(request.node_id))
+        self._note("remove_member", request.node_id, "asked")  # before: this node may be gone afterwards
+        outcome = await self._node.remove_member(request.node_id)
+        if isinstance(outcome, NotApplied):
+            self._note("remove_member", request.node_id, _told(outcome))
+        applied(outcome)
         return wire.RemoveMemberResponse()
 
     async def drain_node(self, request: wire_drain.DrainNodeRequest) -> wire_drain.DrainNodeResponse:
         """Committed; how far it has come is to be seen in Status."""
-        return await draining.drain_node(self._node, request)
+        return await self._noted("drain_node", request.node_id, draining.drain_node(self._node, request))
 
     async def undrain_node(self, request: wire_drain.UndrainNodeRequest) -> wire_drain.UndrainNodeResponse:
         """It takes workers again."""
-        return await draining.undrain_node(self._node, request)
+        return await self._noted("undrain_node", request.node_id, draining.undrain_node(self._node, request))
+
+
+def _told(outcome: Added | Outcome) -> str:
+    match outcome:
+        case Added(node_id=node_id):
+            return f"done: {node_id}"
+        case NotApplied(rejected=rejected):
+            return f"refused: {rejected.reason}"
+        case Unknown():
+            return "unknown"
+        case _:
+            return "done"
 
 
 def _check_node_id(node_id: str) -> None:

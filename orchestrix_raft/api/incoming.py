@@ -80,6 +80,7 @@ def _observation(seen: Observation) -> Observation:
                 min(x.at_ms, checks.TIME_MAX_MS),
                 x.level[:_LEVEL_CHARS],
                 x.message[: limits.ERROR_CHARS],
+                min(x.number, limits.LINE_NUMBER_MAX),
             )
             for x in seen.lines
         ),

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, NamedTuple
 
-from orchestrix_raft.api import checks
+from orchestrix_raft.api import checks, logs
 from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import (
     OUTCOME_UNKNOWN,
@@ -16,7 +16,6 @@ from orchestrix_raft.api.errors import (
 )
 from orchestrix_raft.api.service import Service
 from orchestrix_raft.coordinator.port import Door, Freshness, JobView
-from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.job import JobState
@@ -52,11 +51,12 @@ class _Accepted(NamedTuple):
 
 
 class JobService(Service):
-    """One per server; holds nothing but the node and the number of waiters."""
+    """One per server; holds nothing but the node and how many wait."""
 
     def __init__(self, door: Door) -> None:
         super().__init__(door)
         self._waiters = 0
+        self._followers = logs.LogFollowers()
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
@@ -70,6 +70,7 @@ class JobService(Service):
                 "WaitJob": self.wait_job,
                 "GetHistory": self.get_history,
                 "GetLogs": self.get_logs,
+                "FollowLogs": self.follow_logs,
                 "CancelJobs": self.cancel_jobs,
                 "RetryJobs": self.retry_jobs,
                 "PurgeJobs": self.purge_jobs,
@@ -194,15 +195,19 @@ class JobService(Service):
         return wire.ExplainJobResponse(job=wire.job_message(*view), reasons=reasons, read=read_info(*fresh))
 
     async def get_logs(self, request: wire.GetLogsRequest) -> wire.GetLogsResponse:
-        """Lines of a job, or where they are."""
-        job_id, limit = checks.job_id(request.job_id), checks.page(request.limit, limits.PAGE)
-        page = self._node.logs(job_id, request.after, limit)
+        """Lines of a job."""
+        page = await logs.page(self._node, request, self._linearizable)
         if page is None:
-            await self._fresh(ReadOptions(linearizable=True))
-            page = self._node.logs(job_id, request.after, limit)
-        if page is None:
-            raise _not_found(job_id)
-        return wire.logs_response(*page)
+            raise _not_found(request.job_id)
+        return wire.logs_response(page.lines, page.silent)
+
+    async def follow_logs(self, request: wire.GetLogsRequest, context: Context) -> None:
+        """Lines of a job until it has ended."""
+        if not await self._followers.follow(self._node, request, context, self._linearizable):
+            raise _not_found(request.job_id)
+
+    async def _linearizable(self) -> Freshness:
+        return await self._fresh(ReadOptions(linearizable=True))
 
     async def _fresh(self, read: ReadOptions) -> Freshness:
         fresh = await self._node.fresh(read.min_index, read.linearizable)
@@ -241,7 +246,7 @@ class JobService(Service):
         )
 
     async def _steer(self, command: CancelJobs | RetryJobs | PurgeJobs) -> wire.JobsResponse:
-        done = applied(await self._node.submit(command))
+        done = await self._asked(command)
         assert isinstance(done.result, JobsResult)
         return wire.JobsResponse(results=done.result.words, applied_index=done.index)
 
@@ -272,7 +277,7 @@ class JobService(Service):
         return checks.request_id(request.request_id), where, checks.cursor(request.cursor), limit
 
     async def _steer_where(self, command: CancelWhere | RetryWhere | PurgeWhere) -> wire.WhereResponse:
-        done = applied(await self._node.submit(command))
+        done = await self._asked(command)
         result = done.result
         assert isinstance(result, WhereResult)
         return wire.WhereResponse(

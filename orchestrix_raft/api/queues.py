@@ -4,7 +4,7 @@ from typing import Final
 
 from orchestrix_raft.api import checks
 from orchestrix_raft.api.calls import handlers
-from orchestrix_raft.api.errors import Handlers, Refusal, applied
+from orchestrix_raft.api.errors import Handlers, Refusal
 from orchestrix_raft.api.service import Service
 from orchestrix_raft.coordinator.port import Freshness, QueueDetails
 from orchestrix_raft.domain import limits
@@ -54,7 +54,7 @@ class QueueService(Service):
         change = wire.queue_change(request)
         checks.queue_change(request.name, change)
         command = ConfigureQueue(checks.request_id(request.request_id), request.name, change)
-        done = applied(await self._node.submit(command))
+        done = await self._asked(command)
         queue = _message(self._node.queue(request.name))
         return wire.ConfigureQueueResponse(queue=queue, applied_index=done.index)
 
@@ -65,7 +65,7 @@ class QueueService(Service):
             raise Refusal(wrong)
         where = JobFilter(_WAITING, request.name)
         step = checks.request_id(request.request_id), where, checks.cursor(request.cursor)
-        done = applied(await self._node.submit(CancelWhere(*step, limits.FILTER_ROWS, PURGED)))
+        done = await self._asked(CancelWhere(*step, limits.FILTER_ROWS, PURGED))
         result = done.result
         assert isinstance(result, WhereResult)
         return wire.PurgeQueueResponse(

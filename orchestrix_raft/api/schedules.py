@@ -10,7 +10,7 @@ from msgspec.structs import astuple, replace
 
 from orchestrix_raft.api import checks
 from orchestrix_raft.api.calls import handlers
-from orchestrix_raft.api.errors import Handlers, Refusal, applied, invalid
+from orchestrix_raft.api.errors import Handlers, Refusal, invalid
 from orchestrix_raft.api.service import Service
 from orchestrix_raft.coordinator.port import Done, Freshness, ScheduleView
 from orchestrix_raft.domain import limits
@@ -22,7 +22,7 @@ from orchestrix_raft.domain.schedule import (
     fault_in_schedule,
 )
 from orchestrix_raft.machine.commands import (
-    Command,
+    Auditable,
     DeleteSchedule,
     PauseSchedule,
     PutSchedule,
@@ -151,12 +151,12 @@ class ScheduleService(Service):
             runs=[wire.PreviewedRunMessage(at_ms=run.at_ms, local=run.local, note=run.note) for run in runs]
         )
 
-    async def _steer(self, command: Command) -> wire.ScheduleResponse:
+    async def _steer(self, command: Auditable) -> wire.ScheduleResponse:
         done, result = await self._submit(command)
         return wire.ScheduleResponse(result=result.word, job_id=result.job_id, applied_index=done.index)
 
-    async def _submit(self, command: Command) -> tuple[Done, ScheduleResult]:
-        done = applied(await self._node.submit(command))
+    async def _submit(self, command: Auditable) -> tuple[Done, ScheduleResult]:
+        done = await self._asked(command)
         assert isinstance(done.result, ScheduleResult)
         return done, done.result
 

@@ -66,7 +66,8 @@ class WorkerService(Service):
 
     async def drain_worker(self, request: DrainWorkerRequest) -> DrainWorkerResponse:
         """Committed: it gets nothing new, and is told."""
-        return await drain_worker(self._node, request)
+        call = drain_worker(self._node, request)
+        return await self._noted("drain_worker", request.worker_id.hex(), call)
 
 
 def stuck_slots(node: NodePort, session: Session) -> int:

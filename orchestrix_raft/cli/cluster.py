@@ -1,15 +1,18 @@
-"""Commands about the cluster's members: `cluster add / remove / transfer`; `draining.py` has those that hand
-over."""
+"""Commands about the cluster as a whole: `cluster add / remove / transfer / events`.
+
+`draining.py` has those that hand over.
+"""
 
 from typing import Annotated
 
 import typer
 
 from orchestrix_raft import ClusterStatus, OrchestrixError
-from orchestrix_raft.cli import draining, options, output
+from orchestrix_raft.cli import draining, events, options, output
 from orchestrix_raft.cli.output import Failure
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
+app.command("events")(events.events)
 
 
 @app.callback()

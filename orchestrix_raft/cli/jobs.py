@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from orchestrix_raft import Attempt, DeadlineExceeded, Job
+from orchestrix_raft import Attempt, Job
 from orchestrix_raft.cli import options, output, steering
 from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import LogLine
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 WHY_CHARS: Final = 100  # of the reason and the first line of the error, in a list
 _LENGTHS: Final = ("timeout", "retry_for", "expires")  # of time, shown as the options take them
-FOLLOW_S: Final = 1.0  # between two looks at the log of a job that goes on
 
 app = typer.Typer(help="Look at jobs and steer them.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -171,37 +170,22 @@ def show_logs(
     """
     with options.connect(context, servers) as client:
         if follow:
-            for one in _follow(client, job_id):
+            for one in client.logs(job_id, follow=True):
                 output.document(one, one_line=True) if as_json else _show_line(one)
             return
         client.get(job_id)  # so that an unknown id is refused instead of having no lines
-        found = list(_lines_after(client, job_id, 0))
+        found = list(_all_lines(client, job_id))
     if as_json:
         output.document({"lines": found})
     for one in () if as_json else found:
         _show_line(one)
 
 
-def _lines_after(client: "Client", job_id: str, after: int) -> Iterator[LogLine]:
+def _all_lines(client: "Client", job_id: str) -> Iterator[LogLine]:
+    after: LogLine | None = None
     while page := client.logs(job_id, after=after):
         yield from page
-        after = page[-1].number
-
-
-def _follow(client: "Client", job_id: str) -> Iterator[LogLine]:
-    """Every line, old and new, until the job is finished and its last line was told."""
-    after = 0
-    finished = client.get(job_id).finished
-    while True:
-        for one in _lines_after(client, job_id, after):
-            yield one
-            after = one.number
-        if finished:
-            return
-        try:
-            finished = client.wait(job_id, timeout=FOLLOW_S).finished
-        except DeadlineExceeded:
-            continue  # it goes on: look again
+        after = page[-1]
 
 
 def _show_line(one: LogLine) -> None:

@@ -11,6 +11,7 @@ from orchestrix_raft.client import building
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.cluster import AsyncCluster
+from orchestrix_raft.client.following import AsyncFollowing
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
     WAITING,
@@ -18,12 +19,10 @@ from orchestrix_raft.client.model import (
     ClusterStatus,
     Enqueued,
     Job,
-    LogLine,
     Reason,
     RetryPolicy,
     attempt_of,
     job_of,
-    log_line_of,
     reason_of,
     status_of,
 )
@@ -54,10 +53,9 @@ REQUESTS: Final = 4  # of one enqueue_many under way
 
 _JOBS: Final = services.JOBS.methods
 _CLUSTER: Final = services.CLUSTER.methods
-_LINES_MAX: Final = (1 << 32) - 1  # what a message can count
 
 
-class AsyncClient:
+class AsyncClient(AsyncFollowing):
     """Enqueue jobs and look after them, through any node of the cluster.
 
     `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
@@ -315,23 +313,6 @@ class AsyncClient:
         request = wire.ExplainJobRequest(job_id=building.id_bytes(job_id), read=self._read())
         response: wire.ExplainJobResponse = await self._caller.call(_JOBS["ExplainJob"], request)
         return [reason_of(message) for message in response.reasons]
-
-    async def logs(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[LogLine]:
-        """Lines that the job's handlers logged, those after number `after`, from the node at which the job
-        runs or ran last; `Unavailable` when that node does not answer."""
-        with refused():
-            whole("after", after, 0, _LINES_MAX)
-            whole("limit", limit, 1, limits.PAGE)
-        request = wire.GetLogsRequest(job_id=building.id_bytes(job_id), after=after, limit=limit)
-        method = _JOBS["GetLogs"]
-        response: wire.GetLogsResponse = await self._caller.call(method, request)
-        if response.owner_address and not response.lines:
-            try:
-                response = await self._caller.call_at(response.owner_address, method, request)
-            except Unavailable as error:
-                kept = f"the job's lines are kept at {response.owner_address}, by the node at which it ran"
-                raise Unavailable(f"{kept} last, and it does not answer: {error}", error.reason) from error
-        return [log_line_of(message) for message in response.lines]
 
     async def status(self) -> ClusterStatus:
         """The cluster as the node that answers sees it; works without a leader."""

@@ -114,7 +114,10 @@ class Channel:
         if stub is None:
             read: Any = method.response.FromString
             write: Any = method.request.SerializeToString
-            make = self._channel.stream_stream if method.client_streams else self._channel.unary_unary
+            if method.client_streams:
+                make: Any = self._channel.stream_stream
+            else:
+                make = self._channel.unary_stream if method.server_streams else self._channel.unary_unary
             stub = self._stubs[method.name] = make(method.path, write, read)
         return stub
 
@@ -247,18 +250,22 @@ class Caller:
         """Ask now and then who is a member, so that the client survives the servers it was given."""
         await asyncio.sleep(LEARN_AFTER_S)
         while True:
-            try:
-                status: StatusResponse = await self.call(services.CLUSTER.methods["Status"], StatusRequest())
-            except OrchestrixError as error:
-                _log.debug("could not ask for the members of the cluster: %s", error)
-            else:
-                self.servers.learn(node.address for node in status.nodes)
+            await self.learn()
             await asyncio.sleep(LEARN_EVERY_S * random.uniform(0.8, 1.2))
+
+    async def learn(self) -> None:
+        """Ask who else is a member."""
+        try:
+            status: StatusResponse = await self.call(services.CLUSTER.methods["Status"], StatusRequest())
+        except OrchestrixError as error:
+            _log.debug("could not ask for the members of the cluster: %s", error)
+        else:
+            self.servers.learn(node.address for node in status.nodes)
 
 
 _READS: Final = frozenset(
     {"GetJob", "ListJobs", "WaitJob", "GetHistory", "GetLogs", "ExplainJob", "GetSchedule", "ListSchedules"}
-    | {"Status", "ListWorkers"}
+    | {"Status", "ListAudit", "ListWorkers"}
 )
 
 

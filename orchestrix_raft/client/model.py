@@ -168,9 +168,10 @@ class Reason(_Value, frozen=True):
 
 
 class LogLine(_Value, frozen=True):
-    """One line logged by a handler."""
+    """One line logged by a handler.  (attempt, number) is its place: lines are told in that order."""
 
-    number: int
+    attempt: int
+    number: int  # within the attempt
     at: datetime | None
     level: str
     message: str
@@ -319,7 +320,7 @@ def reason_of(m: ReasonMessage) -> Reason:
 
 def log_line_of(m: LogLineMessage) -> LogLine:
     """From the wire."""
-    return LogLine(number=m.number, at=at(m.at_ms), level=m.level, message=m.message)
+    return LogLine(attempt=m.attempt, number=m.number, at=at(m.at_ms), level=m.level, message=m.message)
 
 
 def _worker_of(m: WorkerInfo) -> WorkerStatus:

@@ -9,14 +9,18 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from orchestrix_raft.client.aio import DEADLINE_S, AsyncClient
 from orchestrix_raft.client.cluster import AsyncCluster
+from orchestrix_raft.client.events import Event, watch_request
+from orchestrix_raft.client.following import logs_request
+from orchestrix_raft.client.model import LogLine
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
+from orchestrix_raft.domain import limits
 from orchestrix_raft.wire.errors import OrchestrixError
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, new_event_loop
 
@@ -61,6 +65,14 @@ def _shared_thread() -> _LoopThread:
         if not _threads or _threads[0].pid != os.getpid():  # a fork leaves the thread behind
             _threads[:] = [_LoopThread()]
         return _threads[0]
+
+
+async def _next(pages: AsyncGenerator[R, None]) -> R | None:
+    return await anext(pages, None)
+
+
+async def _end(pages: AsyncGenerator[Any, None]) -> None:
+    await pages.aclose()
 
 
 def _face(
@@ -213,6 +225,31 @@ class Client:
         """Add and remove members."""
         return Cluster(self._client.cluster, self._run)  # not kept, as above
 
+    def events(
+        self,
+        *,
+        since: str | None = None,
+        follow: bool = False,
+        job: str | Iterable[str] | None = None,
+        queue: str | Iterable[str] | None = None,
+        type: str | Iterable[str] | None = None,
+        kind: str | Iterable[str] | None = None,
+    ) -> Iterator[Event]:
+        pages = self._client._event_pages(watch_request(since, follow, job, queue, type, kind))
+        return (event for page in self._pages(pages) for event in page)
+
+    events.__doc__ = AsyncClient.events.__doc__
+
+    def _pages(self, pages: AsyncGenerator[R, None]) -> Iterator[R]:
+        """What an asynchronous generator yields; leaving the loop over it ends it."""
+        try:
+            while (page := self._run(_next(pages))) is not None:
+                yield page
+        finally:
+            if self._closing.alive:
+                self._run(_end(pages))
+
+    audit = _face(AsyncClient.audit)
     enqueue = _face(AsyncClient.enqueue)
     enqueue_told = _face(AsyncClient.enqueue_told)
     enqueue_many = _face(AsyncClient.enqueue_many)
@@ -220,7 +257,29 @@ class Client:
     wait = _face(AsyncClient.wait)
     list_jobs = _face(AsyncClient.list_jobs)
     history = _face(AsyncClient.history)
-    logs = _face(AsyncClient.logs)
+
+    @overload
+    def logs(self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE) -> list[LogLine]: ...
+
+    @overload
+    def logs(
+        self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE, *, follow: Literal[True]
+    ) -> Iterator[LogLine]: ...
+
+    def logs(
+        self,
+        job_id: str,
+        after: LogLine | None = None,
+        limit: int = limits.PAGE,
+        *,
+        follow: bool = False,
+    ) -> list[LogLine] | Iterator[LogLine]:
+        request = logs_request(job_id, after, limit, follow)
+        if not follow:
+            return self._run(self._client._lines(request))
+        return (line for page in self._pages(self._client._line_pages(request)) for line in page)
+
+    logs.__doc__ = AsyncClient.logs.__doc__
     status = _face(AsyncClient.status)
     cancel = _face(AsyncClient.cancel)
     retry = _face(AsyncClient.retry)

@@ -15,7 +15,6 @@ from orchestrix_raft.coordinator.settings import Clocks, Identity
 from orchestrix_raft.coordinator.starts import first_boot_id
 from orchestrix_raft.domain import limits
 from orchestrix_raft.storage.layout import DataDirectory
-from orchestrix_raft.storage.port import LocalStore
 from orchestrix_raft.version import VERSION
 
 
@@ -26,8 +25,8 @@ def make_core(
     own: str,
     nonce: bytes,
     servers: Callable[[], tuple[str, ...]],
-) -> tuple[Core, LocalStore]:
-    """The core of a member of `formed`, and the store of its job logs.  own: its address; nonce: of this
+) -> Core:
+    """The core of a member of `formed`.  own: its address; nonce: of this
     process, see `starts`; servers: API addresses of all members."""
     identity = disk.identity
     journal = disk.open_journal()
@@ -72,7 +71,7 @@ def make_core(
         servers,
     )
     core.addresses = {m.node_id: m.address for m in formed.members} | dict(identity.addresses)
-    return core, local
+    return core
 
 
 def consensus_options(options: NodeOptions) -> ConsensusOptions:

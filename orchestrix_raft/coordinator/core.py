@@ -18,13 +18,19 @@ from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.cleanup import JobOwnershipCleanup
 from orchestrix_raft.coordinator.drain import CoordinatorDrain
 from orchestrix_raft.coordinator.effects import Effects
+from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
 from orchestrix_raft.coordinator.leadership import Leadership
+from orchestrix_raft.coordinator.log_exchange import LogExchange, Others
 from orchestrix_raft.coordinator.members import ChangeLimits, MemberChanges, removes
 from orchestrix_raft.coordinator.messages import (
     BeatSummary,
     Forward,
+    LinesAnswer,
+    LinesRequest,
+    LinesShared,
+    LinesTaken,
     MemberAnswer,
     MemberChange,
     NodeBeat,
@@ -71,10 +77,13 @@ class Core:
     ) -> None:
         self.limits = limits
         self._clocks = clocks
-        self.job_logs = JobLogs(local, limits.lines_kept_s)
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
-        self.replica = Replica(store, limits.checkpoint_s, limits.checkpoint_bytes, rules)
+        self.feed = Feed(local.feed, limits.feed)
+        self.replica = Replica(store, self.feed, limits.checkpoint_s, limits.checkpoint_bytes, rules)
+        self.log_exchange = LogExchange(
+            JobLogs(local, limits.lines_kept_s), lambda: self.state, self._others, self._send
+        )
         self.proposer = Proposer(identity.node_id, limits.proposer)
         self._origin = Origin(identity, self.proposer, self.state)
         self.hub = SessionHub(
@@ -134,6 +143,7 @@ class Core:
     def disconnected(self, peer: str) -> None:
         """The connection to a member is gone."""
         self._connected.discard(peer)
+        self.log_exchange.lost(peer)
         self.consensus.disconnected(peer)
 
     def receive(self, peer: str, message: PeerMessage) -> None:
@@ -154,6 +164,8 @@ class Core:
             case BeatSummary():
                 if peer == self.consensus.leader_id:
                     self.beats.summarised(message, self._clocks.monotonic())
+            case LinesShared() | LinesTaken() | LinesRequest() | LinesAnswer():
+                self.log_exchange.receive(peer, message, self._clocks.wall_ms())
             case MemberChange():
                 self.members.asked(peer, message, self.now)
             case MemberAnswer():
@@ -276,6 +288,7 @@ class Core:
             self.effects.follow(result.events, now)
             self.faults.extend(result.faults)
             self._origin.applied(index, result, incarnation, now)
+        self.feed.tell()
 
     def _reconcile(self, now: float) -> None:
         """The state was replaced: everything that followed events looks at it anew."""
@@ -307,7 +320,9 @@ class Core:
         self.drain.step(now)
         if now >= self.beats.beat_at:
             self._send_beat(now)
-        self.job_logs.expire(now, self._clocks.wall_ms())
+        self.log_exchange.tick(now, self._clocks.wall_ms())
+        if now >= self.feed.due_at:
+            self.feed.tick(now, self.wall_ms)
         if self.leading:
             self.leadership.do_duties(now)
         if not self.disk_work:
@@ -381,6 +396,11 @@ class Core:
         return self.leadership.active
 
     @property
+    def stopped(self) -> bool:
+        """`stop` was called: nothing happens here any more."""
+        return self._stopped
+
+    @property
     def stale(self) -> bool:
         """No contact with a leader for a while: local answers may be old."""
         return self.consensus.leader_contact_s() > self.limits.stale_s
@@ -411,7 +431,15 @@ class Core:
         return frozenset(self._connected)
 
     def _keep_lines(self, lines: list[HandlerLine]) -> None:
-        self.job_logs.keep(lines, self._clocks.wall_ms())
+        self.log_exchange.keep(lines, self._clocks.wall_ms())
+
+    def _others(self) -> Others:
+        members, me = sorted(self.consensus.members), self.identity.node_id
+        ring = [*(m for m in members if m > me), *(m for m in members if m < me)]
+        return Others(tuple(ring), self.connected_peers)
+
+    def _send(self, peer: str, message: PeerMessage) -> None:
+        self.outbox.append((peer, message))
 
     # ---- the end -------------------------------------------------------------------------------------
 
@@ -428,6 +456,8 @@ class Core:
         self.reads.fail_all()
         self.members.fail_all(message)
         self.watches.fail_all()
+        self.feed.wake_all()
+        self.log_exchange.reader.fail_all()
 
 
 def _nothing() -> None:

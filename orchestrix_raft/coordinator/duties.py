@@ -14,7 +14,7 @@ from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.duties.handoff import OrphanJobDetector
 from orchestrix_raft.duties.health import unhealthy_nodes
 from orchestrix_raft.duties.members import departed_nodes
-from orchestrix_raft.duties.retention import overdue_records
+from orchestrix_raft.duties.retention import overdue_audit, overdue_records
 from orchestrix_raft.duties.upgrade import upgrade_steps
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.state import State
@@ -82,10 +82,14 @@ class Duties:
         if now < self._forget_at:
             return []
         keeping = self._limits.keeping
-        commands = overdue_records(state, self._stamper.wall_ms(now), keeping.keep, keeping.at_once)
+        wall_ms = self._stamper.wall_ms(now)
+        commands: list[Command] = [
+            *overdue_records(state, wall_ms, keeping.keep, keeping.at_once),
+            *overdue_audit(state, wall_ms, keeping.keep, keeping.at_once),
+        ]
         if commands:
             self._forget_at = now + keeping.pause_s
-        return [*commands]
+        return commands
 
     def due_in_s(self, now: float) -> float:
         """Seconds until `due` is worth another look for a reason of its own; inf: none is known."""

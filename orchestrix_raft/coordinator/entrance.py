@@ -3,11 +3,13 @@
 The API asks at a `port.Door` who answers; `Waiting` does until the node can.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.coordinator.port import (
     ClusterView,
+    EventPage,
     Freshness,
     JobView,
     NotApplied,
@@ -18,6 +20,7 @@ from orchestrix_raft.coordinator.port import (
     SchedulePage,
     SessionHandle,
 )
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import Attempt, JobState
 from orchestrix_raft.domain.queue import QueueOptions
@@ -97,8 +100,22 @@ class Waiting:
         """No such job."""
         return []
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> None:
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> None:
         """No such job."""
+
+    async def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        """See NodePort."""
+        yield self._rejected()
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """Nobody has changed anything yet."""
+        return []
+
+    def oldest_cursor(self) -> Cursor:
+        """Nothing has happened yet."""
+        return Cursor(1, 0)
 
     async def list_jobs(
         self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes

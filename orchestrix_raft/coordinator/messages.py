@@ -4,9 +4,12 @@ Closed shapes, decoded with their types at the door.  Imported by the core (whic
 the shell (which encodes them).  Tags from 100 on: consensus has those below.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from orchestrix_raft.consensus.messages import Message as ConsensusMessage
+from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
 
 
@@ -71,6 +74,58 @@ class MemberAnswer(_Closed, frozen=True, tag=106):
     refusal: Rejected | None
 
 
+# ---- job logs: 120-129
+
+JobId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+AttemptNumber = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+LineNumber = Annotated[int, msgspec.Meta(ge=0, le=limits.LINE_NUMBER_MAX)]
+
+
+class SharedLine(_Closed, frozen=True):
+    """A line of a job's log, with its place."""
+
+    job_id: JobId
+    token: int
+    attempt: AttemptNumber
+    number: LineNumber
+    at_ms: int
+    level: str
+    message: str
+
+
+class LinesShared(_Closed, frozen=True, tag=120):
+    """From the owner of the jobs: keep these as well."""
+
+    batch: int
+    lines: tuple[SharedLine, ...]
+
+
+class LinesTaken(_Closed, frozen=True, tag=121):
+    """The answer to `LinesShared`: they are kept, or refused as those of an attempt that is over."""
+
+    batch: int
+
+
+class LinesRequest(_Closed, frozen=True, tag=122):
+    """Which lines of a job behind a place do you keep?"""
+
+    number: int
+    job_id: JobId
+    after_attempt: AttemptNumber
+    after_number: LineNumber
+    limit: Annotated[int, msgspec.Meta(ge=0, le=limits.PAGE)]
+
+
+class LinesAnswer(_Closed, frozen=True, tag=123):
+    """In the order of their places.  more: there are further ones behind them."""
+
+    number: int
+    lines: tuple[tuple[int, int, int, str, str], ...]  # attempt, number, at_ms, level, message
+    more: bool
+
+
+LinesMessage = LinesShared | LinesTaken | LinesRequest | LinesAnswer
+
 PeerMessage = (
     ConsensusMessage
     | Forward
@@ -80,4 +135,5 @@ PeerMessage = (
     | BeatSummary
     | MemberChange
     | MemberAnswer
+    | LinesMessage
 )

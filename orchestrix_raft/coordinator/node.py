@@ -13,12 +13,13 @@ from typing import Final
 
 from orchestrix_raft.consensus.membership_rules import ADD, REMOVE
 from orchestrix_raft.consensus.port import Refused
-from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator import line_reader, queries
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
 from orchestrix_raft.coordinator.hello import Hello as PeerHello
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.port import Added, Done, Freshness, NotApplied, Outcome, Unknown
 from orchestrix_raft.coordinator.proposer import OnDone
@@ -29,7 +30,7 @@ from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.rules import TooOld
-from orchestrix_raft.storage.port import LocalStore, StorageError
+from orchestrix_raft.storage.port import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,11 @@ class Node(NodeReads):
     def __init__(
         self,
         core: Core,
-        local: LocalStore,
         cluster_id: str,
         send: SendPeer,
         members_changed: Callable[[], None],
     ) -> None:
-        super().__init__(core, local, cluster_id)
+        super().__init__(core, cluster_id)
         self._members_changed = members_changed
         self._send = send
         self._loop = asyncio.get_running_loop()
@@ -255,6 +255,27 @@ class Node(NodeReads):
             if not await future:
                 return queries.not_fresh(core, min_index, linearizable)
         return self.freshness()
+
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
+        """See NodePort."""
+        if self.core.replica.job(job_id) is None:
+            return None
+        if len(self.core.log_exchange.reader) >= line_reader.READS:
+            return OVERLOADED
+        future: asyncio.Future[LogPage] = self._loop.create_future()
+
+        def done(page: LogPage) -> None:
+            if not future.done():
+                future.set_result(page)
+
+        try:
+            self.core.log_exchange.read(job_id, after, limit, self.core.now, done)
+        except StorageError as error:
+            return Rejected(
+                Code.UNAVAILABLE, "LOGS_UNREADABLE", f"this node cannot read its job logs: {error}"
+            )
+        self.schedule()
+        return await future
 
     async def add_member(self, address: str) -> Added | NotApplied | Unknown:
         """See NodePort."""

@@ -139,6 +139,13 @@ OPTIONS: Final = (
     _count("keep_finished_jobs", limits.KEEP_FINISHED, "and at most so many; the oldest go first"),
     _duration("keep_dead", "30d", "dead letters are kept this long, for somebody to look at them"),
     _count("keep_dead_jobs", limits.KEEP_DEAD, "and at most so many; the oldest go first"),
+    _duration("keep_audit", "30d", "who changed what by hand is known this long"),
+    _count("keep_audit_records", limits.KEEP_AUDIT, "and at most so many changes; the oldest go first"),
+    # ---- this node's own memory of what happened ---------------------------------------------------------
+    _duration(
+        "keep_events", "1h", "what happened is told this far back; readers that are slower are told so"
+    ),
+    _size("keep_events_bytes", "1GiB", "and at most so much of it; the oldest goes first"),
     # ---- requests ----------------------------------------------------------------------------------------
     _duration(
         "leader_wait", "5s", "a change waits this long for a leader, then it is refused: a hang helps nobody"

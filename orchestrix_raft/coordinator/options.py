@@ -15,6 +15,7 @@ import msgspec
 
 from orchestrix_raft.coordinator.addresses import PORT_MAX, Address, is_local, parse_address, why_out_of_reach
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.feed import FeedKeep
 from orchestrix_raft.coordinator.link import LinkLimits
 from orchestrix_raft.coordinator.option_table import BY_NAME, OFF, OPTIONS, RULES, OptionError, read_value
 from orchestrix_raft.coordinator.proposer import ProposerLimits
@@ -68,6 +69,10 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_finished_jobs: int
     keep_dead_s: float
     keep_dead_jobs: int
+    keep_audit_s: float
+    keep_audit_records: int
+    keep_events_s: float
+    keep_events_bytes: int
     leader_wait_s: float
     outcome_wait_s: float
     read_wait_s: float
@@ -108,8 +113,11 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
                     finished=self.keep_finished_jobs,
                     dead_ms=round(self.keep_dead_s * 1000),
                     dead=self.keep_dead_jobs,
+                    audit_ms=round(self.keep_audit_s * 1000),
+                    audit=self.keep_audit_records,
                 )
             ),
+            feed=FeedKeep(self.keep_events_s, self.keep_events_bytes),
             checkpoint_s=self.checkpoint_interval_s,
             checkpoint_bytes=self.checkpoint_bytes,
             read_wait_s=self.read_wait_s,

@@ -4,10 +4,13 @@ Reads are plain calls on the state of this moment; only waiting (for a commit, f
 to end) is awaited.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter, EventView
+from orchestrix_raft.coordinator.line_reader import LogPage
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Attempt, Job, JobState
 from orchestrix_raft.domain.node import Drain, Health, Node
@@ -142,6 +145,13 @@ class ClusterView(NamedTuple):
     level_waits_for: tuple[str, ...] = ()  # nodes that keep the next level, which others can run, from coming
 
 
+class EventPage(NamedTuple):
+    """Events in order, and how far the node has looked."""
+
+    events: list[EventView]
+    cursor: Cursor
+
+
 class Added(NamedTuple):
     """A node that is a member now, as a learner if it was none before."""
 
@@ -163,13 +173,6 @@ class SessionHandle(Protocol):
         ...
 
 
-class LogPage(NamedTuple):
-    """Lines (number, at_ms, level, message), or the address of the node that has them."""
-
-    lines: list[tuple[int, int, str, str]]
-    owner_address: str
-
-
 class NodePort(Protocol):
     async def submit(self, command: Command) -> Outcome:
         """Commit and apply one command through whoever leads.  Waits without a leader, bounded, up to
@@ -187,8 +190,9 @@ class NodePort(Protocol):
         """Why a job is where it is; []: no such job."""
         ...
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
-        """None: no such job."""
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
+        """Lines of a job behind a place (attempt, number), from all nodes that keep them; answers within a
+        second or two.  None: no such job."""
         ...
 
     async def list_jobs(
@@ -212,6 +216,21 @@ class NodePort(Protocol):
 
     def queue(self, name: str) -> QueueDetails: ...
     def status(self) -> ClusterView: ...
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        """What happened behind `since` (None: as far back as this node knows); with `follow` also what
+        happens next, with an empty page now and then while nothing does.  A Rejected ends it."""
+        ...
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """Records of the audit trail with their numbers, those behind `after`."""
+        ...
+
+    def oldest_cursor(self) -> Cursor:
+        """As far back as this node knows what happened."""
+        ...
+
     async def transfer_leadership(self, node_id: str) -> str | Rejected: ...
     async def add_member(self, address: str) -> Added | NotApplied | Unknown:
         """Let the cluster add the node that waits at that API address."""

@@ -276,12 +276,10 @@ class Process:
         await node.goodbye(GOODBYE_S)
 
     def _make_node(self, formed: forming.Formed) -> Node:
-        core, local = make_core(
-            self._disk, self._options, formed, self._address, self._nonce, self._where.servers
-        )
+        core = make_core(self._disk, self._options, formed, self._address, self._nonce, self._where.servers)
         core.effects.slot_watch = self._slot_watch
         self._where.core = core
-        node = Node(core, local, formed.cluster_id, self._send, self._members_changed)
+        node = Node(core, formed.cluster_id, self._send, self._members_changed)
         recruits = Recruits(
             self._hello,
             lambda hello, done: node.change_members(ADD, hello.node_id, hello.disk_id, done),

@@ -11,15 +11,16 @@ from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.port import ClusterView, JobView, NodeView, Page, QueueDetails, QueueView
 from orchestrix_raft.coordinator.proposer import unavailable
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, Job, JobState, TimerKind
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.words import counted
 from orchestrix_raft.duties.upgrade import waits_for
-from orchestrix_raft.machine.codec import decode_attempt, decode_job
-from orchestrix_raft.machine.history import ATTEMPTS, FINISHED, FINISHED_BY_TIME
-from orchestrix_raft.machine.records import attempt_key
+from orchestrix_raft.machine.codec import decode_attempt, decode_audit, decode_job
+from orchestrix_raft.machine.history import ATTEMPTS, AUDIT, FINISHED, FINISHED_BY_TIME
+from orchestrix_raft.machine.records import attempt_key, audit_key
 from orchestrix_raft.machine.state import LIVE_STATES
 
 SLICE = 2_000  # rows looked at before the loop may do something else
@@ -45,6 +46,13 @@ def attempts(core: Core, job_id: bytes) -> list[Attempt]:
     numbers = range(max(1, newest - limits.ATTEMPTS_KEPT + 1), newest + 1)
     rows = [core.replica.history.get(ATTEMPTS, attempt_key(job_id, number)) for number in numbers]
     return [decode_attempt(row) for row in rows if row]  # none of one that runs
+
+
+def audit(core: Core, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+    """Records of the audit trail behind number `after`, with their numbers."""
+    first = max(after + 1, core.state.audit.first)
+    rows = core.replica.history.scan(AUDIT, audit_key(first), limit)
+    return [(int.from_bytes(key, "big"), decode_audit(value)) for key, value in rows]
 
 
 class Listing:
@@ -245,8 +253,7 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
     problems += core.consensus.problems()
     if core.replica.loading:
         problems.append("this node is loading a snapshot: until then what it shows is old")
-    if core.job_logs.problem:
-        problems.append(core.job_logs.problem)
+    problems += [problem for problem in (core.log_exchange.problem, core.feed.problem) if problem]
     if core.state.set_aside:
         aside = counted(core.state.set_aside, "timer was", "timers were")
         problems.append(f"{aside} set aside because of a bug: see the nodes' logs")

@@ -5,39 +5,40 @@ core, and the loop its turns.  Whoever reads asks `fresh` of the node first.
 """
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Final
 
-from orchestrix_raft.coordinator import queries
+from orchestrix_raft.coordinator import queries, watching
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.drain import cost_of_leaving
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.coordinator.port import (
     ClusterView,
+    EventPage,
     Freshness,
     JobView,
-    LogPage,
     Page,
     QueueDetails,
     SchedulePage,
     ScheduleView,
 )
 from orchestrix_raft.coordinator.schedule_queries import ScheduleListing, schedule_view
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, JobState
 from orchestrix_raft.domain.node import Node
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.explain import Reason, explain
-from orchestrix_raft.storage.port import LocalStore
 
 WAITERS: Final = 50_000
 """Callers that wait for the end of jobs: those beyond it are told at once how the job stands."""
 
 
 class NodeReads:
-    """Over a core, and the store of the job logs that this node keeps."""
+    """Over a core."""
 
-    def __init__(self, core: Core, local: LocalStore, cluster_id: str) -> None:
+    def __init__(self, core: Core, cluster_id: str) -> None:
         self.core = core
-        self._local = local
         self._cluster_id = cluster_id
 
     def freshness(self) -> Freshness:
@@ -58,16 +59,19 @@ class NodeReads:
         job = self.core.replica.job(job_id)
         return [] if job is None else explain(self.core.state, job)
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
         """See NodePort."""
-        job = self.core.replica.job(job_id)
-        if job is None:
-            return None
-        if job.owner and job.owner != self.core.identity.node_id:
-            owner = self.core.state.nodes.get(job.owner)
-            if owner is not None:
-                return LogPage([], owner.address)
-        return LogPage([(n, *line) for n, line in self._local.lines(job_id, after, limit)], "")
+        return watching.watch(self.core, since, wanted, follow)
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """See NodePort."""
+        return queries.audit(self.core, after, limit)
+
+    def oldest_cursor(self) -> Cursor:
+        """See NodePort."""
+        return Cursor(self.core.feed.after + 1, 0)
 
     async def list_jobs(
         self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes

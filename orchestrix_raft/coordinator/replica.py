@@ -1,7 +1,7 @@
 """This node's copy of the replicated state: entries go in, what they did comes out, checkpoints keep it.
 
-The machine, its window on the disk, its digests and its checkpoints belong together: an installed snapshot
-replaces all four, and what is seen here until the new state is loaded is old (`loading`).
+The machine, its window on the disk, its digests, its checkpoints and its feed of events belong together: an
+installed snapshot replaces them all, and what is seen here until the new state is loaded is old (`loading`).
 """
 
 from collections import deque
@@ -10,6 +10,7 @@ from collections.abc import Generator
 from orchestrix_raft.consensus.port import Consensus
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
 from orchestrix_raft.coordinator.digests import DigestTrail
+from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine.apply import Machine
@@ -25,7 +26,9 @@ from orchestrix_raft.storage.port import StateStore
 class Replica:
     """Of one node.  `every_s`, `every_bytes`: when a checkpoint is due.  `rules`: of this version."""
 
-    def __init__(self, store: StateStore, every_s: float, every_bytes: int, rules: Rules = RULES) -> None:
+    def __init__(
+        self, store: StateStore, feed: Feed, every_s: float, every_bytes: int, rules: Rules = RULES
+    ) -> None:
         self.history = LayeredHistory(store)
         self.checkpoints = Checkpoints(self.history, store, every_s, every_bytes)
         self.digests = DigestTrail()
@@ -35,6 +38,8 @@ class Replica:
         self.machine = Machine(self.history, self.history, rules)
         if store.position() is not None:
             self.machine.load(self.history.tables)
+        self._feed = feed
+        self._feed.begin(self.machine.state.index)
         self._applied: deque[tuple[int, Applied]] = deque()
         self._replaced = False
 
@@ -49,6 +54,7 @@ class Replica:
         """A committed entry; `next_applied` hands out what it did."""
         applied = self.machine.apply(index, term, read_entry(self._rules, index, data))
         self.digests.note(index, self.machine.state.digest)
+        self._feed.note(index, self.machine.state.wall_ms, applied)
         self._applied.append((index, applied))
 
     def next_applied(self) -> tuple[int, Applied] | None:
@@ -66,6 +72,7 @@ class Replica:
         machine = Machine(self.history, self.history, self._rules)
         yield from machine.load_in_steps(self.history.tables)
         self.machine = machine
+        self._feed.begin(machine.state.index)
         self.loading = False
         self._replaced = True
 
@@ -80,7 +87,10 @@ class Replica:
 
     def begin_checkpoint(self, consensus: Consensus, now: float) -> CheckpointWork | None:
         """What to write now, if it is time: `checkpoints.write`, then `checkpoint_done`."""
-        return self.checkpoints.begin(consensus, now)
+        work = self.checkpoints.begin(consensus, now)
+        if work is not None:
+            self._feed.write()
+        return work
 
     # ---- lookups in state and history ----------------------------------------------------------------
 

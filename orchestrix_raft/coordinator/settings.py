@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.feed import FeedKeep
 from orchestrix_raft.coordinator.proposer import ProposerLimits
 from orchestrix_raft.coordinator.pulse import HubLimits
 from orchestrix_raft.coordinator.rebalance import RebalanceLimits
@@ -46,6 +47,7 @@ class CoreLimits(NamedTuple):
     read_wait_s: float = 5.0
     keeping: Keeping = Keeping()
     lines_kept_s: float = 86_400.0  # job logs, after a job's last line
+    feed: FeedKeep = FeedKeep()
     stale_s: float = 2.0  # without contact to a leader, local answers are marked as possibly old
 
 

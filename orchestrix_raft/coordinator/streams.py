@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import msgspec
+
 from orchestrix_raft.domain.report import ProgressMark, StartedMark
 from orchestrix_raft.domain.session import (
     Assignment,
@@ -56,6 +58,7 @@ class Stream:
         self.draining = False  # said that it wants nothing new
         self.leaving = False  # said goodbye
         self.over = False
+        self._lines = 0  # that the worker did not count
         self._hub = hub
         self._deliver = deliver
 
@@ -84,12 +87,17 @@ class Stream:
             if slots.get(progress.token) == progress.job_id:
                 self.progress[progress.token] = progress
         return [
-            line
+            line if line.number else self._counted(line)
             for line in seen.lines
             if slots.get(line.token) == line.job_id
             and (job := state.jobs.get(line.job_id)) is not None
             and job.token == line.token
         ]
+
+    def _counted(self, line: HandlerLine) -> HandlerLine:
+        """Of a worker that does not count its lines: the epoch makes numbers grow from owner to owner."""
+        self._lines += 1
+        return msgspec.structs.replace(line, number=(self.epoch << 32) + self._lines)
 
     def take_observed(self) -> tuple[tuple[StartedMark, ...], tuple[ProgressMark, ...]]:
         """What is to be committed next of it; progress beyond OBSERVED_BYTES is left for the next time."""

@@ -49,6 +49,7 @@ class HandlerLine(_Value, frozen=True):
     at_ms: int
     level: str
     message: str
+    number: int = 0  # within the attempt, from 1; 0: the worker does not count, the node does
 
 
 class Observation(_Value, frozen=True):

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.keeping import Kept
-from orchestrix_raft.machine.commands import Forget
+from orchestrix_raft.machine.commands import Forget, ForgetAudit
 from orchestrix_raft.machine.keeping import count_of, oldest_of
 from orchestrix_raft.machine.state import State
 
@@ -23,6 +23,8 @@ class Keep(NamedTuple):
     finished: int = limits.KEEP_FINISHED
     dead_ms: int = limits.KEEP_DEAD_MS
     dead: int = limits.KEEP_DEAD
+    audit_ms: int = limits.KEEP_AUDIT_MS  # from the change
+    audit: int = limits.KEEP_AUDIT
 
 
 def overdue_records(state: State, wall_ms: int, keep: Keep, limit: int) -> list[Forget]:
@@ -40,3 +42,13 @@ def overdue_records(state: State, wall_ms: int, keep: Keep, limit: int) -> list[
             room = most - min(limit, most // 10) if too_many else most
             commands.append(Forget(what, wall_ms - for_ms + 1, room, limit))
     return commands
+
+
+def overdue_audit(state: State, wall_ms: int, keep: Keep, limit: int) -> list[ForgetAudit]:
+    """At most one command, for up to `limit` of the oldest records of the audit trail."""
+    trail, before_ms = state.audit, wall_ms - keep.audit_ms
+    too_old = 0 <= trail.oldest_ms < before_ms - SLACK_MS
+    if not too_old and trail.count <= keep.audit:
+        return []
+    room = keep.audit - min(limit, keep.audit // 10) if trail.count > keep.audit else keep.audit
+    return [ForgetAudit(before_ms + 1, room, limit)]

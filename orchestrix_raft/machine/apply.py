@@ -16,6 +16,7 @@ from orchestrix_raft.domain.job import Job, TimerKind
 from orchestrix_raft.domain.node import OVER
 from orchestrix_raft.machine import (
     attempts,
+    audit,
     codec,
     digest,
     drains,
@@ -29,6 +30,8 @@ from orchestrix_raft.machine import (
     sessions,
     unique,
 )
+from orchestrix_raft.machine.audit_items import AUDIT_COMMANDS
+from orchestrix_raft.machine.causes import Actor, Cause, actor_of
 from orchestrix_raft.machine.commands import (
     AttachSession,
     Batch,
@@ -40,6 +43,7 @@ from orchestrix_raft.machine.commands import (
     Entry,
     ExpireSession,
     Forget,
+    ForgetAudit,
     MigrateRecords,
     MoveSessions,
     NodeHealthChanged,
@@ -80,6 +84,7 @@ DECIDE: Final = MappingProxyType[type, Decide](
         UndrainNode: drains.decide_undrain,
         MoveSessions: drains.decide_moves,
         ExpireSession: drains.decide_expire,
+        ForgetAudit: audit.decide_forget,
         RaiseLevel: levels.decide_raise,
         MigrateRecords: levels.decide_migrate,
     }
@@ -87,7 +92,7 @@ DECIDE: Final = MappingProxyType[type, Decide](
 """Commands that are decided as a whole."""
 
 STEPWISE: Final = MappingProxyType[type, Callable[[State, Any, Trace], Result]](
-    {**ITEMWISE, **SCHEDULE_COMMANDS}
+    {**ITEMWISE, **SCHEDULE_COMMANDS, **AUDIT_COMMANDS}
 )
 """Commands that are decided and evolved step by step."""
 
@@ -130,15 +135,18 @@ class Machine:
         state.elapsed_ms = max(state.elapsed_ms, entry.elapsed_ms)
         state.wall_ms = max(state.wall_ms, entry.wall_ms)
         trace = Trace()
-        done = Applied(trace.events, [], [], [])
+        done = Applied(trace.events, [], [], [], trace.causes)
         requests.expire(state)
         _run_due(state, trace)
         _settle(state, trace)
+        if trace.events:
+            trace.causes.append(Cause(0, Actor.TIME, ""))
         for batch in batches:
             _apply_batch(state, batch, trace, done)
-        state.digest = digest.advance(state.digest, index, state.elapsed_ms, state.wall_ms, trace.events)
+        encoded = codec.encode_events(trace.events)
+        state.digest = digest.advance(state.digest, index, state.elapsed_ms, state.wall_ms, encoded)
         self._write()
-        return done._replace(faults=tuple(trace.faults)) if trace.faults else done
+        return done._replace(encoded=encoded, faults=tuple(trace.faults))
 
     def load(self, tables: Callable[[str], Iterator[tuple[bytes, bytes]]]) -> None:
         """Replace the state by what `tables(name)` holds (all pairs of a table, in any order)."""
@@ -200,7 +208,7 @@ class Machine:
 def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> None:
     if not batch.node_id:
         for command in batch.commands:
-            _apply_command(state, command, trace)
+            _apply_command(state, "", command, trace)
         return
     origin = (batch.node_id, batch.incarnation)
     node = state.nodes.get(batch.node_id)
@@ -213,7 +221,7 @@ def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> Non
     for sequence, command in enumerate(batch.commands, batch.first):
         if sequence <= node.sequence:
             continue  # applied before: sent again
-        result = _apply_command(state, command, trace)
+        result = _apply_command(state, batch.node_id, command, trace)
         replaced = state.nodes.get(batch.node_id) is not node
         if not replaced:
             node.sequence = sequence
@@ -225,14 +233,18 @@ def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> Non
             return
 
 
-def _apply_command(state: State, command: Command, trace: Trace) -> Result:
+def _apply_command(state: State, node_id: str, command: Command, trace: Trace) -> Result:
     if state.rules.needs:
         refusal = state.rules.refusal(command, state.level)
         if refusal is not None:
             return refusal
     stepwise = STEPWISE.get(type(command))
+    first = len(trace.events)
+    actor, name = actor_of(state.sessions, node_id, command)
     result = _apply_whole(state, command, trace) if stepwise is None else stepwise(state, command, trace)
     _settle(state, trace)
+    if len(trace.events) > first:
+        trace.causes.append(Cause(first, actor, name))
     return result
 
 

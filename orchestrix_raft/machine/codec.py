@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from orchestrix_raft.domain.audit import AuditRecord, AuditTrail
 from orchestrix_raft.domain.job import Attempt, Job
 from orchestrix_raft.domain.node import Node
 from orchestrix_raft.domain.queue import KeyWindow, Queue, UniqueWindow
@@ -68,6 +69,8 @@ decode_attempt: Final = msgspec.msgpack.Decoder(Attempt).decode
 decode_queue: Final = msgspec.msgpack.Decoder(Queue).decode
 decode_key_window: Final = msgspec.msgpack.Decoder(KeyWindow).decode
 decode_unique_window: Final = msgspec.msgpack.Decoder(UniqueWindow).decode
+decode_audit: Final = msgspec.msgpack.Decoder(AuditRecord).decode
+decode_audit_trail: Final = msgspec.msgpack.Decoder(AuditTrail).decode
 decode_core: Final = msgspec.msgpack.Decoder(Core).decode
 decode_level: Final = msgspec.msgpack.Decoder(Level).decode
 decode_remembered: Final = msgspec.msgpack.Decoder(Remembered).decode

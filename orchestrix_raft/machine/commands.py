@@ -294,6 +294,51 @@ class RemoveNode(_Closed, frozen=True, tag=70):
     incarnation: int
 
 
+# ---- audit: 80-89
+
+Auditable = (
+    CancelJobs
+    | RetryJobs
+    | PurgeJobs
+    | CancelWhere
+    | RetryWhere
+    | PurgeWhere
+    | ConfigureQueue
+    | PutSchedule
+    | PauseSchedule
+    | ResumeSchedule
+    | TriggerSchedule
+    | DeleteSchedule
+)
+"""What a person or a program asks for to steer, and not just to use, the cluster."""
+
+
+class Asked(_Closed, frozen=True, tag=80):
+    """A change that somebody asks for by hand; who it is is noted with what comes of it.  Result: that of the
+    command."""
+
+    actor: str
+    command: Auditable
+
+
+class NoteAudit(_Closed, frozen=True, tag=81):
+    """What somebody did by hand that is no command, like handing over the leadership."""
+
+    actor: str
+    action: str
+    target: str
+    outcome: str
+
+
+class ForgetAudit(_Closed, frozen=True, tag=82):
+    """The leader's duty: at most `limit` of the oldest records of the audit trail go, those from before
+    `before_ms` (wall) and those beyond `keep`."""
+
+    before_ms: int
+    keep: int
+    limit: int
+
+
 # ---- machine levels: 90-94
 
 
@@ -343,6 +388,9 @@ Command = (
     | UndrainNode
     | MoveSessions
     | ExpireSession
+    | Asked
+    | NoteAudit
+    | ForgetAudit
     | RaiseLevel
     | MigrateRecords
 )

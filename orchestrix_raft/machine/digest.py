@@ -3,16 +3,13 @@
 import hashlib
 from typing import Final
 
-from orchestrix_raft.machine.codec import encode_events
-from orchestrix_raft.machine.events import Event
-
 DIGEST_BYTES: Final = 16
 EMPTY: Final = bytes(DIGEST_BYTES)
 
 
-def advance(before: bytes, index: int, elapsed_ms: int, wall_ms: int, events: list[Event]) -> bytes:
-    """The digest after the entry at `index`, whose clocks and events are given."""
+def advance(before: bytes, index: int, elapsed_ms: int, wall_ms: int, events: bytes) -> bytes:
+    """The digest after the entry at `index`, whose clocks and encoded events are given."""
     rolling = hashlib.blake2b(before, digest_size=DIGEST_BYTES)
     rolling.update(b"".join(n.to_bytes(8, "big") for n in (index, elapsed_ms, wall_ms)))
-    rolling.update(encode_events(events))
+    rolling.update(events)
     return rolling.digest()

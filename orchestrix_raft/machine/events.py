@@ -6,6 +6,7 @@ caller) follow committed events and never precede them.  Tags are never renumber
 
 import msgspec
 
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.job import AttemptState, JobSpec, JobState, Timer
 from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.node import Health
@@ -383,6 +384,23 @@ class NodeRemoved(_Closed, frozen=True, tag=80):
     incarnation: int
 
 
+# ---- audit: 90-99
+
+
+class Audited(_Closed, frozen=True, tag=90):
+    """Somebody asked for a change by hand: who, for what, and what came of it."""
+
+    number: int
+    record: AuditRecord
+
+
+class AuditForgotten(_Closed, frozen=True, tag=91):
+    """The audit trail begins with record `first` now (from `oldest_ms`, wall; -1: it is empty)."""
+
+    first: int
+    oldest_ms: int
+
+
 # ---- machine levels: 100-104
 
 
@@ -442,6 +460,8 @@ Event = (
     | NodeDraining
     | NodeUndrained
     | HandoffAsked
+    | Audited
+    | AuditForgotten
     | LevelRaised
     | RecordsMigrated
 )

@@ -10,6 +10,7 @@ from typing import Any, Final
 from orchestrix_raft.domain.job import TimerKind
 from orchestrix_raft.machine import (
     attempts,
+    audit,
     drains,
     events,
     jobs,
@@ -89,6 +90,8 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.NodeDraining: drains.evolve_draining,
         events.NodeUndrained: drains.evolve_undrained,
         events.HandoffAsked: drains.evolve_handoff_asked,
+        events.Audited: audit.evolve_audited,
+        events.AuditForgotten: audit.evolve_forgotten,
         events.LevelRaised: levels.evolve_raised,
         events.RecordsMigrated: levels.evolve_migrated,
     }

@@ -22,8 +22,11 @@ KEY_WINDOWS: Final = "key_windows"  # pair_key(queue, key) -> KeyWindow
 UNIQUE_WINDOWS: Final = "unique_windows"  # pair_key(type, unique key) -> UniqueWindow
 NODES: Final = "nodes"  # node id (UTF-8) -> Node
 REQUESTS: Final = "requests"  # request id -> remembered result
-SINGLES: Final = "singles"  # CORE_KEY -> counters and clocks; LEVEL_KEY -> machine level, if ever raised
+AUDIT: Final = "audit"  # number (8, big endian) -> AuditRecord
+SINGLES: Final = "singles"  # CORE_KEY -> counters and clocks; AUDIT_KEY -> AuditTrail;
+# LEVEL_KEY -> machine level, if ever raised
 CORE_KEY: Final = b"core"
+AUDIT_KEY: Final = b"audit"
 LEVEL_KEY: Final = b"level"
 
 

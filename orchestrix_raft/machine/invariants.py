@@ -22,6 +22,7 @@ from orchestrix_raft.machine.gate_invariants import (
     place_is_timers,
 )
 from orchestrix_raft.machine.history import (
+    AUDIT,
     FINISHED,
     FINISHED_BY_TIME,
     KEY_WINDOWS,
@@ -38,6 +39,7 @@ from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, stop_of
 from orchestrix_raft.machine.keeping import record_of
 from orchestrix_raft.machine.levels import faults_in_levels, level_record
 from orchestrix_raft.machine.loading import Tables
+from orchestrix_raft.machine.records import audit_key
 from orchestrix_raft.machine.rows import ReadyItem
 from orchestrix_raft.machine.schedule_invariants import faults_in_schedules
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
@@ -88,10 +90,22 @@ def check_stored(machine: Machine, tables: Tables) -> None:
         _must(stored.keys() == entities.keys(), f"table {table} holds other keys than the state")
         for key, entity in entities.items():
             _must(stored[key] == codec.encode_record(entity), f"table {table}: {key.hex()} is outdated")
+    _check_audit(state, dict(tables(AUDIT)))
     level = dict(tables(SINGLES)).get(LEVEL_KEY)
     _must((level or level_record(state)) == level_record(state), "the stored machine level is outdated")
     _must((level is None) == (state.level == FIRST_LEVEL), "a raised machine level is not stored")
     _check_finished(state, dict(tables(FINISHED)), dict(tables(FINISHED_BY_TIME)))
+
+
+def _check_audit(state: State, records: dict[bytes, bytes]) -> None:
+    """The records kept are those that the trail says."""
+    trail = state.audit
+    numbers = sorted(int.from_bytes(key, "big") for key in records)
+    _must(
+        numbers == list(range(trail.first, trail.next)), f"{len(numbers)} audit records, the trail is {trail}"
+    )
+    oldest_ms = codec.decode_audit(records[audit_key(trail.first)]).at_ms if numbers else -1
+    _must(trail.oldest_ms == oldest_ms, f"the oldest audit record is of {oldest_ms}, the trail is {trail}")
 
 
 def _check_finished(state: State, jobs: dict[bytes, bytes], by_time: dict[bytes, bytes]) -> None:

@@ -12,6 +12,7 @@ from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.domain.keeping import CANCELLABLE, PURGEABLE, RETRYABLE
 from orchestrix_raft.machine import attempts, filters, jobs, keeping, queues, requests
+from orchestrix_raft.machine.causes import Cause
 from orchestrix_raft.machine.commands import (
     CancelJobs,
     CancelWhere,
@@ -54,10 +55,11 @@ Verdict = TypeVar("Verdict")
 class Trace:
     """What the running entry has done so far."""
 
-    __slots__ = ("events", "faults")
+    __slots__ = ("causes", "events", "faults")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.causes: list[Cause] = []
         self.faults: list[Exception] = []
 
     def happen(self, state: State, events: Iterable[Event]) -> None:

@@ -14,6 +14,7 @@ from orchestrix_raft.machine import codec, queues, unique
 from orchestrix_raft.machine.book import run_begins
 from orchestrix_raft.machine.dispatch import shut_out
 from orchestrix_raft.machine.history import (
+    AUDIT_KEY,
     CORE_KEY,
     KEY_WINDOWS,
     LEVEL_KEY,
@@ -52,6 +53,8 @@ def load(state: State, tables: Tables) -> Iterator[int]:
         load_level(state, singles[LEVEL_KEY])  # first of all: what follows may be in another form
     if CORE_KEY in singles:
         _load_core(state, codec.decode_core(singles[CORE_KEY]))
+    if AUDIT_KEY in singles:
+        state.audit = codec.decode_audit_trail(singles[AUDIT_KEY])
     for key, value in tables(NODES):
         node = state.nodes[key.decode()] = codec.decode_node(value)
         if node.drain is not None:

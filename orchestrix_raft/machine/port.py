@@ -1,8 +1,10 @@
 """What the node around the machine holds on to: constructor, `apply`, and what comes out of it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.machine.causes import Cause
 from orchestrix_raft.machine.commands import (
     EnqueueResult,
     JobsResult,
@@ -40,6 +42,8 @@ class Applied(NamedTuple):
     resolved: list[Resolved]
     gaps: list[Gap]
     fenced: list[tuple[str, int]]  # (node id, incarnation) of batches of an incarnation that is over
+    causes: Sequence[Cause] = ()  # who did it, for those who follow events
+    encoded: bytes = b""  # the events, by `codec.encode_events`
     faults: tuple[Exception, ...] = ()  # caught in decide and answered with INTERNAL: for the node's log
 
 

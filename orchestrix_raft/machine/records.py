@@ -8,10 +8,12 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final
 
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.job import Attempt, Job
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.history import (
     ATTEMPTS,
+    AUDIT,
     FINISHED,
     FINISHED_BY_TIME,
     PAYLOADS,
@@ -40,7 +42,7 @@ class Records:
         self._history = history
         self._changes = changes
         self._fresh: dict[str, dict[bytes, bytes | None]] = {
-            table: {} for table in (FINISHED, FINISHED_BY_TIME, ATTEMPTS, PAYLOADS, REQUESTS)
+            table: {} for table in (FINISHED, FINISHED_BY_TIME, ATTEMPTS, PAYLOADS, REQUESTS, AUDIT)
         }
 
     def get(self, table: str, key: bytes) -> bytes | None:
@@ -116,6 +118,14 @@ class Records:
         except Exception as error:  # as above
             raise HistoryUnavailable("cannot decode an attempt") from error
 
+    def audit_from(self, first: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        """Records of the audit trail from number `first` on, with their numbers."""
+        rows = self.scan(AUDIT, audit_key(first), limit)
+        try:
+            return [(int.from_bytes(key, "big"), codec.decode_audit(value)) for key, value in rows]
+        except Exception as error:  # as above
+            raise HistoryUnavailable("cannot decode a record of the audit trail") from error
+
     def remembered(self, request_id: bytes) -> codec.Remembered | None:
         """The record of a client's request."""
         value = self.get(REQUESTS, request_id)
@@ -125,6 +135,11 @@ class Records:
             return codec.decode_remembered(value)
         except Exception as error:  # as above
             raise HistoryUnavailable("cannot decode a remembered request") from error
+
+
+def audit_key(number: int) -> bytes:
+    """Key in table AUDIT."""
+    return number.to_bytes(8, "big")
 
 
 def attempt_key(job_id: bytes, attempt: int) -> bytes:

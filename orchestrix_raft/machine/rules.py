@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.level import FIRST_LEVEL
-from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.commands import Asked, Command
 from orchestrix_raft.machine.events import Event
 from orchestrix_raft.version import MACHINE_LEVEL, VERSION
 
@@ -46,7 +46,8 @@ class Rules(NamedTuple):
 
     def refusal(self, command: Command, level: int) -> Rejected | None:
         """Why a command may not be in the log of a cluster at `level`, if so."""
-        needed = self.needs.get(type(command), FIRST_LEVEL)
+        asked = command.command if isinstance(command, Asked) else command
+        needed = max(self.needs.get(type(one), FIRST_LEVEL) for one in (command, asked))
         if needed <= level:
             return None
         return Rejected(

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from orchestrix_raft.domain.audit import AuditTrail
 from orchestrix_raft.domain.job import LIFE_CYCLE, Job, JobState
 from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.node import Node
@@ -42,6 +43,7 @@ class State:
     """Everything the machine knows in memory.  Same log, same state on every node."""
 
     __slots__ = (
+        "audit",
         "board",
         "book",
         "counter",
@@ -107,6 +109,7 @@ class State:
         # is kept.  [0]: no id of a job that is gone is free earlier
         self.totals = [0] * STATES  # ends by terminal JobState since the cluster began; never falls
         self.queues: dict[str, list[int]] = {}  # live jobs by JobState; [0] is their sum, never 0
+        self.audit = AuditTrail()
         # ---- derived
         self.unique: dict[tuple[str, str], bytes] = {}  # (type, unique key) -> job that has it
         self.node_sessions: dict[str, dict[bytes, Session]] = {}  # attached ones by node

@@ -35,6 +35,7 @@ from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.drains import OwnershipWatch
 from orchestrix_raft.simulation.faults import GENTLE, MIXES
+from orchestrix_raft.simulation.feeds import FeedWatch
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.nodes import SimNode
@@ -53,6 +54,7 @@ def fingerprint(machine: Machine) -> bytes:
     """A hash of everything the state holds: equal for two machines that will decide alike."""
     mark = hashlib.blake2b(machine.core_record(), digest_size=16)
     state = machine.state
+    mark.update(encode_record(state.audit))
     mark.update(level_record(state))
     for entities in (state.jobs, state.sessions):
         for _, entity in sorted(entities.items()):
@@ -91,6 +93,7 @@ class Checker:
         self.slots = SlotLedger(self.violation)
         self.limits = LimitsWatch()
         self.ownership = OwnershipWatch(world, self.violation, self._gentle, rest_s)
+        self.feeds = FeedWatch(self.violation)
         self._unique = UniqueWatch()
         self._committed: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
@@ -133,6 +136,7 @@ class Checker:
         self._lives.next_entry(decode_entry(data))
         result = self.shadow.apply(index, term, decode_entry(data))
         self._digests[index] = self.shadow.state.digest
+        self.feeds.entry(index, result)
         if result.faults:
             self.violation(f"an unexpected exception in decide: {result.faults}")
         for resolved in result.resolved:
@@ -305,6 +309,7 @@ class Checker:
                 self.violation(f"{node.name} ends with another digest")
             if core.replica.digests.divergent:
                 self.violation(f"{node.name} believes that others diverged: {core.replica.digests.divergent}")
+            self.feeds.final(node.name, core.feed, core.consensus.applied_index)
             for client in clients:
                 self._promises_kept(core, client)
         self._executions_accounted()

@@ -13,6 +13,7 @@ from orchestrix_raft.domain.job import TERMINAL, JobSpec, JobState, OnConflict, 
 from orchestrix_raft.domain.keeping import JobFilter
 from orchestrix_raft.domain.retry import RetryPolicy
 from orchestrix_raft.machine.commands import (
+    Asked,
     CancelJobs,
     CancelWhere,
     Command,
@@ -134,7 +135,8 @@ class SimClient:
         if not self.acknowledged:
             return
         job_id = self.world.rng.choice(list(self.acknowledged))
-        command = CancelJobs(self.world.rng.randbytes(16), (job_id,), "changed my mind")
+        cancel = CancelJobs(self.world.rng.randbytes(16), (job_id,), "changed my mind")
+        command = Asked(self.name, cancel)
 
         def done(answer: Done) -> None:
             words = getattr(answer.result, "words", None)
@@ -157,7 +159,7 @@ class SimClient:
             if words is None or (words[0] == "not_found" and not self._gone(job_id)):
                 self._violation(f"retry of an acknowledged job answered {answer.result!r}")
 
-        self._call(RetryJobs(self.world.rng.randbytes(16), (job_id,)), done)
+        self._call(Asked(self.name, RetryJobs(self.world.rng.randbytes(16), (job_id,))), done)
 
     def purge(self) -> None:
         """Forget one of its own jobs, if it has ended."""

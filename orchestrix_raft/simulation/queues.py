@@ -5,7 +5,7 @@ from typing import Final
 
 from orchestrix_raft.coordinator.port import Done
 from orchestrix_raft.domain.queue import LIMITS, QueueChange, RateLimitOptions
-from orchestrix_raft.machine.commands import ConfigureQueue, JobsResult
+from orchestrix_raft.machine.commands import Asked, ConfigureQueue, JobsResult
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.world import World
@@ -42,7 +42,7 @@ class SimOperator(SimClient):
                 self._violation(f"{change} was answered {answer.result}")
             then()
 
-        self._call(ConfigureQueue(self.world.rng.randbytes(16), name, change), done)
+        self._call(Asked(self.name, ConfigureQueue(self.world.rng.randbytes(16), name, change)), done)
 
     def _change(self) -> QueueChange:
         rng = self.world.rng

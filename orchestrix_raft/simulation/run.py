@@ -5,6 +5,7 @@ from typing import NamedTuple
 from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.feed import FeedKeep
 from orchestrix_raft.coordinator.rebalance import RebalanceLimits
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
@@ -14,6 +15,7 @@ from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.faults import GROWING, MIXES, Faults
+from orchestrix_raft.simulation.lines import LineWatch
 from orchestrix_raft.simulation.members import SimMembers
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
@@ -26,8 +28,14 @@ from orchestrix_raft.simulation.world import World
 FAULTS_UNTIL_S = 50.0
 AT_LEAST_S = 60.0
 AT_MOST_S = 300.0  # by then everything must have come to rest
+CONNECTED_S = 2.0  # after that all nodes have noticed what broke, and dialled again
 JOBS = 240
-KEEPS = (Keep(), Keep(), Keep(finished_ms=5_000, dead_ms=8_000), Keep(finished=40, dead=5))
+KEEPS = (
+    Keep(),
+    Keep(),
+    Keep(finished_ms=5_000, dead_ms=8_000, audit_ms=6_000),
+    Keep(finished=40, dead=5, audit=4),
+)
 """What is kept, one of them a run: everything, by age, by number."""
 REBALANCE = RebalanceLimits(look_s=1.0, lasts_s=3.0, rest_s=10.0, at_once=2)
 
@@ -110,15 +118,15 @@ class Run:
             lambda name, disk_id: self._make_node(name, disk_id, None, limits, options),
             self._hindered,
         )
-        if mix in GROWING:
+        self.members.done = mix not in GROWING
+        if not self.members.done:
             self.members.begin()
-        else:
-            self.members.done = True
         violation, shadow = self.checker.violation, self.checker.shadow
         self.drainer = SimDrainer(self.world, "o3", self.nodes, violation, lambda: shadow.state)
         self.faults = Faults(
             self.world, self.network, self.nodes, self.workers, self._mix, self._hindered, self.drainer
         )
+        self.lines = LineWatch(self.nodes, mix, self.checker.violation)
         self._jobs_left = JOBS
         self._slots_done = False
         for client in self.clients:
@@ -128,7 +136,10 @@ class Run:
 
     def _limits(self, beats: BeatLimits, keeping: Keeping) -> CoreLimits:
         checkpoint_s = self.world.rng.choice((0.5, 2.0, 5.0, 30.0))
-        return CoreLimits(checkpoint_s=checkpoint_s, beats=beats, keeping=keeping, rebalance=REBALANCE)
+        feed = FeedKeep((3_600.0, 10.0)[self.world.seed % 2])
+        return CoreLimits(
+            checkpoint_s=checkpoint_s, beats=beats, keeping=keeping, rebalance=REBALANCE, feed=feed
+        )
 
     def _make_node(
         self,
@@ -224,6 +235,9 @@ class Run:
         fault = self.members.fault(self.checker.shadow.state) if self.members.changes else ""
         if fault:
             self.checker.violation(fault)
+        self.world.run_until(self.world.now + CONNECTED_S)
+        self.world.run_until(self.world.now + self.lines.ask())
+        self.lines.check()
         return Totals(
             1,
             int(self.world.now),

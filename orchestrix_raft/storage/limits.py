@@ -22,6 +22,9 @@ LOGGED_JOB_COST_BYTES = 160
 JOB_LOGS_DROPPED_AT_ONCE = 100
 """Jobs that lose their lines to make room for new ones, in one write: bounds how long that takes."""
 
+FEED_ROW_COST_BYTES = 40
+"""Of keeping one row of the event feed beside its record: its key, its time and its place in a page."""
+
 MAP_BYTES = 1 << 40
 """Address space an environment reserves, 1 TiB: sparse, costs nothing, never has to grow (growing it
 under an open read transaction breaks that).  The limit that counts is the store's own."""

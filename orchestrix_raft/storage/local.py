@@ -1,9 +1,10 @@
-"""Job logs of this node on LMDB, outside Raft.
+"""Job logs and event feed of this node on LMDB, outside Raft.
 
 Written without sync: a killed process loses nothing, a power loss may scramble the file.  Losing it loses
 no job, so a file that was not closed in order and does not verify is thrown away, and `discarded` says so.
-Tables: `lines` (job id + line number -> line), `jobs` (job id -> counters), `ages` (time of the last
-line + job id), the index by which jobs expire and by which they make room for others.
+Tables: `log_lines` (job id + attempt + number -> line), `log_jobs` (job id -> counters), `log_ages` (time of
+the last line + job id), the index by which jobs expire and by which they make room for others; and those of
+`feed`.
 """
 
 import struct
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import lmdb
 import msgspec
 
+from orchestrix_raft.storage import feed
 from orchestrix_raft.storage.environment import DATA_FILE, lmdb_errors, open_environment
 from orchestrix_raft.storage.files import Held, file_errors, remove_tree, sync_directory
 from orchestrix_raft.storage.limits import (
@@ -25,21 +27,22 @@ from orchestrix_raft.storage.limits import (
     MAP_BYTES,
     VERIFIED_BYTES_MAX,
 )
-from orchestrix_raft.storage.port import Damaged, LogLine
+from orchestrix_raft.storage.port import Damaged, LinePlace, LogLine
 from orchestrix_raft.undecodable import UNDECODABLE
 
 CLOSED_MARKER = "CLOSED"
 """File that stands in the directory while the store is closed and synced."""
 
 _COUNTERS = struct.Struct(">IIQQ")
-_NUMBER = struct.Struct(">I")
-_NUMBER_MAX = (1 << 32) - 1
+_PLACE = struct.Struct(">IQ")
 _TIME = struct.Struct(">Q")
-_TOTAL_KEY = b"total"  # in `jobs`, whose other keys are the 16 bytes of job ids
+_TABLES = (b"log_lines", b"log_jobs", b"log_ages")
+_OLD_TABLES = (b"lines", b"jobs", b"ages")  # of lines that had no place
+_TOTAL_KEY = b"total"  # in `log_jobs`, whose other keys are the 16 bytes of job ids
 _TOTAL = struct.Struct(">Q")
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(LogLine).decode
+_decode = msgspec.msgpack.Decoder(tuple[int, str, str]).decode
 
 
 class _Counters(NamedTuple):
@@ -72,6 +75,7 @@ class LmdbLocalStore:
         self.discarded = ""
         """Why the lines of earlier runs are gone; empty: they are not."""
         self._env = self._open(map_bytes)
+        self.feed = feed.LmdbFeed(self._env, path)
         self._held = Held.at(path / DATA_FILE)
 
     def _open(self, map_bytes: int) -> lmdb.Environment:
@@ -91,16 +95,15 @@ class LmdbLocalStore:
     def _environment(self, map_bytes: int, verified_bytes_max: int) -> lmdb.Environment:
         env = open_environment(
             self._path,
-            tables_max=3,
+            tables_max=len(_TABLES + _OLD_TABLES + feed.TABLES),
             map_bytes=map_bytes,
             synced=False,
             verified_bytes_max=verified_bytes_max,
         )
         try:
             with lmdb_errors(self._path):
-                self._lines, self._jobs, self._ages = (
-                    env.open_db(name) for name in (b"lines", b"jobs", b"ages")
-                )
+                _drop_old_tables(env)
+                self._lines, self._jobs, self._ages = (env.open_db(name) for name in _TABLES)
         except BaseException:  # raised again; left open it could never be opened again
             env.close()
             raise
@@ -142,31 +145,40 @@ class LmdbLocalStore:
         added: list[LogLine],
         now_ms: int,
     ) -> _Counters:
-        """Keep lines until the first that does not fit; count that one and all after it."""
-        number, size = before.lines, before.size
-        records = []
-        for line in () if before.dropped else added:
-            record = _encode(line)
-            if size + len(record) > JOB_LOG_BYTES_MAX:
-                break
-            number += 1
-            size += len(record)
-            records.append((job_id + _NUMBER.pack(number), record))
-        if records:
-            txn.cursor(self._lines).putmulti(records)
-        return _Counters(number, before.dropped + len(added) - len(records), size, now_ms)
+        """Keep lines that are new until the first that does not fit; count that one and all after it."""
+        count, size, dropped = before.lines, before.size, before.dropped
+        with txn.cursor(self._lines) as cursor:
+            for line in added:
+                key = job_id + _PLACE.pack(*line.place)
+                if cursor.set_key(key):
+                    continue
+                record = _encode(line[2:])
+                if dropped or size + len(record) > JOB_LOG_BYTES_MAX:
+                    dropped += 1
+                    continue
+                count += 1
+                size += len(record)
+                cursor.put(key, record)
+        return _Counters(count, dropped, size, now_ms)
 
-    def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
-        found: list[tuple[int, LogLine]] = []
+    def lines(self, job_id: bytes, after: LinePlace, limit: int, bytes_max: int) -> list[LogLine]:
+        found: list[LogLine] = []
+        size = 0
+        behind = job_id + _PLACE.pack(*after)
         with lmdb_errors(self._path), self._env.begin(db=self._lines) as txn, txn.cursor() as cursor:
-            first = max(after, 0) + 1
-            placed = first <= _NUMBER_MAX and cursor.set_range(job_id + _NUMBER.pack(first))
-            while placed and len(found) < limit and cursor.key()[: -_NUMBER.size] == job_id:
-                found.append((int.from_bytes(cursor.key()[-_NUMBER.size :]), self._parse(cursor.value())))
+            placed = cursor.set_range(behind)
+            if placed and cursor.key() == behind:
+                placed = cursor.next()
+            while placed and len(found) < limit and size < bytes_max and _job_of(cursor.key()) == job_id:
+                record = cursor.value()
+                attempt, number = _PLACE.unpack(cursor.key()[-_PLACE.size :])
+                at_ms, level, message = self._parse(record)
+                found.append(LogLine(attempt, number, at_ms, level, message))
+                size += len(record)
                 placed = cursor.next()
         return found
 
-    def _parse(self, record: bytes) -> LogLine:
+    def _parse(self, record: bytes) -> tuple[int, str, str]:
         try:
             return _decode(record)
         except UNDECODABLE as error:
@@ -202,7 +214,7 @@ class LmdbLocalStore:
         txn.delete(age, db=self._ages)
         with txn.cursor(self._lines) as cursor:
             found = cursor.set_range(job_id)
-            while found and cursor.key()[: -_NUMBER.size] == job_id:
+            while found and _job_of(cursor.key()) == job_id:
                 found = cursor.delete()
         return 0 if known is None else _Counters(*_COUNTERS.unpack(known)).cost
 
@@ -218,3 +230,17 @@ class LmdbLocalStore:
             self._env.close()
         with file_errors(self._path):
             self._marker.touch()
+
+
+def _drop_old_tables(env: lmdb.Environment) -> None:
+    with env.begin() as txn:
+        old = [name for name in _OLD_TABLES if txn.get(name) is not None]
+    for name in old:
+        table = env.open_db(name)
+        with env.begin(write=True) as txn:
+            txn.drop(table)
+
+
+def _job_of(key: bytes) -> bytes:
+    """Of a key of `log_lines`."""
+    return key[: -_PLACE.size]

@@ -21,12 +21,14 @@ from orchestrix_raft.storage.limits import (
     LINE_COST_BYTES,
     LOGGED_JOB_COST_BYTES,
 )
+from orchestrix_raft.storage.memory_feed import FeedOnDisk, MemoryFeed
 from orchestrix_raft.storage.mirror import FIRST_BASE, JournalMirror
 from orchestrix_raft.storage.port import (
     Changes,
     Damaged,
     DiskFull,
     Entry,
+    LinePlace,
     LogLine,
     Position,
     SnapshotRef,
@@ -59,7 +61,7 @@ class _JobLog:
     __slots__ = ("dropped", "last_ms", "lines", "size")
 
     def __init__(self) -> None:
-        self.lines: list[LogLine] = []
+        self.lines: dict[LinePlace, LogLine] = {}
         self.size = 0
         self.dropped = 0
         self.last_ms = 0
@@ -96,6 +98,7 @@ class MemoryDisk(Disk):
         self._tables: dict[str, _Table] = {}
         self._position: Position | None = None
         self._logs: dict[bytes, _JobLog] = {}
+        self.feed = FeedOnDisk()
         self._life = _Life()
         self._gone = False
 
@@ -128,6 +131,11 @@ class MemoryDisk(Disk):
         """The power fails: as `kill`, and what was written without sync is gone too."""
         self.kill()
         self._logs = {}
+        self.feed.lose_newest(self.steps % 7)  # some: the system writes back when it likes
+
+    def job_lines(self) -> dict[bytes, list[LogLine]]:
+        """The job logs it holds, for whoever looks at it from outside."""
+        return {job_id: list(log.lines.values()) for job_id, log in self._logs.items()}
 
     @property
     def gone(self) -> bool:
@@ -407,6 +415,7 @@ class MemoryLocalStore:
         self._life = life
         self._bytes_max = bytes_max
         self._total = sum(log.cost for log in disk._logs.values())
+        self.feed = MemoryFeed(disk.feed, self._writable)
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         self._writable()
@@ -417,12 +426,14 @@ class MemoryLocalStore:
             log = self._disk._logs[job_id] = known or _JobLog()
             self._total -= known.cost if known else 0
             log.last_ms = now_ms
-            for position, line in enumerate(added):
-                size = len(msgspec.msgpack.encode(line))
+            for line in added:
+                size = len(msgspec.msgpack.encode(line[2:]))
+                if line.place in log.lines:
+                    continue
                 if log.dropped or log.size + size > JOB_LOG_BYTES_MAX:
-                    log.dropped += len(added) - position
-                    break
-                log.lines.append(line)
+                    log.dropped += 1
+                    continue
+                log.lines[line.place] = line
                 log.size += size
             self._total += log.cost
         if self._total > self._bytes_max:
@@ -436,12 +447,17 @@ class MemoryLocalStore:
             if self._total <= self._bytes_max:
                 return
 
-    def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
+    def lines(self, job_id: bytes, after: LinePlace, limit: int, bytes_max: int) -> list[LogLine]:
         log = self._disk._logs.get(job_id)
-        if log is None:
-            return []
-        first = max(after, 0)
-        return list(enumerate(log.lines[first : first + limit], first + 1))
+        found: list[LogLine] = []
+        size = 0
+        for place in sorted(() if log is None else log.lines):
+            if log is None or len(found) >= limit or size >= bytes_max:
+                break
+            if place > after:
+                found.append(log.lines[place])
+                size += len(msgspec.msgpack.encode(log.lines[place][2:]))
+        return found
 
     def dropped(self, job_id: bytes) -> int:
         log = self._disk._logs.get(job_id)

@@ -8,7 +8,7 @@ take.  Both pass the suite in tests/contract.
 Everything here is bytes and integers: this package knows neither jobs nor Raft messages.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 Changes = Mapping[str, Mapping[bytes, bytes | None]]
@@ -180,25 +180,86 @@ class StateStore(Protocol):
     def close(self) -> None: ...
 
 
-class LogLine(NamedTuple):
-    """One line a handler logged."""
+class FeedRow(NamedTuple):
+    """What one applied entry did."""
 
+    index: int  # type: ignore[assignment]  # hides tuple.index, as above
+    at_ms: int  # wall
+    record: bytes
+
+
+class FeedSpan(NamedTuple):
+    """What a feed covers: every entry beyond `after`, up to and with `newest`.  Entries that did nothing have
+    no row."""
+
+    after: int
+    newest: int
+
+
+class FeedStore(Protocol):
+    """What the newest applied entries did, in their order.  Written without sync: see `rewind`."""
+
+    @property
+    def span(self) -> FeedSpan: ...
+    @property
+    def size_bytes(self) -> int:
+        """Of all rows, with what keeping each costs."""
+        ...
+
+    def append(self, rows: Sequence[FeedRow], newest: int) -> None:
+        """Rows of entries beyond the newest one covered, ascending; from now on `newest` is that."""
+        ...
+
+    def rewind(self, index: int) -> None:
+        """The state stands at `index`, and what follows will be appended (again).  Rows beyond it go.  If the
+        feed does not reach it, or begins behind it, a part in between is missing: then it covers nothing, and
+        begins anew behind `index`."""
+        ...
+
+    def read(self, after: int, limit: int, bytes_max: int) -> list[FeedRow]:
+        """Rows beyond `after`, oldest first, up to `limit` of them and, but for the last, `bytes_max`."""
+        ...
+
+    def trim(self, before_ms: int, bytes_max: int, limit: int) -> int:
+        """Forget at most `limit` of the oldest rows: those that are not covered any more, those older than
+        `before_ms`, and those beyond `bytes_max` in all; how many were forgotten."""
+        ...
+
+
+class LogLine(NamedTuple):
+    """One line a handler logged.  Its place in the job's log is (attempt, number): the same on every node
+    that keeps it."""
+
+    attempt: int  # its ordinal; 32 bits
+    number: int  # within the attempt, in order; 64 bits
     at_ms: int
     level: str
     message: str
 
+    @property
+    def place(self) -> "LinePlace":
+        return self.attempt, self.number
+
+
+LinePlace = tuple[int, int]
+"""Attempt and number of a line; (0, 0) is before the first."""
+
 
 class LocalStore(Protocol):
-    """What this node keeps for itself, outside Raft: job logs.  Losing it loses no job."""
+    """What this node keeps for itself, outside Raft: job logs, the event feed.  Losing it loses no job."""
+
+    @property
+    def feed(self) -> FeedStore: ...
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
-        """Lines by job id (16 bytes), kept in order of arrival, capped per job (1 MiB: then the rest is
-        counted, not kept) and in all: over that the jobs whose last line is oldest are forgotten, a
-        bounded number at a time.  Written without sync."""
+        """Lines by job id (16 bytes), each place once: what comes again is ignored.  Capped per job (1 MiB:
+        then the rest is counted, not kept) and in all: over that the jobs whose last line is oldest are
+        forgotten, a bounded number at a time.  Written without sync."""
         ...
 
-    def lines(self, job_id: bytes, after: int, limit: int) -> list[tuple[int, LogLine]]:
-        """(line number from 1, line) with number > after."""
+    def lines(self, job_id: bytes, after: LinePlace, limit: int, bytes_max: int) -> list[LogLine]:
+        """Lines behind `after`, in the order of their places, up to `limit` of them and, but for the last,
+        `bytes_max` of their records."""
         ...
 
     def dropped(self, job_id: bytes) -> int:

@@ -56,6 +56,20 @@ def hold(ctx: JobContext, path: str) -> int:
     return ctx.attempt
 
 
+@worker.job("talk")
+def talk(ctx: JobContext, path: str) -> int:
+    """Logs `line 1`, `line 2`, ..., in a thread, as long as the file `path` exists; how many it were."""
+    _start(ctx)
+    count = 0
+    while Path(path).exists():
+        ctx.raise_if_cancelled()
+        count += 1
+        ctx.log(f"line {count}")
+        time.sleep(LOOK_S)
+    _end(ctx)
+    return count
+
+
 @worker.job("fail")
 async def fail(ctx: JobContext, message: str = "asked to fail") -> None:
     """Raises RuntimeError."""

@@ -54,6 +54,13 @@ class DeadlineExceeded(OrchestrixError):
     """It did not happen within the time given."""
 
 
+class CursorTooOld(OrchestrixError):
+    """What happened right behind the cursor is not kept any more.  `oldest` is the cursor to go on from; what
+    lies between is lost to the reader: look at the jobs it follows."""
+
+    oldest: str = ""
+
+
 class JobFailed(OrchestrixError):
     """The job ended dead or cancelled."""
 
@@ -74,7 +81,9 @@ _BY_CODE: Mapping[int, type[OrchestrixError]] = MappingProxyType(
 )
 
 
-_BY_REASON: Mapping[str, type[OrchestrixError]] = MappingProxyType({"SCHEDULE_NOT_FOUND": ScheduleNotFound})
+_BY_REASON: Mapping[str, type[OrchestrixError]] = MappingProxyType(
+    {"SCHEDULE_NOT_FOUND": ScheduleNotFound, "CURSOR_TOO_OLD": CursorTooOld}
+)
 
 
 def error_for(code: int, reason: str, message: str, job_ids: tuple[str, ...] = ()) -> OrchestrixError:

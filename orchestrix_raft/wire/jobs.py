@@ -218,9 +218,11 @@ def attempt_messages(attempts: Iterable[Attempt]) -> list[pb.Attempt]:
     ]
 
 
-def logs_response(lines: Iterable[tuple[int, int, str, str]], owner_address: str) -> pb.GetLogsResponse:
-    """Lines as (number, at_ms, level, message)."""
-    response = pb.GetLogsResponse(owner_address=owner_address)
-    for number, at_ms, level, message in lines:
-        response.lines.add(number=number, at_ms=at_ms, level=level, message=message)
+def logs_response(
+    lines: Iterable[tuple[int, int, int, str, str]], silent: Iterable[str]
+) -> pb.GetLogsResponse:
+    """Lines as (attempt, number, at_ms, level, message); silent: ids of members that did not answer."""
+    response = pb.GetLogsResponse(silent_nodes=silent)
+    for attempt, number, at_ms, level, message in lines:
+        response.lines.add(attempt=attempt, number=number, at_ms=at_ms, level=level, message=message)
     return response

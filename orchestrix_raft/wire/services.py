@@ -21,6 +21,7 @@ class Method(NamedTuple):
     request: type[Message]
     response: type[Message]
     client_streams: bool
+    server_streams: bool
 
 
 class Service(NamedTuple):
@@ -36,13 +37,14 @@ def _service(file: FileDescriptor, name: str) -> Service:
 
 
 def _method(service: str, method: MethodDescriptor) -> Method:
-    streaming: Any = method  # the stubs of protobuf do not know the flag
+    streaming: Any = method  # the stubs of protobuf do not know the two flags
     return Method(
         method.name,
         f"/{service}/{method.name}",
         GetMessageClass(method.input_type),
         GetMessageClass(method.output_type),
         streaming.client_streaming,
+        streaming.server_streaming,
     )
 
 

@@ -62,7 +62,7 @@ def _read_observation(m: pb.Observation) -> dom.Observation:
     return dom.Observation(
         tuple(StartedMark(s.job_id, s.token, s.started_ms) for s in m.started),
         tuple(ProgressMark(p.job_id, p.token, p.percent, p.message) for p in m.progress),
-        tuple(dom.HandlerLine(x.job_id, x.token, x.at_ms, x.level, x.message) for x in m.logs),
+        tuple(dom.HandlerLine(x.job_id, x.token, x.at_ms, x.level, x.message, x.number) for x in m.logs),
     )
 
 
@@ -134,7 +134,14 @@ def _write_observation(out: pb.Observation, m: dom.Observation) -> None:
     for p in m.progress:
         out.progress.add(job_id=p.job_id, token=p.token, percent=p.percent, message=p.message)
     for x in m.lines:
-        out.logs.add(job_id=x.job_id, token=x.token, at_ms=x.at_ms, level=x.level, message=x.message)
+        out.logs.add(
+            job_id=x.job_id,
+            token=x.token,
+            at_ms=x.at_ms,
+            level=x.level,
+            message=x.message,
+            number=x.number,
+        )
 
 
 def _write_hello(out: pb.Hello, m: dom.Hello, sdk: str) -> None:

@@ -1,13 +1,16 @@
 """Starts, progress and log lines of running handlers, gathered so that they travel a few times a second.
 
 Written by handlers' threads, read by the loop.  Lines are best effort: a worker that cannot ship them
-keeps the newest `LINES` and says how many it has dropped.
+keeps the newest `LINES` and says how many it has dropped.  The newest ones shipped are remembered: whatever
+a broken stream has swallowed is shipped again, under the same numbers.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
+
+import msgspec
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.report import ProgressMark, StartedMark
@@ -17,6 +20,8 @@ from orchestrix_raft.worker.context import Line
 LINES: Final = 10_000
 MESSAGE_LINES: Final = 1_000
 MESSAGE_CHARS: Final = 256 << 10
+REMEMBERED_CHARS: Final = 1 << 20  # of lines shipped last, in case they were not received
+LINE_CHARS: Final = 100  # of a line beside its words
 
 
 class Observations:
@@ -29,6 +34,10 @@ class Observations:
         self._progress: dict[int, ProgressMark] = {}
         self._lines: deque[HandlerLine] = deque()
         self._dropped = 0
+        self._last_dropped: HandlerLine | None = None
+        self._numbers: dict[int, int] = {}  # token -> number of its newest line
+        self._shipped: deque[HandlerLine] = deque()
+        self._shipped_chars = 0
         self._woken = False
 
     # ---- from handlers ---------------------------------------------------------------------------------
@@ -37,9 +46,10 @@ class Observations:
         """A handler logged."""
         message = line.message[: limits.ERROR_CHARS]
         with self._lock:
-            self._lines.append(HandlerLine(job.job_id, job.token, line.at_ms, line.level, message))
+            number = self._numbers[job.token] = self._numbers.get(job.token, 0) + 1
+            self._lines.append(HandlerLine(job.job_id, job.token, line.at_ms, line.level, message, number))
             if len(self._lines) > LINES:
-                self._lines.popleft()
+                self._last_dropped = self._lines.popleft()
                 self._dropped += 1
         self._rouse()
 
@@ -67,9 +77,20 @@ class Observations:
     def ended(self, token: int) -> None:
         """Its report says the rest."""
         self._started.pop(token, None)
-        if self._progress:
+        if self._progress or self._numbers:
             with self._lock:
                 self._progress.pop(token, None)
+                self._numbers.pop(token, None)
+
+    def again(self, held: Collection[int]) -> None:
+        """A new stream: ship again what may not have been received, of the tokens that are still held."""
+        with self._lock:
+            lines = [line for line in self._shipped if line.token in held]
+            self._shipped.clear()
+            self._shipped_chars = 0
+            self._lines.extendleft(reversed(lines))
+        if lines:
+            self._rouse()
 
     @property
     def lines_wait(self) -> bool:
@@ -88,11 +109,18 @@ class Observations:
                 line = self._lines.popleft()
                 size += len(line.message)
                 lines.append(line)
-            if self._dropped and lines:
-                first = lines[0]
-                text = f"{self._dropped} lines of this worker were dropped before this one"
-                lines.insert(0, HandlerLine(first.job_id, first.token, first.at_ms, "warning", text))
-                self._dropped = 0
+            if self._last_dropped is not None:
+                text = f"{self._dropped} lines of this worker were dropped up to this one"
+                notice = msgspec.structs.replace(self._last_dropped, level="warning", message=text)
+                lines.insert(0, notice)  # in the place of the last of them
+                self._dropped, self._last_dropped = 0, None
+            self._remember(lines)
         if not (started or progress or lines):
             return None
         return Observation(started, progress, tuple(lines))
+
+    def _remember(self, lines: list[HandlerLine]) -> None:
+        self._shipped.extend(lines)
+        self._shipped_chars += sum(len(line.message) + LINE_CHARS for line in lines)
+        while self._shipped_chars > REMEMBERED_CHARS:
+            self._shipped_chars -= len(self._shipped.popleft().message) + LINE_CHARS

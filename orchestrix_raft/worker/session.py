@@ -151,14 +151,19 @@ class SessionCore:
     def hello(self, now: float) -> Hello:
         """The first message of a new stream, sent now."""
         self._hello_at = now
-        held = dict(self._running)
-        held.update((token, outcome.job_id) for token, outcome in self._unacknowledged.items())
         return Hello(
             self.session_id,
             *self._settings,
             self._epoch,
-            tuple((job_id, token) for token, job_id in held.items()),
+            tuple((job_id, token) for token, job_id in self.held.items()),
         )
+
+    @property
+    def held(self) -> dict[int, bytes]:
+        """Jobs by token that run, or whose end is not acknowledged."""
+        return dict(self._running) | {
+            token: outcome.job_id for token, outcome in self._unacknowledged.items()
+        }
 
     def receive(self, message: CoordinatorMessage, now: float) -> list[Effect]:
         """A node said something, over the current stream or over one that has yet to be welcomed."""

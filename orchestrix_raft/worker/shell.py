@@ -247,6 +247,7 @@ class Shell:
             _log.info("attached to node %s at %s%s", node_id, stream.address, gap)
         if before is not None and before is not stream:
             before.close(_ELSEWHERE)
+        self._observations.again(self._core.held)
 
     def _move(self, stream: Stream | None, servers: Iterable[str]) -> None:
         others = [server for server in servers if stream is not None and server != stream.address]

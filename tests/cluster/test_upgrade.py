@@ -165,7 +165,7 @@ def test_a_node_alone_finds_out_by_what_it_has_stored(
             process.text()
             .splitlines()[-1]
             .endswith(
-                f"the cluster is at machine level {NEXT_LEVEL}, raised by version {NEXT_VERSION}; this is version "
+                f"machine level {NEXT_LEVEL}, raised by version {NEXT_VERSION}; this is version "
                 f"{VERSION}, which runs levels up to {MACHINE_LEVEL}: {INSTALL}"
             )
         )

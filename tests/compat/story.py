@@ -78,7 +78,7 @@ class Story:
         for sample in samples.commands():
             self.do(sample)
         self.node.local.append_lines(
-            {key("done"): [LogLine(WALL_START_MS, "info", "kept beside the log")]}, WALL_START_MS
+            {key("done"): [LogLine(1, 0, WALL_START_MS, "info", "kept beside the log")]}, WALL_START_MS
         )
 
     def second(self) -> None:

@@ -152,7 +152,9 @@ def test_a_node_starts_from_the_directory_and_goes_on(recording: Recording) -> N
         assert node.digests[recording.facts.index].hex() == recording.facts.digest
         state = node.core.state
         assert state.jobs[key("last")].state is JobState.PENDING
-        assert [line.message for _, line in node.local.lines(key("done"), 0, 9)] == ["kept beside the log"]
+        assert [line.message for line in node.local.lines(key("done"), (0, 0), 9, 1_000)] == [
+            "kept beside the log"
+        ]
         assert node.do(Enqueue((job("new"),))) == EnqueueResult({}, {})
         check(node.core.replica.machine)
 

@@ -283,34 +283,38 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, attempts: _Optional[_Iterable[_Union[Attempt, _Mapping[str, object]]]] = ..., read: _Optional[_Union[_common_pb2.ReadInfo, _Mapping[str, object]]] = ...) -> None: ...
 
 class GetLogsRequest(_message.Message):
-    __slots__ = ("job_id", "after", "limit")
+    __slots__ = ("job_id", "after_attempt", "after_number", "limit")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
-    AFTER_FIELD_NUMBER: _ClassVar[int]
+    AFTER_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_NUMBER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     job_id: bytes
-    after: int
+    after_attempt: int
+    after_number: int
     limit: int
-    def __init__(self, job_id: _Optional[bytes] = ..., after: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[bytes] = ..., after_attempt: _Optional[int] = ..., after_number: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class LogLine(_message.Message):
-    __slots__ = ("number", "at_ms", "level", "message")
+    __slots__ = ("attempt", "number", "at_ms", "level", "message")
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    attempt: int
     number: int
     at_ms: int
     level: str
     message: str
-    def __init__(self, number: _Optional[int] = ..., at_ms: _Optional[int] = ..., level: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    def __init__(self, attempt: _Optional[int] = ..., number: _Optional[int] = ..., at_ms: _Optional[int] = ..., level: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class GetLogsResponse(_message.Message):
-    __slots__ = ("lines", "owner_address")
+    __slots__ = ("lines", "silent_nodes")
     LINES_FIELD_NUMBER: _ClassVar[int]
-    OWNER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SILENT_NODES_FIELD_NUMBER: _ClassVar[int]
     lines: _containers.RepeatedCompositeFieldContainer[LogLine]
-    owner_address: str
-    def __init__(self, lines: _Optional[_Iterable[_Union[LogLine, _Mapping[str, object]]]] = ..., owner_address: _Optional[str] = ...) -> None: ...
+    silent_nodes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, lines: _Optional[_Iterable[_Union[LogLine, _Mapping[str, object]]]] = ..., silent_nodes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CancelJobsRequest(_message.Message):
     __slots__ = ("request_id", "job_ids", "reason")

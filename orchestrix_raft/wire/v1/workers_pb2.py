@@ -26,7 +26,7 @@ from orchestrix_raft.wire.v1 import common_pb2 as orchestrix_dot_v1_dot_common__
 from orchestrix_raft.wire.v1 import drain_pb2 as orchestrix_dot_v1_dot_drain__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1borchestrix/v1/workers.proto\x12\rorchestrix.v1\x1a\x1aorchestrix/v1/common.proto\x1a\x19orchestrix/v1/drain.proto\"\x9b\x02\n\rWorkerMessage\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.orchestrix.v1.HelloH\x00\x12-\n\theartbeat\x18\x02 \x01(\x0b\x32\x18.orchestrix.v1.HeartbeatH\x00\x12\'\n\x06report\x18\x03 \x01(\x0b\x32\x15.orchestrix.v1.ReportH\x00\x12\x31\n\x0bobservation\x18\x04 \x01(\x0b\x32\x1a.orchestrix.v1.ObservationH\x00\x12)\n\x07goodbye\x18\x05 \x01(\x0b\x32\x16.orchestrix.v1.GoodbyeH\x00\x12%\n\x05\x64rain\x18\x06 \x01(\x0b\x32\x14.orchestrix.v1.DrainH\x00\x42\x06\n\x04kind\"\x9a\x01\n\x05Hello\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06queues\x18\x03 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\r\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12!\n\x04held\x18\x07 \x03(\x0b\x32\x13.orchestrix.v1.Held\x12\x0b\n\x03sdk\x18\x08 \x01(\t\"%\n\x04Held\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\"\x1b\n\tHeartbeat\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\x83\x01\n\x06Report\x12+\n\tcompleted\x18\x01 \x03(\x0b\x32\x18.orchestrix.v1.Completed\x12%\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x15.orchestrix.v1.Failed\x12%\n\x08released\x18\x03 \x03(\x0b\x32\x13.orchestrix.v1.Held\"c\n\tCompleted\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x0e\n\x06result\x18\x03 \x01(\x0c\x12\x12\n\nstarted_ms\x18\x04 \x01(\x04\x12\x13\n\x0b\x66inished_ms\x18\x05 \x01(\x04\"\xab\x01\n\x06\x46\x61iled\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nstarted_ms\x18\x04 \x01(\x04\x12\x13\n\x0b\x66inished_ms\x18\x05 \x01(\x04\x12\x18\n\x0bretry_in_ms\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\r\n\x05\x66inal\x18\x07 \x01(\x08\x12\x11\n\tcancelled\x18\x08 \x01(\x08\x42\x0e\n\x0c_retry_in_ms\"\x8a\x01\n\x0bObservation\x12\'\n\x07started\x18\x01 \x03(\x0b\x32\x16.orchestrix.v1.Started\x12)\n\x08progress\x18\x02 \x03(\x0b\x32\x17.orchestrix.v1.Progress\x12\'\n\x04logs\x18\x03 \x03(\x0b\x32\x19.orchestrix.v1.HandlerLog\"<\n\x07Started\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x12\n\nstarted_ms\x18\x03 \x01(\x04\"K\n\x08Progress\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x0f\n\x07percent\x18\x03 \x01(\r\x12\x0f\n\x07message\x18\x04 \x01(\t\"Z\n\nHandlerLog\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x04\x12\r\n\x05level\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"\x07\n\x05\x44rain\"\t\n\x07Goodbye\"\xbc\x03\n\x12\x43oordinatorMessage\x12)\n\x07welcome\x18\x01 \x01(\x0b\x32\x16.orchestrix.v1.WelcomeH\x00\x12\x31\n\x0b\x61ssignments\x18\x02 \x01(\x0b\x32\x1a.orchestrix.v1.AssignmentsH\x00\x12.\n\nreport_ack\x18\x03 \x01(\x0b\x32\x18.orchestrix.v1.ReportAckH\x00\x12#\n\x04stop\x18\x04 \x01(\x0b\x32\x13.orchestrix.v1.StopH\x00\x12\x34\n\rheartbeat_ack\x18\x05 \x01(\x0b\x32\x1b.orchestrix.v1.HeartbeatAckH\x00\x12)\n\x07refused\x18\x06 \x01(\x0b\x32\x16.orchestrix.v1.RefusedH\x00\x12+\n\x08redirect\x18\x07 \x01(\x0b\x32\x17.orchestrix.v1.RedirectH\x00\x12+\n\x08\x66\x61rewell\x18\x08 \x01(\x0b\x32\x17.orchestrix.v1.FarewellH\x00\x12\x30\n\x0b\x64rain_asked\x18\t \x01(\x0b\x32\x19.orchestrix.v1.DrainAskedH\x00\x42\x06\n\x04kind\"q\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x1d\n\x15heartbeat_interval_ms\x18\x03 \x01(\r\x12\x16\n\x0e\x66\x65nce_after_ms\x18\x04 \x01(\r\x12\x0f\n\x07servers\x18\x05 \x03(\t\"6\n\x0b\x41ssignments\x12\'\n\x04jobs\x18\x01 \x03(\x0b\x32\x19.orchestrix.v1.Assignment\"\xcf\x01\n\nAssignment\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05queue\x18\x04 \x01(\t\x12\x0c\n\x04\x61rgs\x18\x05 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\r\x12\x13\n\x0bmax_retries\x18\x07 \x01(\r\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x12\n\ntimeout_ms\x18\t \x01(\x04\x12%\n\x06\x66iring\x18\n \x01(\x0b\x32\x15.orchestrix.v1.Firing\"*\n\tReportAck\x12\x0e\n\x06tokens\x18\x01 \x03(\x04\x12\r\n\x05stale\x18\x02 \x03(\x04\",\n\x04Stop\x12$\n\x04jobs\x18\x01 \x03(\x0b\x32\x16.orchestrix.v1.StopJob\"8\n\x07StopJob\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x1e\n\x0cHeartbeatAck\x12\x0e\n\x06number\x18\x01 \x01(\x04\"*\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x1b\n\x08Redirect\x12\x0f\n\x07servers\x18\x01 \x03(\t\"\x0c\n\nDrainAsked\"\n\n\x08\x46\x61rewell\">\n\x12ListWorkersRequest\x12(\n\x04read\x18\x01 \x01(\x0b\x32\x1a.orchestrix.v1.ReadOptions\"\xd2\x01\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06queues\x18\x03 \x03(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12\x0c\n\x04used\x18\x06 \x01(\r\x12\r\n\x05stuck\x18\x07 \x01(\r\x12\x0f\n\x07node_id\x18\x08 \x01(\t\x12\r\n\x05\x65poch\x18\t \x01(\x04\x12\x10\n\x08\x64raining\x18\n \x01(\x08\x12\x13\n\x0b\x61ttached_ms\x18\x0b \x01(\x04\x12\x11\n\tmoving_to\x18\x0c \x01(\t\"d\n\x13ListWorkersResponse\x12&\n\x07workers\x18\x01 \x03(\x0b\x32\x15.orchestrix.v1.Worker\x12%\n\x04read\x18\x02 \x01(\x0b\x32\x17.orchestrix.v1.ReadInfo2\x8b\x02\n\rWorkerService\x12N\n\x07Session\x12\x1c.orchestrix.v1.WorkerMessage\x1a!.orchestrix.v1.CoordinatorMessage(\x01\x30\x01\x12T\n\x0bListWorkers\x12!.orchestrix.v1.ListWorkersRequest\x1a\".orchestrix.v1.ListWorkersResponse\x12T\n\x0b\x44rainWorker\x12!.orchestrix.v1.DrainWorkerRequest\x1a\".orchestrix.v1.DrainWorkerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1borchestrix/v1/workers.proto\x12\rorchestrix.v1\x1a\x1aorchestrix/v1/common.proto\x1a\x19orchestrix/v1/drain.proto\"\x9b\x02\n\rWorkerMessage\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.orchestrix.v1.HelloH\x00\x12-\n\theartbeat\x18\x02 \x01(\x0b\x32\x18.orchestrix.v1.HeartbeatH\x00\x12\'\n\x06report\x18\x03 \x01(\x0b\x32\x15.orchestrix.v1.ReportH\x00\x12\x31\n\x0bobservation\x18\x04 \x01(\x0b\x32\x1a.orchestrix.v1.ObservationH\x00\x12)\n\x07goodbye\x18\x05 \x01(\x0b\x32\x16.orchestrix.v1.GoodbyeH\x00\x12%\n\x05\x64rain\x18\x06 \x01(\x0b\x32\x14.orchestrix.v1.DrainH\x00\x42\x06\n\x04kind\"\x9a\x01\n\x05Hello\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06queues\x18\x03 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\r\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12!\n\x04held\x18\x07 \x03(\x0b\x32\x13.orchestrix.v1.Held\x12\x0b\n\x03sdk\x18\x08 \x01(\t\"%\n\x04Held\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\"\x1b\n\tHeartbeat\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\x83\x01\n\x06Report\x12+\n\tcompleted\x18\x01 \x03(\x0b\x32\x18.orchestrix.v1.Completed\x12%\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x15.orchestrix.v1.Failed\x12%\n\x08released\x18\x03 \x03(\x0b\x32\x13.orchestrix.v1.Held\"c\n\tCompleted\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x0e\n\x06result\x18\x03 \x01(\x0c\x12\x12\n\nstarted_ms\x18\x04 \x01(\x04\x12\x13\n\x0b\x66inished_ms\x18\x05 \x01(\x04\"\xab\x01\n\x06\x46\x61iled\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nstarted_ms\x18\x04 \x01(\x04\x12\x13\n\x0b\x66inished_ms\x18\x05 \x01(\x04\x12\x18\n\x0bretry_in_ms\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\r\n\x05\x66inal\x18\x07 \x01(\x08\x12\x11\n\tcancelled\x18\x08 \x01(\x08\x42\x0e\n\x0c_retry_in_ms\"\x8a\x01\n\x0bObservation\x12\'\n\x07started\x18\x01 \x03(\x0b\x32\x16.orchestrix.v1.Started\x12)\n\x08progress\x18\x02 \x03(\x0b\x32\x17.orchestrix.v1.Progress\x12\'\n\x04logs\x18\x03 \x03(\x0b\x32\x19.orchestrix.v1.HandlerLog\"<\n\x07Started\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x12\n\nstarted_ms\x18\x03 \x01(\x04\"K\n\x08Progress\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x0f\n\x07percent\x18\x03 \x01(\r\x12\x0f\n\x07message\x18\x04 \x01(\t\"j\n\nHandlerLog\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x04\x12\r\n\x05level\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0e\n\x06number\x18\x06 \x01(\x04\"\x07\n\x05\x44rain\"\t\n\x07Goodbye\"\xbc\x03\n\x12\x43oordinatorMessage\x12)\n\x07welcome\x18\x01 \x01(\x0b\x32\x16.orchestrix.v1.WelcomeH\x00\x12\x31\n\x0b\x61ssignments\x18\x02 \x01(\x0b\x32\x1a.orchestrix.v1.AssignmentsH\x00\x12.\n\nreport_ack\x18\x03 \x01(\x0b\x32\x18.orchestrix.v1.ReportAckH\x00\x12#\n\x04stop\x18\x04 \x01(\x0b\x32\x13.orchestrix.v1.StopH\x00\x12\x34\n\rheartbeat_ack\x18\x05 \x01(\x0b\x32\x1b.orchestrix.v1.HeartbeatAckH\x00\x12)\n\x07refused\x18\x06 \x01(\x0b\x32\x16.orchestrix.v1.RefusedH\x00\x12+\n\x08redirect\x18\x07 \x01(\x0b\x32\x17.orchestrix.v1.RedirectH\x00\x12+\n\x08\x66\x61rewell\x18\x08 \x01(\x0b\x32\x17.orchestrix.v1.FarewellH\x00\x12\x30\n\x0b\x64rain_asked\x18\t \x01(\x0b\x32\x19.orchestrix.v1.DrainAskedH\x00\x42\x06\n\x04kind\"q\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x1d\n\x15heartbeat_interval_ms\x18\x03 \x01(\r\x12\x16\n\x0e\x66\x65nce_after_ms\x18\x04 \x01(\r\x12\x0f\n\x07servers\x18\x05 \x03(\t\"6\n\x0b\x41ssignments\x12\'\n\x04jobs\x18\x01 \x03(\x0b\x32\x19.orchestrix.v1.Assignment\"\xcf\x01\n\nAssignment\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05queue\x18\x04 \x01(\t\x12\x0c\n\x04\x61rgs\x18\x05 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\r\x12\x13\n\x0bmax_retries\x18\x07 \x01(\r\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x12\n\ntimeout_ms\x18\t \x01(\x04\x12%\n\x06\x66iring\x18\n \x01(\x0b\x32\x15.orchestrix.v1.Firing\"*\n\tReportAck\x12\x0e\n\x06tokens\x18\x01 \x03(\x04\x12\r\n\x05stale\x18\x02 \x03(\x04\",\n\x04Stop\x12$\n\x04jobs\x18\x01 \x03(\x0b\x32\x16.orchestrix.v1.StopJob\"8\n\x07StopJob\x12\x0e\n\x06job_id\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x1e\n\x0cHeartbeatAck\x12\x0e\n\x06number\x18\x01 \x01(\x04\"*\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x1b\n\x08Redirect\x12\x0f\n\x07servers\x18\x01 \x03(\t\"\x0c\n\nDrainAsked\"\n\n\x08\x46\x61rewell\">\n\x12ListWorkersRequest\x12(\n\x04read\x18\x01 \x01(\x0b\x32\x1a.orchestrix.v1.ReadOptions\"\xd2\x01\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06queues\x18\x03 \x03(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12\x0c\n\x04used\x18\x06 \x01(\r\x12\r\n\x05stuck\x18\x07 \x01(\r\x12\x0f\n\x07node_id\x18\x08 \x01(\t\x12\r\n\x05\x65poch\x18\t \x01(\x04\x12\x10\n\x08\x64raining\x18\n \x01(\x08\x12\x13\n\x0b\x61ttached_ms\x18\x0b \x01(\x04\x12\x11\n\tmoving_to\x18\x0c \x01(\t\"d\n\x13ListWorkersResponse\x12&\n\x07workers\x18\x01 \x03(\x0b\x32\x15.orchestrix.v1.Worker\x12%\n\x04read\x18\x02 \x01(\x0b\x32\x17.orchestrix.v1.ReadInfo2\x8b\x02\n\rWorkerService\x12N\n\x07Session\x12\x1c.orchestrix.v1.WorkerMessage\x1a!.orchestrix.v1.CoordinatorMessage(\x01\x30\x01\x12T\n\x0bListWorkers\x12!.orchestrix.v1.ListWorkersRequest\x1a\".orchestrix.v1.ListWorkersResponse\x12T\n\x0b\x44rainWorker\x12!.orchestrix.v1.DrainWorkerRequest\x1a\".orchestrix.v1.DrainWorkerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,41 +54,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROGRESS']._serialized_start=1224
   _globals['_PROGRESS']._serialized_end=1299
   _globals['_HANDLERLOG']._serialized_start=1301
-  _globals['_HANDLERLOG']._serialized_end=1391
-  _globals['_DRAIN']._serialized_start=1393
-  _globals['_DRAIN']._serialized_end=1400
-  _globals['_GOODBYE']._serialized_start=1402
-  _globals['_GOODBYE']._serialized_end=1411
-  _globals['_COORDINATORMESSAGE']._serialized_start=1414
-  _globals['_COORDINATORMESSAGE']._serialized_end=1858
-  _globals['_WELCOME']._serialized_start=1860
-  _globals['_WELCOME']._serialized_end=1973
-  _globals['_ASSIGNMENTS']._serialized_start=1975
-  _globals['_ASSIGNMENTS']._serialized_end=2029
-  _globals['_ASSIGNMENT']._serialized_start=2032
-  _globals['_ASSIGNMENT']._serialized_end=2239
-  _globals['_REPORTACK']._serialized_start=2241
-  _globals['_REPORTACK']._serialized_end=2283
-  _globals['_STOP']._serialized_start=2285
-  _globals['_STOP']._serialized_end=2329
-  _globals['_STOPJOB']._serialized_start=2331
-  _globals['_STOPJOB']._serialized_end=2387
-  _globals['_HEARTBEATACK']._serialized_start=2389
-  _globals['_HEARTBEATACK']._serialized_end=2419
-  _globals['_REFUSED']._serialized_start=2421
-  _globals['_REFUSED']._serialized_end=2463
-  _globals['_REDIRECT']._serialized_start=2465
-  _globals['_REDIRECT']._serialized_end=2492
-  _globals['_DRAINASKED']._serialized_start=2494
-  _globals['_DRAINASKED']._serialized_end=2506
-  _globals['_FAREWELL']._serialized_start=2508
-  _globals['_FAREWELL']._serialized_end=2518
-  _globals['_LISTWORKERSREQUEST']._serialized_start=2520
-  _globals['_LISTWORKERSREQUEST']._serialized_end=2582
-  _globals['_WORKER']._serialized_start=2585
-  _globals['_WORKER']._serialized_end=2795
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=2797
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=2897
-  _globals['_WORKERSERVICE']._serialized_start=2900
-  _globals['_WORKERSERVICE']._serialized_end=3167
+  _globals['_HANDLERLOG']._serialized_end=1407
+  _globals['_DRAIN']._serialized_start=1409
+  _globals['_DRAIN']._serialized_end=1416
+  _globals['_GOODBYE']._serialized_start=1418
+  _globals['_GOODBYE']._serialized_end=1427
+  _globals['_COORDINATORMESSAGE']._serialized_start=1430
+  _globals['_COORDINATORMESSAGE']._serialized_end=1874
+  _globals['_WELCOME']._serialized_start=1876
+  _globals['_WELCOME']._serialized_end=1989
+  _globals['_ASSIGNMENTS']._serialized_start=1991
+  _globals['_ASSIGNMENTS']._serialized_end=2045
+  _globals['_ASSIGNMENT']._serialized_start=2048
+  _globals['_ASSIGNMENT']._serialized_end=2255
+  _globals['_REPORTACK']._serialized_start=2257
+  _globals['_REPORTACK']._serialized_end=2299
+  _globals['_STOP']._serialized_start=2301
+  _globals['_STOP']._serialized_end=2345
+  _globals['_STOPJOB']._serialized_start=2347
+  _globals['_STOPJOB']._serialized_end=2403
+  _globals['_HEARTBEATACK']._serialized_start=2405
+  _globals['_HEARTBEATACK']._serialized_end=2435
+  _globals['_REFUSED']._serialized_start=2437
+  _globals['_REFUSED']._serialized_end=2479
+  _globals['_REDIRECT']._serialized_start=2481
+  _globals['_REDIRECT']._serialized_end=2508
+  _globals['_DRAINASKED']._serialized_start=2510
+  _globals['_DRAINASKED']._serialized_end=2522
+  _globals['_FAREWELL']._serialized_start=2524
+  _globals['_FAREWELL']._serialized_end=2534
+  _globals['_LISTWORKERSREQUEST']._serialized_start=2536
+  _globals['_LISTWORKERSREQUEST']._serialized_end=2598
+  _globals['_WORKER']._serialized_start=2601
+  _globals['_WORKER']._serialized_end=2811
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=2813
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=2913
+  _globals['_WORKERSERVICE']._serialized_start=2916
+  _globals['_WORKERSERVICE']._serialized_end=3183
 # @@protoc_insertion_point(module_scope)

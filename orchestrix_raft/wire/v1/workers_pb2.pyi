@@ -135,18 +135,20 @@ class Progress(_message.Message):
     def __init__(self, job_id: _Optional[bytes] = ..., token: _Optional[int] = ..., percent: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class HandlerLog(_message.Message):
-    __slots__ = ("job_id", "token", "at_ms", "level", "message")
+    __slots__ = ("job_id", "token", "at_ms", "level", "message", "number")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     job_id: bytes
     token: int
     at_ms: int
     level: str
     message: str
-    def __init__(self, job_id: _Optional[bytes] = ..., token: _Optional[int] = ..., at_ms: _Optional[int] = ..., level: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    number: int
+    def __init__(self, job_id: _Optional[bytes] = ..., token: _Optional[int] = ..., at_ms: _Optional[int] = ..., level: _Optional[str] = ..., message: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ()

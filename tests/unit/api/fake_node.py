@@ -5,20 +5,22 @@ every command in order; `answer` overrides the outcome of chosen commands.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import grpc.aio
 
 from orchestrix_raft.api.server import ApiServer
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.port import (
     Added,
     ClusterView,
     Done,
     Door,
+    EventPage,
     Freshness,
     JobView,
-    LogPage,
     NodeView,
     NotApplied,
     Outcome,
@@ -29,6 +31,7 @@ from orchestrix_raft.coordinator.port import (
     ScheduleView,
     Unknown,
 )
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import TERMINAL, Attempt, AttemptState, Job, JobState
 from orchestrix_raft.domain.node import Drain as NodeDrain
@@ -56,6 +59,7 @@ from orchestrix_raft.domain.session import (
 )
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.commands import (
+    Asked,
     CancelJobs,
     CancelWhere,
     Command,
@@ -66,6 +70,7 @@ from orchestrix_raft.machine.commands import (
     Enqueue,
     EnqueueResult,
     JobsResult,
+    NoteAudit,
     PauseSchedule,
     PurgeJobs,
     PutSchedule,
@@ -76,6 +81,8 @@ from orchestrix_raft.machine.commands import (
     WhereResult,
 )
 from orchestrix_raft.machine.explain import Reason
+from orchestrix_raft.storage.port import LogLine
+from tests.unit.api.fake_events import FakeEvents
 from tests.unit.api.fake_members import FakeMembers
 from tests.unit.api.fake_schedules import FakeSchedules
 
@@ -137,6 +144,9 @@ class FakeNode:
     def __init__(self, node_id: str = "n1") -> None:
         self.node_id = node_id
         self.submitted: list[Command] = []
+        self.actors: list[str] = []  # of the changes asked for by hand
+        self.notes: list[NoteAudit] = []
+        self.trail: list[AuditRecord] = []
         self.answer: Callable[[Command], Outcome | None] = lambda command: None
         self.gate: asyncio.Event | None = None  # submit waits for it
         self.gates_entered = 0
@@ -146,10 +156,12 @@ class FakeNode:
         self.on_linearizable: Callable[[], None] = lambda: None
         self.jobs: dict[bytes, Job] = {}
         self.history: dict[bytes, list[Attempt]] = {}
-        self.lines: dict[bytes, LogPage] = {}
+        self.lines: dict[bytes, list[LogLine]] = {}
+        self.silent: tuple[str, ...] = ()
         self.options: dict[str, QueueOptions] = {}
         self.reasons: list[Reason] = []
         self.schedules = FakeSchedules(WALL_MS)
+        self.events = FakeEvents()
         self.changes = FakeMembers()
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
@@ -169,6 +181,12 @@ class FakeNode:
     # ---- commands --------------------------------------------------------------------------------------
 
     async def submit(self, command: Command) -> Outcome:
+        if isinstance(command, NoteAudit):
+            self.notes.append(command)
+            return Done(self.index, None)
+        if isinstance(command, Asked):
+            self.actors.append(command.actor)
+            command = command.command
         self.submitted.append(command)
         if self.gate is not None:
             self.gates_entered += 1
@@ -296,11 +314,22 @@ class FakeNode:
     def attempts(self, job_id: bytes) -> list[Attempt]:
         return self.history.get(job_id, [])
 
-    def logs(self, job_id: bytes, after: int, limit: int) -> LogPage | None:
+    def watch(
+        self, since: Cursor | None, wanted: EventFilter, follow: bool
+    ) -> AsyncGenerator[EventPage | Rejected, None]:
+        return self.events.watch(since, wanted, follow)
+
+    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+        return list(enumerate(self.trail, 1))[after : after + limit]
+
+    def oldest_cursor(self) -> Cursor:
+        return Cursor(self.events.after + 1, 0)
+
+    async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
         if job_id not in self.jobs:
             return None
-        page = self.lines.get(job_id, LogPage([], ""))
-        return LogPage([line for line in page.lines if line[0] > after][:limit], page.owner_address)
+        found = [line for line in self.lines.get(job_id, []) if line.place > after]
+        return LogPage(found[:limit], self.silent, len(found) > limit)
 
     async def list_jobs(
         self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from orchestrix_raft.coordinator.port import Done, LogPage, NotApplied, Unknown
+from orchestrix_raft.coordinator.port import Done, NotApplied, Unknown
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.machine.commands import CancelJobs, Enqueue, EnqueueResult, RetryJobs
@@ -386,16 +386,6 @@ async def test_a_listing_is_paged(stub: Stub) -> None:
 )
 async def test_a_wrong_filter_is_refused(stub: Stub, fields: dict[str, Any], reason: str) -> None:
     assert (await refusal(stub.ListJobs(wire.ListJobsRequest(**fields))))[:2] == ("INVALID_ARGUMENT", reason)
-
-
-async def test_logs_name_the_owner_when_they_are_elsewhere(node: FakeNode, stub: Stub) -> None:
-    await stub.Enqueue(request_of(new_job()))
-    node.lines[ID] = LogPage([(1, 5, "info", "a"), (2, 6, "error", "b")], "other:1")
-    response = await stub.GetLogs(wire.GetLogsRequest(job_id=ID, after=1))
-    assert [(line.number, line.at_ms, line.level, line.message) for line in response.lines] == [
-        (2, 6, "error", "b")
-    ]
-    assert response.owner_address == "other:1"
 
 
 async def test_steering_answers_one_word_per_job(node: FakeNode, stub: Stub) -> None:

@@ -358,27 +358,24 @@ def test_jobs_wait_gives_up_after_its_timeout(client: RecordingClient, run: Any)
 
 
 def _line(number: int, message: str) -> LogLine:
-    return LogLine(number=number, at=datetime(2026, 3, 1, tzinfo=UTC), level="info", message=message)
+    return LogLine(
+        attempt=1, number=number, at=datetime(2026, 3, 1, tzinfo=UTC), level="info", message=message
+    )
 
 
 def test_logs_are_fetched_page_by_page(client: RecordingClient, run: Any) -> None:
-    client.answers |= {
-        "get": make_job(),
-        "logs": Turns([[_line(1, "a"), _line(2, "b")], [_line(3, "c")], []]),
-    }
+    pages = [[_line(1, "a"), _line(2, "b")], [_line(3, "c")], []]
+    client.answers |= {"get": make_job(), "logs": Turns(pages)}
     assert [line.split()[-1] for line in run("jobs", "logs", JOB_ID).out.splitlines()] == ["a", "b", "c"]
-    assert [call[2]["after"] for call in client.calls if call[0] == "logs"] == [0, 2, 3]
+    asked = [call[2]["after"] for call in client.calls if call[0] == "logs"]
+    assert asked == [None, _line(2, "b"), _line(3, "c")]
 
 
-def test_logs_follow_ends_after_the_last_line_of_a_finished_job(client: RecordingClient, run: Any) -> None:
-    client.answers |= {
-        "get": make_job(state="running"),
-        "logs": Turns([[_line(1, "a")], [], [_line(2, "b")], [], []]),
-        "wait": Turns([DeadlineExceeded("not yet"), make_job()]),
-    }
+def test_logs_follow_prints_lines_as_they_come(client: RecordingClient, run: Any) -> None:
+    client.answers["logs"] = iter([_line(1, "a"), _line(2, "b")])
     done = run("jobs", "logs", JOB_ID, "--follow", "--json")
     assert [json.loads(line)["message"] for line in done.out.splitlines()] == ["a", "b"]
-    assert [call[2]["after"] for call in client.calls if call[0] == "logs"] == [0, 1, 1, 2, 2]
+    assert client.calls == [("logs", (JOB_ID,), {"follow": True})]
 
 
 def test_history_gives_one_line_an_attempt_with_reason_and_error(client: RecordingClient, run: Any) -> None:

@@ -78,6 +78,8 @@ WRONG_USAGE = [
     ("cluster", "drain"),
     ("cluster", "drain", ""),
     ("cluster", "undrain", "a", "b"),
+    ("cluster", "events", "--job", "7"),
+    ("cluster", "events", "--since", "yesterday"),
     ("no-such-command",),
     ("--no-such-option",),
 ]
@@ -120,6 +122,8 @@ REFUSED = [
     (("cluster", "transfer"), "transfer_leadership"),
     (("cluster", "drain", "n1"), "cluster.drain"),
     (("cluster", "undrain", "n1"), "cluster.undrain"),
+    (("cluster", "events"), "events"),
+    (("jobs", "logs", JOB_ID, "--follow"), "logs"),
 ]
 
 

@@ -15,7 +15,7 @@ from orchestrix_raft import Client
 from orchestrix_raft.client import aio
 from orchestrix_raft.coordinator.port import Done, Outcome
 from orchestrix_raft.domain.job import JobState
-from orchestrix_raft.machine.commands import Command, PurgeWhere, RetryWhere, WhereResult
+from orchestrix_raft.machine.commands import Asked, Command, PurgeWhere, RetryWhere, WhereResult
 from tests.unit.api.fake_node import FakeNode, serving
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,7 +31,7 @@ class Diligent(FakeNode):
     """A node whose jobs are done at once."""
 
     async def submit(self, command: Command) -> Outcome:
-        if isinstance(command, RetryWhere | PurgeWhere):
+        if isinstance(command, Asked) and isinstance(command.command, RetryWhere | PurgeWhere):
             return Done(self.index, WhereResult(0, 0, b""))
         outcome = await super().submit(command)
         for job in self.jobs.values():

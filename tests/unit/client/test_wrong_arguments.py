@@ -141,6 +141,9 @@ RATE: Final[tuple[Any, ...]] = (
     *((5, window) for window in SPAN),
 )
 
+FLAG: Final[tuple[Any, ...]] = (None, 1, "yes")
+ONE_OR_MORE: Final[tuple[Any, ...]] = ("", 5, b"x", [""], [5])
+
 CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "enqueue": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
     "enqueue_told": ({"type": "t"}, {"type": NAME, "args": ARGS, **JOB, **UNIQUE}),
@@ -156,7 +159,21 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "list_jobs": ({}, {"state": STATE, "queue": KEY, "type": KEY, "limit": COUNT}),
     "history": ({}, {"job_id": ONE}),
     "explain": ({}, {"job_id": ONE}),
-    "logs": ({"job_id": ID}, {"job_id": ONE, "after": WHOLE, "limit": (*COUNT, 1_001)}),
+    "logs": (
+        {"job_id": ID},
+        {"job_id": ONE, "after": (0, 5, "1-2", (1, 2)), "limit": (*COUNT, 1_001), "follow": FLAG},
+    ),
+    "audit": ({}, {"after": WHOLE, "limit": (*COUNT, 1_001)}),
+    "events": (
+        {},
+        {
+            "since": ("", 5, b"1-2", "yesterday", "1-2-3"),
+            "follow": FLAG,
+            "job": ONE_OR_MORE,
+            "queue": ONE_OR_MORE,
+        }
+        | {"type": ONE_OR_MORE, "kind": ONE_OR_MORE},
+    ),
     "status": ({}, {}),
     "cancel": ({"job_id": ID}, {"job_id": ONE, "reason": (None, *TEXT)}),
     "retry": ({}, {"job_id": ONE}),
@@ -253,8 +270,12 @@ async def test_what_an_argument_cannot_be_is_refused_in_one_line_that_names_it()
 
 
 def test_the_table_has_every_argument_of_every_call() -> None:
-    every: dict[str, type] = {"": AsyncClient, "queues.": AsyncQueues, "schedules.": AsyncSchedules}
-    every["cluster."] = AsyncCluster
+    every = {
+        "": AsyncClient,
+        "queues.": AsyncQueues,
+        "schedules.": AsyncSchedules,
+        "cluster.": AsyncCluster,
+    }
     public = {
         f"{before}{name}": function
         for before, owner in every.items()

@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrix_raft.coordinator.beats import BeatLimits
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import Forward
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
 from orchestrix_raft.coordinator.queries import status
@@ -282,8 +283,12 @@ def test_lines_of_handlers_are_kept_by_the_owner() -> None:
     cores.run()
     line = HandlerLine(key("a"), cores["n1"].state.jobs[key("a")].token, 5, "info", "hello")
     cores["n1"].hub.table.streams[key("w")].receive(Observation((), (), (line,)))
-    kept = cores["n1"].job_logs._local.lines(key("a"), 0, 10)
-    assert [text.message for _, text in kept] == ["hello"]
+    told: list[LogPage] = []
+    cores["n1"].log_exchange.read(key("a"), (0, 0), 10, cores.now, told.append)
+    (page,) = told
+    assert [(line.attempt, line.message) for line in page.lines] == [(1, "hello")]
+    cores.run()
+    assert not len(cores["n1"].log_exchange.copies), "there is nobody to keep a copy"
 
 
 # ---- reads

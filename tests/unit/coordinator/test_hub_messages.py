@@ -267,7 +267,7 @@ def test_lines_of_an_old_attempt_are_dropped_and_counted(
     worker = bench.worker()
     bench.enqueue("a")
     token = token_of(bench, "a")
-    new = HandlerLine(key("a"), token, 1, "info", "new")
+    new = HandlerLine(key("a"), token, 1, "info", "new", 1)
     old = HandlerLine(key("a"), token - 1, 1, "info", "old")
     worker.stream.receive(Observation((), (), (old, new)))
     assert bench.lines == [new]
@@ -279,6 +279,17 @@ def test_lines_of_an_old_attempt_are_dropped_and_counted(
     assert len(told) == 2, "once a minute"
     assert "worker w" in told[0]
     assert "(3 lines" in told[1]
+
+
+def test_lines_of_a_worker_that_does_not_count_them_are_counted_here(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    token = token_of(bench, "a")
+    worker.stream.receive(line_of("a", token, "one"))
+    worker.stream.receive(line_of("a", token, "two"))
+    first, second = (line.number for line in bench.lines)
+    assert second == first + 1
+    assert first >> 32 == worker.stream.epoch, "what the next owner counts is behind it"
 
 
 def test_lines_after_the_report_that_ended_their_job_are_dropped(bench: Bench) -> None:

@@ -14,7 +14,6 @@ from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.queue import QueueChange
 from orchestrix_raft.machine.commands import ConfigureQueue, Forget
 from orchestrix_raft.machine.rules import Rules, TooOld
-from orchestrix_raft.storage.memory import MemoryDisk
 from tests.unit.coordinator.bench import Cores, Told
 
 SECOND = FIRST_LEVEL + 1
@@ -74,8 +73,7 @@ def test_a_duty_waits_for_the_level_that_its_commands_need() -> None:
 
 
 def shell(rules: Rules) -> Node:
-    core, local = Cores(rules={"n1": rules})["n1"], MemoryDisk("beside").open_local_store()
-    return Node(core, local, "c", lambda *_: None, lambda: None)
+    return Node(Cores(rules={"n1": rules})["n1"], "c", lambda *_: None, lambda: None)
 
 
 async def test_the_door_of_the_api_refuses_it_too() -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, SafetyFault
 from orchestrix_raft.consensus.twin import TwinCluster, TwinNode
+from orchestrix_raft.coordinator import line_reader
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import Forward, PeerMessage
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.port import Done, Freshness, NotApplied, Outcome, Page, Unknown
@@ -55,9 +57,7 @@ class World:
         )
         self.sent: list[tuple[str, list[PeerMessage]]] = []
         self.core = core
-        self.node = Node(
-            core, local, "cluster", lambda peer, some: self.sent.append((peer, some)), lambda: None
-        )
+        self.node = Node(core, "cluster", lambda peer, some: self.sent.append((peer, some)), lambda: None)
 
     def lead(self) -> Node:
         self.cluster.elect("n1")
@@ -189,14 +189,33 @@ async def test_a_listing_is_made_of_pages_and_knows_its_cursors(world: Make) -> 
     assert isinstance(await node.list_jobs(frozenset(), "", "", 2, b"?"), Rejected)
 
 
-async def test_logs_are_asked_of_the_node_that_has_them(world: Make) -> None:
+async def test_the_log_of_a_job_that_is_not_there_is_none(world: Make) -> None:
     here = world()
     node = here.lead()
     await node.submit(enqueue("a"))
-    assert node.logs(key("nobody"), 0, 10) is None
-    page = node.logs(key("a"), 0, 10)
-    assert page is not None
-    assert (page.lines, page.owner_address) == ([], "")
+    assert await node.logs(key("nobody"), (0, 0), 10) is None
+    assert await node.logs(key("a"), (0, 0), 10) == LogPage([])
+
+
+async def test_readers_of_logs_are_bounded_and_a_disk_that_cannot_be_read_is_said(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = world()
+    node = here.lead()
+    await node.submit(enqueue("a"))
+    monkeypatch.setattr(line_reader, "READS", 0)
+    refused = await node.logs(key("a"), (0, 0), 10)
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "NODE_OVERLOADED"
+    monkeypatch.undo()
+
+    def read(*_: object) -> None:
+        raise StorageError("the disk is gone")
+
+    monkeypatch.setattr(here.core.log_exchange._logs, "page", read)
+    refused = await node.logs(key("a"), (0, 0), 10)
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "LOGS_UNREADABLE"
 
 
 async def test_a_worker_stream_runs_through_the_node(world: Make) -> None:

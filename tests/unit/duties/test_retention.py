@@ -1,9 +1,9 @@
 """The retention duty: nothing while nothing is due, bounded commands when something is."""
 
 from orchestrix_raft.domain.keeping import Kept
-from orchestrix_raft.duties.retention import SLACK_MS, Keep, overdue_records
+from orchestrix_raft.duties.retention import SLACK_MS, Keep, overdue_audit, overdue_records
 from orchestrix_raft.machine import codec
-from orchestrix_raft.machine.commands import Forget
+from orchestrix_raft.machine.commands import Forget, ForgetAudit, NoteAudit
 from tests.scenarios.driver import Driver
 
 KEEP = Keep(finished_ms=10_000, finished=20, dead_ms=50_000, dead=10)
@@ -77,3 +77,22 @@ def test_each_kind_has_a_command_of_its_own() -> None:
         (Kept.DEAD, 7),
         (Kept.IDS, 7),
     ]
+
+
+def test_the_audit_trail_is_kept_in_bounds() -> None:
+    driver = Driver()
+    keep = Keep(audit_ms=10_000, audit=20)
+    assert overdue_audit(driver.machine.state, driver.wall_ms + 10**12, keep, 500) == []
+    for _ in range(3):
+        driver.do(NoteAudit("a", "b", "c", "d"))
+    due_ms = driver.wall_ms + keep.audit_ms + SLACK_MS
+    assert overdue_audit(driver.machine.state, due_ms, keep, 500) == []
+    assert overdue_audit(driver.machine.state, due_ms + 1, keep, 500) == [
+        ForgetAudit(due_ms + 1 - keep.audit_ms + 1, 20, 500)
+    ]
+    for _ in range(18):
+        driver.do(NoteAudit("a", "b", "c", "d"))
+    (command,) = overdue_audit(driver.machine.state, driver.wall_ms, keep, 500)
+    assert command.keep == 18, "a little more than must go, so that not every change costs a command"
+    driver.apply(codec.unnumbered(command))
+    assert overdue_audit(driver.machine.state, driver.wall_ms, keep, 500) == []

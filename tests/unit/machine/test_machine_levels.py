@@ -13,6 +13,7 @@ from orchestrix_raft.domain.queue import QueueChange, QueueOptions
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.commands import (
+    Asked,
     ConfigureQueue,
     Enqueue,
     Entry,
@@ -151,6 +152,7 @@ def test_a_command_of_a_level_is_refused_below_it_and_done_from_it_on() -> None:
         "this needs machine level 2 and the cluster is at 1: upgrade the remaining nodes, "
         "`orchestrix-raft status` shows their versions"
     )
+    assert made.do(Asked("somebody", pause)) == refused, "however it comes"
     assert made.machine.state.limited == {}
     made.do(raising(made))
     made.do(pause)

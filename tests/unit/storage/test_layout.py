@@ -111,7 +111,7 @@ def test_the_stores_are_opened_in_the_directory_and_closed_with_it(path: Path) -
         assert journal.last_index == 2 + life
         state = directory.open_state_store()
         state.write([], Position(1 + life, 1, 0, b"", b""))
-        directory.open_local_store().append_lines({bytes(16): [LogLine(1, "info", "x")]}, 1)
+        directory.open_local_store().append_lines({bytes(16): [LogLine(1, 1, 1, "info", "x")]}, 1)
         with pytest.raises(StorageError):
             directory.open_journal()
         directory.close()

@@ -113,7 +113,7 @@ def test_a_full_disk_stays_full_over_a_crash_until_it_is_emptied() -> None:
     with pytest.raises(DiskFull):
         journal.flush()
     with pytest.raises(DiskFull):
-        local.append_lines({bytes(16): [LogLine(1, "info", "x")]}, 1)
+        local.append_lines({bytes(16): [LogLine(1, 1, 1, "info", "x")]}, 1)
     disk.crash()
     assert disk.full
     journal = disk.open_journal()
@@ -154,7 +154,7 @@ def test_a_killed_process_needs_to_release_nothing_and_can_do_nothing() -> None:
     with pytest.raises(DiskGone):
         state.write([], AT)
     with pytest.raises(DiskGone):
-        local.append_lines({bytes(16): [LogLine(1, "info", "x")]}, 1)
+        local.append_lines({bytes(16): [LogLine(1, 1, 1, "info", "x")]}, 1)
     journal.close()
     with pytest.raises(StorageError):
         disk.open_journal()
@@ -163,12 +163,12 @@ def test_a_killed_process_needs_to_release_nothing_and_can_do_nothing() -> None:
 
 def test_unsynced_lines_survive_a_killed_process_but_no_power_loss() -> None:
     disk = MemoryDisk()
-    disk.open_local_store().append_lines({bytes(16): [LogLine(1, "info", "x")]}, 1)
+    disk.open_local_store().append_lines({bytes(16): [LogLine(1, 1, 1, "info", "x")]}, 1)
     disk.kill()
     local = disk.open_local_store()
-    assert len(local.lines(bytes(16), 0, 10)) == 1
+    assert len(local.lines(bytes(16), (0, 0), 10, 1 << 20)) == 1
     disk.crash()
-    assert disk.open_local_store().lines(bytes(16), 0, 10) == []
+    assert disk.open_local_store().lines(bytes(16), (0, 0), 10, 1 << 20) == []
 
 
 def test_the_identity_survives_and_a_name_once_given_stays() -> None:

@@ -1,0 +1,188 @@
+"""ClusterService.Watch over a real gRPC connection, with a node in memory."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from orchestrix_raft import AsyncClient
+from orchestrix_raft.api import callers
+from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
+from orchestrix_raft.domain.audit import AuditRecord
+from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.machine.events import JobCompleted, JobEnqueued
+from orchestrix_raft.wire.common import ReadOptions
+from orchestrix_raft.wire.events import WatchRequest, WatchResponse
+from orchestrix_raft.wire.services import CLUSTER
+from orchestrix_raft.wire.status import reason_of
+from orchestrix_raft.wire.transport import EOF
+from tests.unit.api.fake_events import AT_MS
+from tests.unit.api.fake_node import NO_LEADER, FakeNode, serving
+
+ID = bytes(range(16))
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode()
+
+
+@pytest.fixture
+async def watch(node: FakeNode) -> AsyncIterator[Any]:
+    method = CLUSTER.methods["Watch"]
+    async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
+        yield channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
+
+
+async def pages(call: Any) -> list[WatchResponse]:
+    found = []
+    while (page := await call.read()) is not EOF:
+        found.append(page)
+    return found
+
+
+async def refusal(call: Any) -> tuple[str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await pages(call)
+    trailers: Any = caught.value.trailing_metadata()
+    return caught.value.code().name, reason_of(trailers)
+
+
+async def test_what_happened_is_told_with_where_to_go_on(node: FakeNode, watch: Any) -> None:
+    node.events.happen("job_enqueued", ID)
+    node.events.happen("job_cancelled", ID, reason="not wanted")
+    (page,) = await pages(watch(WatchRequest()))
+    first, second = page.events
+    assert (first.cursor, first.kind, first.job_id, first.at_ms) == ("1-1", "job_enqueued", ID, AT_MS)
+    assert (first.queue, first.type, first.actor) == ("mail", "send", "client via n1")
+    assert json.loads(first.details) == {"n": 1}
+    assert (second.kind, second.reason) == ("job_cancelled", "not wanted")
+    assert page.cursor == "3-0"
+    assert node.events.asked == [(None, EventFilter(), False)]
+
+
+async def test_following_tells_what_happens(node: FakeNode, watch: Any) -> None:
+    node.index = 7
+    call = watch(WatchRequest(since="now", follow=True))
+    assert (await call.read()).cursor == "8-0"
+    node.events.happen("job_enqueued", ID, index=8)
+    assert [event.kind for event in (await call.read()).events] == ["job_enqueued"]
+    assert node.fresh_calls == [(0, True)], "now is what the leader has"
+    call.cancel()
+    while node.events.streams:
+        await asyncio.sleep(0)
+
+
+async def test_a_cursor_waits_for_the_node_to_come_that_far(node: FakeNode, watch: Any) -> None:
+    node.events.happen("job_enqueued", ID, index=40)
+    assert (await pages(watch(WatchRequest(since="40-1"))))[0].cursor
+    assert (await pages(watch(WatchRequest(since="40-0", read=ReadOptions(min_index=3)))))[0].events
+    assert node.fresh_calls == [(40, False), (39, False)]
+    assert [since for since, _, _ in node.events.asked] == [Cursor(40, 1), Cursor(40, 0)]
+
+
+async def test_filters_are_passed_on(node: FakeNode, watch: Any) -> None:
+    request = WatchRequest(
+        kinds=["job_enqueued", "job_completed"], job_ids=[ID], queues=["mail", "q"], types=["send"]
+    )
+    await pages(watch(request))
+    (_, wanted, _) = node.events.asked[0]
+    assert wanted == EventFilter(
+        frozenset({JobEnqueued, JobCompleted}), frozenset({ID}), frozenset({"mail", "q"}), frozenset({"send"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (WatchRequest(since="yesterday"), "CURSOR_INVALID"),
+        (WatchRequest(since="1-2-3"), "CURSOR_INVALID"),
+        (WatchRequest(kinds=["job_vanished"]), "KIND_INVALID"),
+        (WatchRequest(job_ids=[b"short"]), "JOB_ID_INVALID"),
+        (WatchRequest(queues=["a b"]), "QUEUE_INVALID"),
+        (WatchRequest(types=["a b"]), "TYPE_INVALID"),
+        (WatchRequest(kinds=["job_enqueued"] * 1_001), "FILTER_INVALID"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused(watch: Any, request_: WatchRequest, reason: str) -> None:
+    assert await refusal(watch(request_)) == ("INVALID_ARGUMENT", reason)
+
+
+async def test_events_that_are_gone_are_said_with_where_to_go_on(node: FakeNode, watch: Any) -> None:
+    node.events.after = 50
+    call = watch(WatchRequest(since="20-1"))
+    assert (await call.read()).oldest == "51-0"
+    assert await refusal(call) == ("FAILED_PRECONDITION", "CURSOR_TOO_OLD")
+
+
+async def test_a_stream_ends_with_the_node_s_word(node: FakeNode, watch: Any) -> None:
+    node.events.ending = Rejected(Code.UNAVAILABLE, "NOT_FRESH", "cut off")
+    call = watch(WatchRequest(follow=True))
+    assert (await call.read()) is not EOF
+    assert await refusal(call) == ("UNAVAILABLE", "NOT_FRESH")
+
+
+async def test_a_node_that_is_not_fresh_does_not_begin(node: FakeNode, watch: Any) -> None:
+    node.refuse_fresh = NO_LEADER
+    assert await refusal(watch(WatchRequest())) == ("UNAVAILABLE", "NO_LEADER")
+    assert node.events.asked == []
+
+
+async def test_bytes_that_are_no_request_are_refused(node: FakeNode) -> None:
+    async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
+        stream: Any = channel.unary_stream
+        call = stream(CLUSTER.methods["Watch"].path)
+        assert await refusal(call(b"\xff\xff")) == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE")
+
+
+# ---- the audit trail
+
+
+async def test_the_trail_is_listed_page_by_page(node: FakeNode) -> None:
+    node.trail = [AuditRecord(n, "alice", "cancel_jobs", "jobs x", "done: cancelled") for n in range(1, 6)]
+    async with serving(node) as address, AsyncClient(address, deadline=5.0) as client:
+        first = await client.audit(limit=2)
+        rest = await client.audit(after=first[-1].number)
+    assert [entry.number for entry in first + rest] == [1, 2, 3, 4, 5]
+    assert (first[0].actor, first[0].action, first[0].target) == ("alice", "cancel_jobs", "jobs x")
+    assert first[0].outcome == "done: cancelled"
+    assert first[0].at is not None
+
+
+async def test_every_change_by_hand_says_who_asks(node: FakeNode) -> None:
+    async with serving(node) as address, AsyncClient(address, deadline=5.0) as client:
+        node.members = [address]
+        job_id = await client.enqueue("t")
+        assert node.actors == [], "enqueueing is no steering"
+        await client.cancel(job_id)
+        await client.retry(job_id)
+        await client.queues.pause("q")
+        await client.schedules.every("s", 5.0, "t")
+        await client.schedules.pause("s")
+        assert node.actors == ["127.0.0.1"] * 5
+        await client.transfer_leadership()
+        while not node.notes:
+            await asyncio.sleep(0)
+    (note,) = node.notes
+    assert (note.actor, note.action, note.target) == ("127.0.0.1", "transfer_leadership", "any node")
+    assert note.outcome.startswith("done: to ")
+
+
+@pytest.mark.parametrize(
+    ("name", "peer", "words"),
+    [
+        ("", "ipv4:10.0.0.5:40000", "10.0.0.5"),
+        ("alice", "ipv6:%5B::1%5D:40000", "alice at [::1]"),
+        ("", "unix:/run/socket", "unix:/run/socket"),
+        ("a\nb", "ipv4:10.0.0.5:1", "a?b at 10.0.0.5"),
+    ],
+)
+def test_callers_as_they_are_told(name: str, peer: str, words: str) -> None:
+    assert callers.told(name, peer) == words
+
+
+def test_outside_of_a_call_there_is_no_caller() -> None:
+    assert callers.caller() == ""
