@@ -172,6 +172,7 @@ class Worker {
         }
         return undefined;
       case "heartbeatAck":
+        this.learn(message.heartbeatAck.servers ?? []);
         return this.heartbeatAnswered(Number(message.heartbeatAck.number));
       case "refused":
         return this.refused(stream, message.refused);
@@ -200,7 +201,7 @@ class Worker {
     this.epoch = welcome.epoch;
     this.intervalMs = welcome.heartbeatIntervalMs;
     this.fenceMs = welcome.fenceAfterMs;
-    for (const server of welcome.servers) if (!this.servers.includes(server)) this.servers.push(server);
+    this.learn(welcome.servers);
     this.sentAt.clear();
     this.leased(stream.helloAt);
     this.beatIn(this.intervalMs);
@@ -215,11 +216,15 @@ class Worker {
     return this.leave(stream, reason !== "SESSION_MOVED");
   }
 
+  learn(servers) {
+    for (const server of servers) if (!this.servers.includes(server)) this.servers.push(server);
+  }
+
   redirected(stream, servers) {
     const others = servers.filter((server) => server !== stream.address);
     if (others.length === 0) return;
     if (this.opening) this.close(this.opening); // told again: who was named before does not answer
-    for (const server of others) if (!this.servers.includes(server)) this.servers.push(server);
+    this.learn(others);
     this.at = this.servers.indexOf(others[0]);
     this.connect(); // the old stream stays in use until the new one is welcomed
   }

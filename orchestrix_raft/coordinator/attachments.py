@@ -94,13 +94,14 @@ class Attachments:
         """Attached: say so, then reconcile what the state has with what the worker has."""
         stream.epoch = session.epoch
         stream.welcomed = True
+        stream.told = self._servers()
         stream.send(
             Welcome(
                 session.epoch,
                 self._table.node_id,
                 int(self._bounds.heartbeat_s * 1000),
                 int(self._bounds.fence_s * 1000),
-                self._servers(),
+                stream.told,
             )
         )
         self._reconcile(stream, session)

@@ -70,7 +70,7 @@ class SessionHub:
         self._attachments = Attachments(self.table, self._pushes, bounds, servers)
         self.reports = Reports(self.table)
         self.observations = Observations(self.table, bounds.observe_s, keep_lines)
-        self._pulse = Pulse(bounds, self.table.streams, self.table.drop)
+        self._pulse = Pulse(bounds, self.table.streams, self.table.drop, servers)
         self._stopping = False  # no new streams
 
     def __len__(self) -> int:

@@ -28,12 +28,20 @@ class HubLimits(NamedTuple):
 
 
 class Pulse:
-    """Of the streams of one node.  `streams` is the hub's own table, looked at and never changed."""
+    """Of the streams of one node.  `streams` is the hub's own table, looked at and never changed; `servers`:
+    API addresses of all nodes."""
 
-    def __init__(self, bounds: HubLimits, streams: Mapping[bytes, Stream], drop: Drop) -> None:
+    def __init__(
+        self,
+        bounds: HubLimits,
+        streams: Mapping[bytes, Stream],
+        drop: Drop,
+        servers: Callable[[], tuple[str, ...]],
+    ) -> None:
         self._bounds = bounds
         self._streams = streams
         self._drop = drop
+        self._servers = servers
         self._beating: dict[Stream, int] = {}  # the newest heartbeat that is to be answered
         self._contact_lost_at: float | None = None
         self._trusted_from = 0.0  # contact seen before counts for nothing
@@ -64,8 +72,10 @@ class Pulse:
         beating, self._beating = self._beating, {}
         if contact:
             self._contact_lost_at = None
+            servers = self._servers() if beating else ()
             for stream, number in beating.items():
-                stream.send(HeartbeatAck(number))
+                stream.send(HeartbeatAck(number, () if stream.told == servers else servers))
+                stream.told = servers
         elif self._contact_lost_at is None:
             self._contact_lost_at = self.now
         elif self.now - self._contact_lost_at > self._bounds.minority_s:

@@ -44,6 +44,7 @@ class Stream:
         self.epoch = 0  # 0: not attached yet, or about to be attached again
         self.welcomed = False  # it has been attached
         self.heard_at = now
+        self.told: tuple[str, ...] = ()  # addresses of all nodes, as it was told last
         self.held = {token for _, token in hello.held}  # tokens the worker knows of
         self.started: dict[int, StartedMark] = {}
         self.progress: dict[int, ProgressMark] = {}

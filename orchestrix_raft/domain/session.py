@@ -127,9 +127,11 @@ class Stop(_Value, frozen=True):
 
 
 class HeartbeatAck(_Value, frozen=True):
-    """Sent only by a node in contact with a majority-backed leader."""
+    """Sent only by a node in contact with a majority-backed leader.  `servers`: as in Welcome, when they have
+    changed since this stream was told; else none."""
 
     number: int
+    servers: tuple[str, ...] = ()
 
 
 class Refused(_Value, frozen=True):

@@ -1,7 +1,7 @@
 """Handing over: which session of a draining node goes where, and when to give up; likewise orphans.
 
-`handoffs` is asked by the draining node for its own sessions, `JobHandoff` commands are what it proposes.  A
-session that was told three times in vain is left to its deadline.
+`handoffs` is asked by the draining node for its own sessions; what it answers is proposed as `MoveSessions`.
+A session that was told three times in vain is left to its deadline.
 """
 
 from collections.abc import Iterable, Mapping

@@ -13,6 +13,7 @@ from orchestrix_raft.coordinator import starts
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
+from orchestrix_raft.coordinator.standing import GRACE_S
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
 from orchestrix_raft.machine.rules import RULES, TooOld
@@ -91,6 +92,7 @@ class SimNode:
         self.ends_too_old = 0
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
         self.removed = False  # the same: the node is no member any more
+        self._settled_index = -1
         self._leaving: Core | None = None
         self._down_s = 0.0  # after it has left in good order
         self._pauses: list[tuple[float, float]] = []
@@ -117,7 +119,7 @@ class SimNode:
     @property
     def counts(self) -> bool:
         """A process should run here, sooner or later."""
-        return self.added and not (self.lost or self.removed)
+        return self.added and not (self.lost or self.removed or self.disk.identity.removed_index)
 
     @property
     def peers(self) -> list[str]:
@@ -229,6 +231,7 @@ class SimNode:
         """The process has learnt that it is no member any more: its workers are sent elsewhere."""
         self.world.tell(f"{self.name} learns that it was removed")
         self._leaving = core
+        self.disk.set_removed(core.removed_index)
         core.hub.redirect_all()
         self.poke()
 
@@ -247,6 +250,13 @@ class SimNode:
         theirs = max(other.core.consensus.settled.index, other.disk.identity.joined_index)
         listed = configuration is None or configuration.lists(other.name, other.disk.identity.disk_id)
         return index > theirs and not listed
+
+    def _judge_anew(self, core: Core) -> None:
+        """The members have changed a while ago: who is none any more is told so."""
+        if self.core is core:
+            for peer in list(self._pipes):
+                if self.turns_away(self.cluster[peer]):
+                    self.cluster[peer].turned_away()
 
     def turned_away(self) -> None:
         """The process is told that it was removed."""
@@ -342,6 +352,9 @@ class SimNode:
             return
         more = core.step()
         self._carry()
+        if core.consensus.settled.index != self._settled_index:
+            self._settled_index = core.consensus.settled.index
+            self.world.after(GRACE_S, lambda: self._judge_anew(core))
         if core.removed_index and self._leaving is not core:
             self._leave_for_good(core)
         if core.drain.over:

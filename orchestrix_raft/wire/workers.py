@@ -169,9 +169,10 @@ def write_coordinator_message(message: dom.CoordinatorMessage) -> pb.Coordinator
             out.report_ack.SetInParent()
             out.report_ack.tokens.extend(tokens)
             out.report_ack.stale.extend(stale)
-        case dom.HeartbeatAck(number):
+        case dom.HeartbeatAck(number, servers):
             out.heartbeat_ack.SetInParent()
             out.heartbeat_ack.number = number
+            out.heartbeat_ack.servers.extend(servers)
         case dom.Stop(stops):
             out.stop.SetInParent()
             for s in stops:
@@ -229,7 +230,7 @@ def read_coordinator_message(message: pb.CoordinatorMessage) -> dom.CoordinatorM
         case "report_ack":
             return dom.ReportAck(tuple(message.report_ack.tokens), tuple(message.report_ack.stale))
         case "heartbeat_ack":
-            return dom.HeartbeatAck(message.heartbeat_ack.number)
+            return dom.HeartbeatAck(message.heartbeat_ack.number, tuple(message.heartbeat_ack.servers))
         case "stop":
             return dom.Stop(tuple(dom.StopJob(s.job_id, s.token, s.reason) for s in message.stop.jobs))
         case "welcome":

@@ -103,7 +103,13 @@ class Left(NamedTuple):
     """The session is over, everything is given back."""
 
 
-Effect = Send | Start | Cancel | Attached | Reconnect | Moved | Asked | Fatal | Left
+class Learnt(NamedTuple):
+    """These are the nodes now; for the next connection."""
+
+    servers: tuple[str, ...]
+
+
+Effect = Send | Start | Cancel | Attached | Reconnect | Moved | Asked | Fatal | Left | Learnt
 
 
 class SessionCore:
@@ -178,7 +184,7 @@ class SessionCore:
             case HeartbeatAck():
                 self._lease_at = max(self._lease_at, self._heartbeats.get(message.number, self._lease_at))
                 self._heartbeats = {n: at for n, at in self._heartbeats.items() if n > message.number}
-                return []
+                return [Learnt(message.servers)] if message.servers else []
             case Stop():
                 return [Cancel(job.token, job.reason) for job in message.jobs if job.token in self._running]
             case Welcome():

@@ -40,6 +40,7 @@ from orchestrix_raft.worker.session import (
     Cancel,
     Effect,
     Fatal,
+    Learnt,
     Left,
     Moved,
     Reconnect,
@@ -236,6 +237,8 @@ class Shell:
                     self._fail(kind(message, reason))
                 case Left():
                     self._left.set()
+                case Learnt(servers):
+                    self._servers.learn(servers)
         if stream is not None and stream is self._current:
             stream.wake()
 

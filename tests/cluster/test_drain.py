@@ -53,18 +53,19 @@ def test_a_drained_leader_gives_everything_away_and_goes_on_serving(
 
 @pytest.mark.timeout(90)
 def test_a_drained_worker_finishes_and_ends_and_others_go_on(cluster: LocalCluster, tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger")
+    ledger, goes_on = Ledger(tmp_path / "ledger"), tmp_path / "go on"
     environment = {LEDGER_VARIABLE: str(ledger.path)}
     first = cluster.worker(WORKER, environment=environment)
     with Client(cluster.servers) as client:
         (shown,) = client.status().workers
-        running = client.enqueue("sleep", {"seconds": 3.0})
+        running = client.enqueue("hold", {"path": str(goes_on)})
         eventually(lambda: ledger.count("start") == 1, "it runs")
         done = command(cluster, "workers", "drain", shown.id[:8])
         assert done.stdout == f"worker {shown.name} drains: it runs 1 job\n", done
         later = client.enqueue("noop")
-        assert "draining" in command(cluster, "workers", "list").stdout
-        assert first.wait(30.0) == 0
+        assert [worker.draining for worker in client.status().workers] == [True]
+        goes_on.touch()
+        assert first.wait(40.0) == 0
         job = client.get(running)
         assert (job.state, job.attempt) == ("completed", 1)
         assert client.get(later).state == "pending", "nobody was given it"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrix_raft import Client, TlsFiles
-from orchestrix_raft.testing import LocalCluster
+from orchestrix_raft.testing import LocalCluster, eventually
 
 pytestmark = pytest.mark.cluster
 CERTS = Path(__file__).parents[1] / "unit" / "coordinator" / "certs"
@@ -83,3 +83,27 @@ def test_a_node_with_a_certificate_for_another_host_is_refused_at_its_start(tmp_
     assert node.wait(15.0) == 1
     (line,) = [line for line in node.text().splitlines() if line.startswith("orchestrix-raft: ")]
     assert re.search(r"laptop\.pem is for laptop and not for 127\.0\.0\.1, so the other nodes", line)
+
+
+def test_a_node_joins_under_tls_and_one_of_another_authority_does_not(tmp_path: Path) -> None:
+    cluster = LocalCluster(nodes=1, data_dir=tmp_path, options=options("node"))
+    try:
+        cluster.start_node(0)
+        cluster.add_node(join=0)
+        tls = TlsFiles(pem("ca"), pem("node"), pem("node-key"))
+        with Client(cluster.servers, tls=tls, deadline=30.0) as client:
+
+            def roles() -> list[str]:
+                return sorted(node.role for node in client.status().nodes)
+
+            eventually(lambda: roles() == ["follower", "leader"], "the second node is a voter")
+            cluster.options |= {"--tls-ca": pem("other-ca")}
+            stranger = cluster.add_node(join=0)
+            wrong = "certificate"
+            eventually(lambda: wrong in cluster.node(stranger).text(), "the third hears what is wrong")
+            assert roles() == ["follower", "leader"]
+    except BaseException as error:  # raised again, with what the nodes say
+        error.add_note(cluster.tails())
+        raise
+    finally:
+        cluster.kill_everything()

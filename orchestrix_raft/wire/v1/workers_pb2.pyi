@@ -249,10 +249,12 @@ class StopJob(_message.Message):
     def __init__(self, job_id: _Optional[bytes] = ..., token: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class HeartbeatAck(_message.Message):
-    __slots__ = ("number",)
+    __slots__ = ("number", "servers")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
     number: int
-    def __init__(self, number: _Optional[int] = ...) -> None: ...
+    servers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., servers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Refused(_message.Message):
     __slots__ = ("reason", "message")

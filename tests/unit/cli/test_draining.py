@@ -75,10 +75,12 @@ def test_a_drain_that_is_not_waited_for(client: RecordingClient, run: Any) -> No
 
 def test_a_drain_that_somebody_undoes_is_a_failure(client: RecordingClient, run: Any) -> None:
     client.answers["cluster.drain"] = progress()
-    client.answers["status"] = Status((node(4, None),))
+    behind, drained = Status((node(4, None),)), Status((node(4, progress()),))
+    client.answers["status"] = Turns([behind, Status(), drained, behind])
     said = run("cluster", "drain", "n2")
     assert said.code == 1
     assert "was undone meanwhile" in said.err
+    assert len(client.calls) == 5, "a node that does not know of it yet is asked again"
 
 
 def test_a_refused_drain_is_one_line(client: RecordingClient, run: Any) -> None:

@@ -67,6 +67,7 @@ class Bench:
         self.driver.start_node("n2")
         self.now = 1_000.0
         self.contact_s = 0.0
+        self.servers: tuple[str, ...] = ("n1:1", "n2:1")
         self.waiting: list[tuple[Command, OnDone]] = []
         self.committed: list[Command] = []
         self.lines: list[HandlerLine] = []
@@ -79,7 +80,7 @@ class Bench:
             lambda: self.overloaded,
             self.lines.extend,
             lambda job: b"large",
-            lambda: ("n1:1", "n2:1"),
+            lambda: self.servers,
         )
         self.step()
 

@@ -199,6 +199,20 @@ def test_heartbeats_are_answered_only_in_contact_with_a_leader(bench: Bench) -> 
     assert worker.last(HeartbeatAck) == HeartbeatAck(3)
 
 
+def test_workers_hear_of_other_members_with_the_next_heartbeat(bench: Bench) -> None:
+    bench.step(2.0)
+    worker = bench.worker()
+    bench.step(0.25)
+    before = bench.servers
+    bench.servers = (*before, "new:7400")
+    worker.stream.receive(Heartbeat(1))
+    bench.step(0.25)
+    assert worker.last(HeartbeatAck) == HeartbeatAck(1, (*before, "new:7400"))
+    worker.stream.receive(Heartbeat(2))
+    bench.step(0.25)
+    assert worker.last(HeartbeatAck) == HeartbeatAck(2), "once"
+
+
 def test_after_standing_still_a_node_answers_nothing_on_the_word_of_old_messages(bench: Bench) -> None:
     bench.step(2.0)
     worker = bench.worker()

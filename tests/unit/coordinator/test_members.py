@@ -1,8 +1,10 @@
 """Changes of members: asked for at any node, made by the leader, one at a time, answered once."""
 
-from orchestrix_raft.coordinator.members import MemberChanges
+from orchestrix_raft.consensus.configuration import Configuration, Member, Placed, Standing
+from orchestrix_raft.coordinator.members import MemberChanges, removes
 from orchestrix_raft.coordinator.messages import MemberAnswer, MemberChange
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
+from orchestrix_raft.coordinator.settings import Identity
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.machine.commands import Enqueue
 from tests.scenarios.driver import job, key
@@ -158,3 +160,15 @@ def test_a_node_serves_a_bounded_number_of_requests_of_a_peer() -> None:
     changes.pump(cores.now, True)
     assert 0 < len(sent) < 100
     assert all(isinstance(message, MemberAnswer) and message.refusal for _, message in sent)
+
+
+def test_only_a_configuration_from_after_a_node_was_added_can_have_removed_it() -> None:
+    def placed(index: int, *names: str) -> Placed:
+        return Placed(index, Configuration({name: Member(Standing.VOTER, f"disk-{name}") for name in names}))
+
+    me = Identity("n4", "n4:7400", "1", b"b" * 16, disk_id="disk-n4", joined_index=9)
+    assert not removes(Placed(0, None), me)
+    assert not removes(placed(5, "n1", "n2"), me), "it reads the log from before it was added"
+    assert not removes(placed(9, "n1", "n4"), me)
+    assert removes(placed(10, "n1", "n2"), me)
+    assert removes(Placed(10, Configuration({"n4": Member(Standing.VOTER, "another")})), me)

@@ -5,16 +5,19 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, SafetyFault
 from orchestrix_raft.consensus.twin import TwinCluster, TwinNode
 from orchestrix_raft.coordinator import line_reader
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.coordinator.hello import PROTOCOL
+from orchestrix_raft.coordinator.hello import Hello as PeerHello
 from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import Forward, PeerMessage
 from orchestrix_raft.coordinator.node import Node
-from orchestrix_raft.coordinator.port import Done, Freshness, NotApplied, Outcome, Page, Unknown
+from orchestrix_raft.coordinator.port import Added, Done, Freshness, NotApplied, Outcome, Page, Unknown
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
@@ -279,6 +282,24 @@ async def test_waiters_beyond_the_bound_are_told_at_once_how_it_stands(
     await node.submit(CancelJobs(b"", (key("a"),), ""))
     await asyncio.gather(*waiting)
     assert len(here.core.watches) == 0
+
+
+async def test_members_are_added_and_removed_through_the_node(world: Make) -> None:
+    node = world().lead()
+    waiting = PeerHello(PROTOCOL, "n2", "d2", "h2:7400", nonce=b"2" * 16, joining=True)
+
+    async def fetch(address: str) -> PeerHello | Rejected:
+        return waiting if address == "h2:7400" else Rejected(Code.FAILED_PRECONDITION, "X", "nobody is there")
+
+    node.fetch = fetch
+    assert isinstance(await node.add_member("h3:7400"), NotApplied)
+    assert await node.add_member("h2:7400") == Added("n2", already=False)
+    waiting = msgspec.structs.replace(waiting, cluster_id="c")
+    assert await node.add_member("h2:7400") == Added("n2", already=True)
+    assert isinstance(await node.remove_member("n2"), Done)
+    refused = await node.remove_member("n2")
+    assert isinstance(refused, NotApplied)
+    assert refused.rejected.reason == "NOT_A_MEMBER"
 
 
 async def test_a_graceful_end_is_committed(world: Make) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.coordinator.core import Core
-from orchestrix_raft.coordinator.first_start import StartError
-from orchestrix_raft.coordinator.hello import Accept, Reject
+from orchestrix_raft.coordinator.first_start import FirstStart, StartError, formed_before
+from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject
+from orchestrix_raft.coordinator.hello import Member as PeerMember
 from orchestrix_raft.coordinator.link import PeerLink
 from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.node import Node
@@ -275,6 +276,54 @@ async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) ->
     with_core(linked, Starts(), {own: SimpleNamespace(address=linked._address)}, members=(own,))
     linked._where.retarget()
     assert linked._disk.identity.addresses == {own: linked._address}
+
+
+# ---- joining and leaving
+
+
+def test_a_directory_that_was_removed_is_not_used_again(tmp_path: Path) -> None:
+    founded(tmp_path, "127.0.0.1:7999")
+    disk = DataDirectory.open(tmp_path)
+    disk.set_removed(17)
+    with pytest.raises(StartError) as refused:
+        formed_before(disk.identity, (), "127.0.0.1:7999", tmp_path)
+    disk.close()
+    assert str(refused.value) == (
+        f"node n1 was removed from cluster {'c' * 32}: to add the machine again, start it with an empty data "
+        f"directory, --join and another --node-id; what is left in {tmp_path} is of no use"
+    )
+
+
+async def test_a_node_that_joins_remembers_its_cluster_and_founds_none(tmp_path: Path) -> None:
+    disk = DataDirectory.open(tmp_path)
+    disk.set_node_id("n2")
+    announced: list[str] = []
+    first = FirstStart(
+        disk, "127.0.0.1:7401", (), lambda: announced.append("again"), refuse, "127.0.0.1:7400"
+    )
+    first.go_on()
+    assert "127.0.0.1:7400" in first.waiting_for
+    mine = PeerMember("n2", disk.identity.disk_id, "127.0.0.1:7401")
+    theirs = Hello(
+        PROTOCOL,
+        "n1",
+        "d1",
+        "127.0.0.1:7400",
+        nonce=b"1" * 16,
+        cluster_id="c" * 32,
+        members=(PeerMember("n1", "d1", "127.0.0.1:7400"), mine, PeerMember("n3", "d3", "")),
+        members_index=9,
+    )
+    first.saw(theirs)
+    formed = await first.formed
+    assert (formed.founder, formed.joined_index, announced) == (False, 9, ["again"])
+    identity = disk.identity
+    assert (identity.cluster_id, identity.joined_index, identity.bootstrap) == ("c" * 32, 9, ())
+    assert identity.addresses == {"n1": "127.0.0.1:7400", "n2": "127.0.0.1:7401"}
+    again = formed_before(identity, (), "127.0.0.1:7401", tmp_path)
+    assert again is not None
+    assert not again.founder
+    disk.close()
 
 
 # ---- before there is a cluster

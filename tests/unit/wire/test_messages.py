@@ -72,6 +72,7 @@ FROM_NODE: list[CoordinatorMessage] = [
     ReportAck((1, TOKEN), (2,)),
     Stop((StopJob(ID, TOKEN, "cancelled"),)),
     HeartbeatAck(9),
+    HeartbeatAck(10, ("a:1", "b:2")),
     Refused("NO_LEADER", "none"),
     Redirect(("a:1",)),
     DrainAsked(),

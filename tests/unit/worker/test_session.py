@@ -27,6 +27,7 @@ from orchestrix_raft.worker.session import (
     Cancel,
     Effect,
     Fatal,
+    Learnt,
     Left,
     Moved,
     Reconnect,
@@ -176,6 +177,12 @@ def test_heartbeats_are_sent_at_the_interval_the_node_named() -> None:
     number = heartbeat_at(worker, 110.0)
     worker.hear(HeartbeatAck(number), 110.1)
     assert worker.due() == 120.0
+
+
+def test_nodes_that_a_heartbeats_answer_names_are_learnt() -> None:
+    worker = Worker()
+    number = heartbeat_at(worker, 110.0)
+    assert worker.hear(HeartbeatAck(number, ("a:1", "b:2")), 110.1) == [Learnt(("a:1", "b:2"))]
 
 
 def test_an_unanswered_heartbeat_is_repeated_sooner() -> None:
