@@ -1,8 +1,9 @@
 """A million unfinished jobs on three nodes: memory, what a checkpoint costs others, how long a restart takes,
-and what a copy for a node that was away for too long costs."""
+and what a copy for a node that was away for too long, a backup and a comparison of contents cost."""
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import Final
 
 from bench.measure import ARGUMENTS, WORKER, Figure, Size
@@ -41,6 +42,8 @@ async def _measure(count: int) -> list[Figure]:
                 away = (cluster.leader() + 1) % len(cluster)
                 restart_s = await asyncio.to_thread(_restart, cluster, away)
                 copy = await _copy(cluster, client, away)
+                backup = await _span(client.backup(cluster.data_dir / "backup"))
+                verified = await _span(client.verify(timeout=600.0))
     name = f"{count:,} jobs wait"
     return [
         Figure(f"{name}: memory of the largest node", memory, "MiB", MEMORY_TARGET_MIB),
@@ -54,7 +57,18 @@ async def _measure(count: int) -> list[Figure]:
             None,
             "from its start until it has caught up",
         ),
+        *_commits(f"{name}: commit of another job while a backup is made", probe, backup),
+        Figure(f"{name}: a backup", backup[1] - backup[0], "s", None, "to a file on the same machine"),
+        *_commits(f"{name}: commit of another job while contents are compared", probe, verified),
+        Figure(f"{name}: comparing what three nodes hold", verified[1] - verified[0], "s"),
     ]
+
+
+async def _span(work: Awaitable[object]) -> tuple[float, float]:
+    """(begin, end), wall seconds, of something that is awaited."""
+    begin_s = time.time()
+    await work
+    return begin_s, time.time()
 
 
 def _commits(name: str, probe: Probe, span: tuple[float, float]) -> list[Figure]:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from orchestrix_raft.api import draining, events
+from orchestrix_raft.api.backups import BackupCalls
 from orchestrix_raft.api.calls import Feed, Unary, handlers
 from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, applied, invalid
 from orchestrix_raft.api.service import Service
@@ -31,6 +32,7 @@ class ClusterService(Service):
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
+        backups = BackupCalls(self._door)
         methods: dict[str, Unary | Feed] = {
             "Status": self.status,
             "TransferLeadership": self.transfer_leadership,
@@ -40,6 +42,9 @@ class ClusterService(Service):
             "UndrainNode": self.undrain_node,
             "Watch": self.watch,
             "ListAudit": self.list_audit,
+            "Backup": backups.backup,
+            "MarkContents": backups.mark_contents,
+            "GetContents": backups.get_contents,
         }
         return handlers(CLUSTER, methods)
 

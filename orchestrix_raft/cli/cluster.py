@@ -1,6 +1,6 @@
 """Commands about the cluster as a whole: `cluster add / remove / transfer / events`.
 
-`draining.py` has those that hand over.
+`draining.py` has those that hand over, `backups.py` those about its data.
 """
 
 from typing import Annotated
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrix_raft import ClusterStatus, OrchestrixError
-from orchestrix_raft.cli import draining, events, options, output
+from orchestrix_raft.cli import backups, draining, events, options, output
 from orchestrix_raft.cli.output import Failure
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
@@ -106,5 +106,12 @@ def _explain(status: ClusterStatus, node_id: str | None) -> None:
         raise Failure(f"there is no node {node_id!r}: the members are {', '.join(members)}")
 
 
-for command in (draining.drain, draining.undrain):
+for command in (
+    draining.drain,
+    draining.undrain,
+    backups.backup,
+    backups.restore,
+    backups.recover,
+    backups.verify,
+):
     app.command()(command)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
-from orchestrix_raft.client import building
+from orchestrix_raft.client import backups, building, leading
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.cluster import AsyncCluster
@@ -33,7 +33,7 @@ from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire import jobs as wire
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import refused, seconds, text, whole
-from orchestrix_raft.wire.cluster import StatusRequest, TransferLeadershipRequest
+from orchestrix_raft.wire.cluster import StatusRequest
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import (
     DeadlineExceeded,
@@ -43,7 +43,6 @@ from orchestrix_raft.wire.errors import (
     Unavailable,
     error_for,
 )
-from orchestrix_raft.wire.servers import Backoff
 from orchestrix_raft.wire.targets import addresses_of, files_of
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles
 
@@ -427,47 +426,21 @@ class AsyncClient(AsyncFollowing):
             if not cursor:
                 return done
 
+    async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> backups.Backup:
+        """Write all that was acknowledged before this call, as of one log entry, to a new file: wholly or not
+        at all.  `FileExistsError` unless `force`; `OSError`; `Unavailable` when no node gave one."""
+        return await backups.write_backup(self._caller, path, force)
+
+    async def verify(self, *, timeout: float | timedelta = 60.0) -> backups.Verification:
+        """Let each member read, within `timeout` seconds, all that it holds as of one log entry; compare."""
+        return await backups.verify(self._caller, timeout)
+
     async def transfer_leadership(self, node_id: str = "") -> str:
         """Ask the leader to hand over, to `node_id` or the best follower; returns the new leader.
 
         The leader is found through any node; `Unavailable` when none is known within the deadline.
         """
-        with refused():
-            text("node_id", node_id, empty=True)
-        method, request = _CLUSTER["TransferLeadership"], TransferLeadershipRequest(node_id=node_id)
-        leader, address = await self._leader()
-        try:
-            response = await self._caller.call_at(address, method, request)
-        except OrchestrixError as error:
-            if error.reason != "TRANSFER_REFUSED":
-                raise
-            before, (leader, address) = leader, await self._leader()
-            if leader == before:
-                raise
-            response = await self._caller.call_at(address, method, request)  # it had changed meanwhile
-        return str(response.target)
-
-    async def _leader(self) -> tuple[str, str]:
-        """Id and address of the leader.  A node that is out of touch with it does not know: ask the next."""
-        servers = self._caller.servers
-        backoff = Backoff(servers)
-        now = asyncio.get_running_loop().time
-        until = now() + self._caller.deadline_s
-        while True:
-            asked = servers.current
-            status = await self.status()
-            for node in status.nodes:
-                if node.node_id == status.leader and node.address and not status.stale:
-                    return node.node_id, node.address
-            servers.learn(node.address for node in status.nodes)
-            servers.failed(asked)
-            delay_s = backoff.next_s()
-            if now() + delay_s >= until:
-                message = (
-                    "there is no leader to hand over: a majority of the nodes must reach each other first"
-                )
-                raise Unavailable(message, "NO_LEADER")
-            await asyncio.sleep(delay_s)
+        return await leading.transfer(self._caller, self.status, node_id)
 
 
 def _first_of(refused: list[OrchestrixError], total: int) -> OrchestrixError:

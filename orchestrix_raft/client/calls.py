@@ -102,10 +102,13 @@ class Channel:
             return ""
         with self.in_use():
             try:
-                if await asyncio.wait_for(connected(self._channel), CONNECT_S):
-                    return ""
+                # Not wait_for: before Python 3.12 it drops a cancellation that meets the connection.
+                async with asyncio.timeout(CONNECT_S):
+                    ready = await connected(self._channel)
             except TimeoutError:
                 return f"cannot connect to {self.address}: no answer within {CONNECT_S:g} s"
+            if ready:
+                return ""
             return await why_not_connected(self._channel, self.address, self._tls)
 
     def stub(self, method: Method) -> Any:

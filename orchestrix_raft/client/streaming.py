@@ -77,7 +77,8 @@ async def _stream(
         call = channel.stub(method)(request)
         try:
             while True:
-                response = await asyncio.wait_for(call.read(), SILENT_S)
+                async with asyncio.timeout(SILENT_S):
+                    response = await call.read()
                 if response is EOF:
                     return
                 oldest = getattr(response, "oldest", "")

@@ -288,4 +288,6 @@ class Client:
     retry_where = _face(AsyncClient.retry_where)
     purge_where = _face(AsyncClient.purge_where)
     explain = _face(AsyncClient.explain)
+    backup = _face(AsyncClient.backup)
+    verify = _face(AsyncClient.verify)
     transfer_leadership = _face(AsyncClient.transfer_leadership)

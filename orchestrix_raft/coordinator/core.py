@@ -50,7 +50,7 @@ from orchestrix_raft.machine.codec import encode_batch, unnumbered
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.state import State
-from orchestrix_raft.storage.port import LocalStore, StateStore
+from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
 
@@ -272,6 +272,8 @@ class Core:
 
     def _apply(self, index: int, term: int, data: bytes) -> None:
         self.replica.apply(index, term, data)
+        if self.state.marked == index:
+            self.replica.mark(self.consensus, index, term)
         if term == self.consensus.term:
             self.leadership.stamper.followed(self.state, self._clocks.monotonic())
 
@@ -361,9 +363,9 @@ class Core:
             wake = min(wake, now + self.leadership.due_in_s(now))
         return max(now, wake)
 
-    def checkpoint_done(self, work: CheckpointWork) -> None:
-        """`checkpoints.write(work)` has returned."""
-        self.replica.checkpoints.done(work, self.consensus)
+    def checkpoint_done(self, work: CheckpointWork, view: StateView | None = None) -> None:
+        """`checkpoints.write(work)` has returned, with `view`."""
+        self.replica.checkpoint_done(work, view, self.consensus)
 
     # ---- reads ---------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ The API asks at a `port.Door` who answers; `Waiting` does until the node can.
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
+from orchestrix_raft.coordinator.contents import Finding
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.coordinator.port import (
     ClusterView,
@@ -88,6 +89,14 @@ class Waiting:
     async def remove_member(self, node_id: str) -> NotApplied:
         """See NodePort."""
         return NotApplied(self._rejected())
+
+    async def backup(self) -> Rejected:
+        """See NodePort."""
+        return self._rejected()
+
+    async def contents(self, index: int) -> Finding:
+        """Nothing yet."""
+        return None
 
     def job(self, job_id: bytes) -> None:
         """No such job."""

@@ -38,7 +38,7 @@ def formed_before(identity: Identity, peers: Sequence[str], own: str, data_dir: 
     if others and not others & known:
         raise StartError(
             f"the data directory {data_dir} belongs to cluster {identity.cluster_id} "
-            f"of {','.join(sorted(known))}, and none of the other --peers is a member of it: "
+            f"of {','.join(sorted(known)) or 'one node'}, and none of the other --peers is a member of it: "
             "name that cluster's members, or use an empty directory"
         )
     if peers and set(peers) != known:

@@ -1,8 +1,8 @@
 """The machine's window on the disk: writes not yet checkpointed, over the last checkpoint.
 
-Three layers, asked in this order: `current` (filled while entries are applied), `frozen` (handed over
-to a checkpoint that is being written), the store.  A layer is dropped only when the one below it holds
-the same; so the answer for an index never depends on when checkpoints were made.
+Layers, asked in this order: `current` (filled while entries are applied), those that are sealed, newest
+first (the oldest is handed over to a checkpoint that is being written), the store.  A layer is dropped only
+when the one below it holds the same; so the answer for an index never depends on when checkpoints were made.
 """
 
 from bisect import bisect_left, bisect_right
@@ -64,9 +64,9 @@ class LayeredHistory:
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self._current = _layer()
-        self._frozen: Layer | None = None
         self._order: dict[str, Ordered] = {}  # of `_current`: tables that were walked since it began
-        self._frozen_order: dict[str, Ordered] = {}
+        self._sealed: list[tuple[Layer, dict[str, Ordered]]] = []  # oldest first
+        self._writing = False  # the oldest sealed one is on its way to the store
         self.pending_bytes = 0  # of the current layer, for deciding when to checkpoint
 
     def put(self, table: str, key: bytes, value: bytes | None) -> None:
@@ -80,8 +80,8 @@ class LayeredHistory:
         layer = self._current.get(table)
         if layer is not None and key in layer:
             return layer[key]
-        if self._frozen is not None:
-            layer = self._frozen.get(table)
+        for sealed, _ in reversed(self._sealed) if self._sealed else ():
+            layer = sealed.get(table)
             if layer is not None and key in layer:
                 return layer[key]
         return self._store.get(table, key)
@@ -91,8 +91,8 @@ class LayeredHistory:
     ) -> list[tuple[bytes, bytes]]:
         """Walks the layers together.  Costs what is answered and was deleted there, not what they hold."""
         rows: Iterator[Row] | None = None
-        for layer, order in ((self._frozen, self._frozen_order), (self._current, self._order)):
-            table_rows = None if layer is None else layer.get(table)
+        for layer, order in (*self._sealed, (self._current, self._order)):
+            table_rows = layer.get(table)
             if table_rows:
                 if rows is None:
                     rows = self._stored(table, start, limit, reverse)
@@ -112,27 +112,34 @@ class LayeredHistory:
 
     def tables(self, table: str) -> Iterator[tuple[bytes, bytes]]:
         """Every row of a table of the checkpoint, for loading; the layers must be empty."""
-        if self._frozen is not None or self._current:
+        if self._sealed or self._current:
             raise RuntimeError("loading a checkpoint under changes that are newer")
         return self._store.load(table)
 
-    def freeze(self) -> Layer:
-        """Hand the changes so far over to a checkpoint."""
-        if self._frozen is not None:
-            raise RuntimeError("a checkpoint is still being written")
-        self._frozen, self._current = self._current, _layer()
-        self._frozen_order, self._order = self._order, {}
+    def seal(self) -> None:
+        """Nothing more is added to the changes so far: they will be a checkpoint of their own."""
+        self._sealed.append((self._current, self._order))
+        self._current, self._order = _layer(), {}
         self.pending_bytes = 0
-        return self._frozen
+
+    def freeze(self) -> Layer:
+        """Hand the oldest sealed changes, or else all so far, over to a checkpoint."""
+        if self._writing:
+            raise RuntimeError("a checkpoint is still being written")
+        if not self._sealed:
+            self.seal()
+        self._writing = True
+        return self._sealed[0][0]
 
     def settled(self) -> None:
         """The frozen changes are in the store."""
-        self._frozen = None
-        self._frozen_order = {}
+        del self._sealed[0]
+        self._writing = False
 
     def forget(self) -> None:
         """The store was replaced as a whole (an installed snapshot): nothing above it is valid."""
-        self.settled()
+        self._sealed.clear()
+        self._writing = False
         self._current = _layer()
         self._order = {}
         self.pending_bytes = 0
@@ -140,7 +147,7 @@ class LayeredHistory:
     @property
     def checkpointing(self) -> bool:
         """A checkpoint is being written."""
-        return self._frozen is not None
+        return self._writing
 
 
 def _walk(

@@ -14,14 +14,24 @@ from typing import Final
 from orchestrix_raft.consensus.membership_rules import ADD, REMOVE
 from orchestrix_raft.consensus.port import Refused
 from orchestrix_raft.coordinator import line_reader, queries
+from orchestrix_raft.coordinator.backups import Backups
 from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
+from orchestrix_raft.coordinator.contents import ContentsReader, Finding
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
 from orchestrix_raft.coordinator.hello import Hello as PeerHello
 from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import PeerMessage
-from orchestrix_raft.coordinator.port import Added, Done, Freshness, NotApplied, Outcome, Unknown
+from orchestrix_raft.coordinator.port import (
+    Added,
+    BackupHandle,
+    Done,
+    Freshness,
+    NotApplied,
+    Outcome,
+    Unknown,
+)
 from orchestrix_raft.coordinator.proposer import OnDone
 from orchestrix_raft.coordinator.reading import NodeReads
 from orchestrix_raft.coordinator.starts import Superseded
@@ -30,7 +40,7 @@ from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.rules import TooOld
-from orchestrix_raft.storage.port import StorageError
+from orchestrix_raft.storage.port import StateView, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +79,8 @@ class Node(NodeReads):
         self._closed = False
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
+        self._backups = Backups(core, cluster_id, self.fresh, self._until)
+        self._contents = ContentsReader(core.replica.contents, self._until)
         core.carry = self._carry_messages
         self._leader: str | None = None  # as logged last
         self.fetch: Callable[[str], Awaitable[PeerHello | Rejected]]
@@ -156,16 +168,18 @@ class Node(NodeReads):
     def _write(self, work: CheckpointWork) -> None:
         """On the disk thread."""
         try:
-            self.core.replica.checkpoints.write(work)
+            view = self.core.replica.checkpoints.write(work)
         except Exception as error:
             # Whatever it is: a checkpoint that never ends would keep memory and log for ever.
             self._loop.call_soon_threadsafe(self.fail, error)
             return
-        self._loop.call_soon_threadsafe(self._written, work)
+        self._loop.call_soon_threadsafe(self._written, work, view)
 
-    def _written(self, work: CheckpointWork) -> None:
+    def _written(self, work: CheckpointWork, view: StateView | None) -> None:
         if not self._closed:
-            self.core.checkpoint_done(work)
+            self.core.checkpoint_done(work, view)
+            self._contents.look()
+            self.schedule()
 
     def fail(self, error: BaseException) -> None:
         """Stop for good; the process ends with a clear line."""
@@ -320,6 +334,15 @@ class Node(NodeReads):
         self.core.leadership.hold(self.core.now, self.core.limits.drain.hold_s)
         return target
 
+    async def backup(self) -> BackupHandle | Rejected:
+        """See NodePort."""
+        return await self._backups.open()
+
+    async def contents(self, index: int) -> Finding:
+        """See NodePort."""
+        fresh = await self.fresh(index, False)
+        return None if isinstance(fresh, Rejected) else await self._contents.find(index)
+
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> "StreamHandle":
         """See NodePort."""
         try:
@@ -385,6 +408,7 @@ class Node(NodeReads):
         if self._timer is not None:
             self._timer.cancel()
         self._disk.shutdown(wait=True)
+        self._contents.close()
         self.core.consensus.close()
 
 

@@ -4,10 +4,12 @@ Reads are plain calls on the state of this moment; only waiting (for a commit, f
 to end) is awaited.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from orchestrix_raft.coordinator.backup_file import Head
+from orchestrix_raft.coordinator.contents import Finding
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter, EventView
 from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.domain.audit import AuditRecord
@@ -173,6 +175,19 @@ class SessionHandle(Protocol):
         ...
 
 
+class BackupHandle(Protocol):
+    """A backup that is ready to be read, and has to be closed."""
+
+    head: Head
+    head_bytes: bytes  # what stands before the body
+
+    def body(self) -> AsyncIterator[bytes | Rejected]:
+        """In pieces; a rejection is the last one: the disk refuses."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class NodePort(Protocol):
     async def submit(self, command: Command) -> Outcome:
         """Commit and apply one command through whoever leads.  Waits without a leader, bounded, up to
@@ -243,6 +258,14 @@ class NodePort(Protocol):
 
     def cost_of_leaving(self, node_id: str) -> str:
         """What the cluster could not do any more without that node, in a line; ""."""
+        ...
+
+    async def backup(self) -> BackupHandle | Rejected:
+        """Everything that was acknowledged by now, as of one entry of the log."""
+        ...
+
+    async def contents(self, index: int) -> Finding:
+        """What this node held at a mark in the log; None: it does not know yet, after some seconds."""
         ...
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> SessionHandle:

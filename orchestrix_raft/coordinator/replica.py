@@ -9,6 +9,7 @@ from collections.abc import Generator
 
 from orchestrix_raft.consensus.port import Consensus
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
+from orchestrix_raft.coordinator.contents import ContentsTrail
 from orchestrix_raft.coordinator.digests import DigestTrail
 from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.history import LayeredHistory
@@ -20,7 +21,7 @@ from orchestrix_raft.machine.levels import read_entry
 from orchestrix_raft.machine.port import Applied
 from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.state import State
-from orchestrix_raft.storage.port import StateStore
+from orchestrix_raft.storage.port import StateStore, StateView
 
 
 class Replica:
@@ -29,9 +30,11 @@ class Replica:
     def __init__(
         self, store: StateStore, feed: Feed, every_s: float, every_bytes: int, rules: Rules = RULES
     ) -> None:
+        self.store = store
         self.history = LayeredHistory(store)
         self.checkpoints = Checkpoints(self.history, store, every_s, every_bytes)
         self.digests = DigestTrail()
+        self.contents = ContentsTrail()
         self.loading = False
         """A snapshot is installed and its state not loaded: what is seen here is old."""
         self._rules = rules
@@ -65,6 +68,7 @@ class Replica:
         """An installed snapshot replaces the state, once it is loaded: see `consensus.port.Restore`."""
         self._applied.clear()
         self.checkpoints.replaced()
+        self.contents.replaced()
         self.loading = True
         return self._load_beside()
 
@@ -91,6 +95,16 @@ class Replica:
         if work is not None:
             self._feed.write()
         return work
+
+    def mark(self, consensus: Consensus, index: int, term: int) -> None:
+        """The entry that was applied just now asks for a look at all that is held."""
+        self.contents.begin(index, self.checkpoints.mark(consensus, index, term))
+
+    def checkpoint_done(self, work: CheckpointWork, view: StateView | None, consensus: Consensus) -> None:
+        """It is written; `view`: what writing it gave."""
+        self.checkpoints.done(work, consensus)
+        if work.marked:
+            self.contents.written(work.position.index, view)
 
     # ---- lookups in state and history ----------------------------------------------------------------
 

@@ -91,3 +91,6 @@ MISFIRES_MADE_UP: Final = 100  # runs that one schedule makes up for at once
 MISFIRE_WINDOW_MS: Final = 24 * 3_600_000  # slots that passed longer ago are not made up for
 MISFIRE_GRACE_MS: Final = 10_000  # a slot fired less late is not missed: an election is no reason to skip it
 FIRES_PER_ENTRY: Final = 100  # runs that one entry of plans begins: some 3 ms of work on every node
+GENERATION_INDEXES: Final = (
+    1_000_000_000  # left out of the log by a restore: whoever knows a lost index is past it
+)

@@ -128,6 +128,8 @@ def decide_outcome(state: State, session: Session, outcome: Outcome) -> tuple[Ev
     job_id = outcome.job_id
     token = outcome.token
     job = state.jobs.get(job_id)
+    if token >> GENERATION_SHIFT < state.generation:
+        return () if _is_recorded(state, outcome) else (StaleToken(session.session_id, job_id, token),)
     if (
         job is None
         or job.token != token
@@ -282,6 +284,8 @@ def decide_progress(state: State, session: Session, mark: ProgressMark) -> JobPr
 def _held(state: State, session: Session, job_id: bytes, token: int) -> Job | None:
     job = state.jobs.get(job_id)
     if job is None or job.token != token or job.session_id != session.session_id:
+        return None
+    if token >> GENERATION_SHIFT < state.generation:
         return None
     return job if job.state in ASSIGNED else None
 

@@ -339,6 +339,21 @@ class ForgetAudit(_Closed, frozen=True, tag=82):
     limit: int
 
 
+# ---- backup and verification: 95-99
+
+
+class RaiseGeneration(_Closed, frozen=True, tag=95):
+    """A new cluster goes on from this state, after a restore or a recovery: what was assigned before is
+    void."""
+
+    seen: int  # the generation that is to end; refused unless it is the state's
+
+
+class MarkContents(_Closed, frozen=True, tag=96):
+    """Every node computes a digest of all that it holds as of this very entry, so that they can be
+    compared."""
+
+
 # ---- machine levels: 90-94
 
 
@@ -391,6 +406,8 @@ Command = (
     | Asked
     | NoteAudit
     | ForgetAudit
+    | RaiseGeneration
+    | MarkContents
     | RaiseLevel
     | MigrateRecords
 )

@@ -401,6 +401,19 @@ class AuditForgotten(_Closed, frozen=True, tag=91):
     oldest_ms: int
 
 
+# ---- backup and verification: 105-109
+
+
+class GenerationRaised(_Closed, frozen=True, tag=105):
+    """A new cluster goes on from here: tokens and sessions from before this are void."""
+
+    generation: int
+
+
+class ContentsMarked(_Closed, frozen=True, tag=106):
+    """Nodes compare what they hold as of the entry that has this."""
+
+
 # ---- machine levels: 100-104
 
 
@@ -462,6 +475,8 @@ Event = (
     | HandoffAsked
     | Audited
     | AuditForgotten
+    | GenerationRaised
+    | ContentsMarked
     | LevelRaised
     | RecordsMigrated
 )

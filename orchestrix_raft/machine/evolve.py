@@ -13,6 +13,7 @@ from orchestrix_raft.machine import (
     audit,
     drains,
     events,
+    generations,
     jobs,
     keeping,
     levels,
@@ -92,6 +93,8 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.HandoffAsked: drains.evolve_handoff_asked,
         events.Audited: audit.evolve_audited,
         events.AuditForgotten: audit.evolve_forgotten,
+        events.GenerationRaised: generations.evolve_raised,
+        events.ContentsMarked: generations.evolve_marked,
         events.LevelRaised: levels.evolve_raised,
         events.RecordsMigrated: levels.evolve_migrated,
     }

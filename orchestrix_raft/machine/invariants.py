@@ -21,6 +21,7 @@ from orchestrix_raft.machine.gate_invariants import (
     held_back,
     place_is_timers,
 )
+from orchestrix_raft.machine.generations import faults_in_generations
 from orchestrix_raft.machine.history import (
     AUDIT,
     FINISHED,
@@ -67,6 +68,7 @@ def check(machine: Machine) -> None:
         faults_in_queues,
         faults_in_parking,
         faults_in_schedules,
+        faults_in_generations,
         faults_in_levels,
     ):
         for fault in faults_in(state):

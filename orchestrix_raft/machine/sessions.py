@@ -28,7 +28,7 @@ from orchestrix_raft.machine.events import (
     SessionResumed,
 )
 from orchestrix_raft.machine.ownership import assigned_to, note_acknowledged, note_orphaned
-from orchestrix_raft.machine.state import State
+from orchestrix_raft.machine.state import GENERATION_SHIFT, State
 from orchestrix_raft.machine.timers import set_timer
 
 FIRST_EPOCH: Final = 1
@@ -148,7 +148,8 @@ def decide_expiry(state: State, session_id: bytes) -> tuple[Event, ...]:
 
 def _current(state: State, session_id: bytes, epoch: int) -> Session | Rejected:
     session = state.sessions.get(session_id)
-    if session is None:
+    # One of a former generation only waits for its end.
+    if session is None or session.epoch >> GENERATION_SHIFT:
         return SESSION_UNKNOWN
     return session if session.epoch == epoch else SESSION_MOVED
 

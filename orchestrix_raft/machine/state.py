@@ -58,6 +58,7 @@ class State:
         "level",
         "level_version",
         "limited",
+        "marked",
         "migration",
         "node_sessions",
         "nodes",
@@ -119,6 +120,8 @@ class State:
         self.board = Board()
         self.book = Book()
         self.sharing = Sharing()
+        # ---- of this process
+        self.marked = 0  # index of the newest entry that asked for a comparison of contents
         # ---- of the running entry
         self.records = records
         self.touched_jobs: dict[bytes, Job | None] = {}  # None: no longer live

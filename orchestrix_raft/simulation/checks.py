@@ -33,6 +33,7 @@ from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Resolved
 from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.clients import SimClient
+from orchestrix_raft.simulation.comparing import Comparing
 from orchestrix_raft.simulation.drains import OwnershipWatch
 from orchestrix_raft.simulation.faults import GENTLE, MIXES
 from orchestrix_raft.simulation.feeds import FeedWatch
@@ -94,6 +95,7 @@ class Checker:
         self.limits = LimitsWatch()
         self.ownership = OwnershipWatch(world, self.violation, self._gentle, rest_s)
         self.feeds = FeedWatch(self.violation)
+        self.comparing = Comparing(world, history, self.violation)
         self._unique = UniqueWatch()
         self._committed: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
@@ -137,6 +139,8 @@ class Checker:
         result = self.shadow.apply(index, term, decode_entry(data))
         self._digests[index] = self.shadow.state.digest
         self.feeds.entry(index, result)
+        if self.shadow.state.marked == index:
+            self.comparing.marked(index)
         if result.faults:
             self.violation(f"an unexpected exception in decide: {result.faults}")
         for resolved in result.resolved:

@@ -33,6 +33,8 @@ class Mix(NamedTuple):
     slow: float = 0.0  # chance that a message takes long
     cut_worker: float = 0.0  # a worker machine cannot reach some nodes
     leave: float = 0.0  # a node process ends in good order and is started again
+    io_error: float = 0.0  # a disk fails to write, once: its node ends
+    no_room: float = 0.0  # a disk is full for a while: its node ends, again and again
     worker_leave: float = 0.0  # a worker drains and says goodbye
     drain: float = 0.0  # an operator drains a node, and undrains it later
     worker_drain: float = 0.0  # an operator drains a worker
@@ -60,6 +62,7 @@ MIXES = {
     "members": Mix(
         crash=0.06, crash_all=0.01, fuse=0.05, partition=0.04, one_way=0.03, flap=0.1, worker_crash=0.03
     ),
+    "disks": Mix(crash=0.02, io_error=0.15, no_room=0.06, fuse=0.03, flap=0.05, worker_crash=0.02),
     "upgrade": Mix(
         upgrade=0.2, downgrade=0.05, crash=0.06, fuse=0.05, flap=0.2, partition=0.03, leave=0.02, pause=0.02
     ),
@@ -139,6 +142,7 @@ class Faults:
         for node in self.nodes:
             node.paused_until = 0.0
             node.disk.fuse = None
+            node.disk.full = node.disk.fail_next_flush = False
             node.clock.set_right()
             self._finish_upgrade(node)
             node.start()
@@ -210,6 +214,19 @@ class Faults:
         if node.up and node.disk.fuse is None:
             node.disk.torn = self.world.chance(0.5)
             node.disk.fuse = self.world.rng.randint(0, 12)
+
+    def _io_error(self) -> None:
+        node = self._victim()
+        node.disk.fail_next_flush = node.up
+
+    def _no_room(self) -> None:
+        disk = self._victim().disk
+        disk.full = True
+
+        def made_room() -> None:
+            disk.full = False
+
+        self.world.after(self._long_down_time(), made_room)
 
     def _partition(self) -> None:
         rng = self.world.rng

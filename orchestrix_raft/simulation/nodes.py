@@ -21,7 +21,8 @@ from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.versions import NEW
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
-from orchestrix_raft.storage.port import StateStore
+from orchestrix_raft.storage.port import StateStore, StorageError
+from orchestrix_raft.storage.views import Contents, contents_of
 
 LEAVE_S = 60.0  # a process that was told to end is gone by then
 
@@ -87,12 +88,14 @@ class SimNode:
         self.cluster: dict[str, SimNode] = {}
         self.snapshots = 0  # installed by processes that have ended
         self.farewells = 0  # asked for, and still without an answer when the process ended
+        self.refusals = 0  # of the disk, each the end of a process
         self.lost = False  # the machine is gone for good
         self.rules = RULES  # of the version that starts here next
         self.ends_too_old = 0
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
         self.removed = False  # the same: the node is no member any more
         self._settled_index = -1
+        self.compare: Callable[[str, int, Contents], None] = _ignore
         self._leaving: Core | None = None
         self._down_s = 0.0  # after it has left in good order
         self._pauses: list[tuple[float, float]] = []
@@ -132,6 +135,14 @@ class SimNode:
             return
         self.starts += 1
         rng = random.Random(self.world.rng.getrandbits(64))
+        nonce = rng.randbytes(starts.START_BYTES)
+        known = starts.begun(self.disk.identity.starts, nonce)
+        try:
+            self.disk.set_starts(known)
+        except StorageError as refusal:
+            self.disk.kill()
+            self._end_of_disk(refusal)
+            return
         journal = self.disk.open_journal()
         store = self.store = self.disk.open_state_store()
 
@@ -153,9 +164,6 @@ class SimNode:
                 bootstrap=self._bootstrap,
             )
 
-        nonce = rng.randbytes(starts.START_BYTES)
-        known = starts.begun(self.disk.identity.starts, nonce)
-        self.disk.set_starts(known)
         disk = self.disk.identity
         address, boot_id = f"{self.name}:7400", starts.first_boot_id(nonce)
         identity = Identity(self.name, address, "sim", boot_id, known, disk.disk_id, disk.joined_index)
@@ -318,10 +326,14 @@ class SimNode:
             self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
         except starts.Superseded as error:
             self._end_for_good(error)
-        except SafetyFault as error:
-            if not isinstance(error.__cause__, TooOld):
+        except (StorageError, SafetyFault) as error:
+            cause = error if isinstance(error, StorageError) else error.__cause__
+            if isinstance(cause, TooOld):
+                self._end_too_old(cause)
+            elif isinstance(cause, StorageError):
+                self._end_of_disk(cause)
+            else:
                 raise
-            self._end_too_old(error.__cause__)
 
     def _end_too_old(self, why: TooOld) -> None:
         """The process has found a level that its version cannot run; somebody installs another one."""
@@ -330,6 +342,13 @@ class SimNode:
         self.ends_too_old += 1
         self.rules = NEW
         self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
+
+    def _end_of_disk(self, why: StorageError) -> None:
+        """The disk refused: the process ends, and somebody starts it again now and then."""
+        self.world.tell(f"{self.name} ends: {why}")
+        self.refusals += 1
+        self.crash(power=False)
+        self.world.after(self.world.rng.uniform(0.5, 3.0), self.start)
 
     def _end_for_good(self, why: starts.Superseded) -> None:
         """The process has learnt that its disk is an old copy."""
@@ -391,8 +410,13 @@ class SimNode:
         self.world.after(self.world.rng.uniform(0.001, 0.5), write)
 
     def _checkpoint(self, core: Core, work: CheckpointWork) -> None:
-        core.replica.checkpoints.write(work)
-        core.checkpoint_done(work)
+        core.checkpoint_done(work, core.replica.checkpoints.write(work))
+        contents = core.replica.contents
+        for index, view in contents.take():
+            found = contents_of(view)
+            view.close()
+            contents.end(index, found)
+            self.compare(self.name, index, found)
         self.poke()
 
     # ---- connections between nodes -------------------------------------------------------------------
@@ -488,3 +512,7 @@ class SimNode:
     def leads(self) -> bool:
         """This process believes that it leads."""
         return self.core is not None and self.core.consensus.role is Role.LEADER
+
+
+def _ignore(name: str, index: int, contents: Contents) -> None:
+    """Default of `SimNode.compare`."""

@@ -59,6 +59,8 @@ class Totals(NamedTuple):
     snapshots: int
     changes: int  # of members
     handoffs: int  # workers that went on elsewhere as they were told
+    compared: int  # times a node read all that it holds at a mark
+    disk_refusals: int  # each the end of a process
     raised: int  # clusters whose machine level was raised
     too_old: int  # processes that ended because of it
 
@@ -155,6 +157,7 @@ class Run:
         )
         node.rules = OLD if self._mix.upgrade else RULES
         node.cluster = self._cluster
+        node.compare = self.checker.comparing.found
         self._cluster[name] = node
         self.nodes.append(node)
         return node
@@ -222,6 +225,7 @@ class Run:
 
     def go(self) -> Totals:
         """Run to the end; Violation if a promise is broken."""
+        self.checker.comparing.repeat(self.nodes, FAULTS_UNTIL_S)
         self.world.run_until(FAULTS_UNTIL_S)
         self.faults.stop()
         self.world.run_until(AT_LEAST_S)
@@ -255,6 +259,8 @@ class Run:
             sum(n.snapshots + (n.core.replica.checkpoints.generation if n.core else 0) for n in self.nodes),
             self.members.changes,
             self.checker.ownership.moved,
+            self.checker.comparing.compared,
+            sum(node.refusals for node in self.nodes),
             int(self.checker.versions.raised_at > 0),
             sum(node.ends_too_old for node in self.nodes),
         )

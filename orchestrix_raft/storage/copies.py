@@ -21,6 +21,7 @@ class Copy(Protocol):
     @property
     def ref(self) -> SnapshotRef: ...
     def read(self, offset: int, limit: int) -> bytes: ...
+    def get(self, table: str, key: bytes) -> bytes | None: ...
     def remove(self) -> None: ...
 
 
@@ -64,6 +65,11 @@ class SharedReader:
         if not self._open:
             raise ValueError("this snapshot reader is closed")
         return self._shared.copy.read(offset, limit)
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        if not self._open:
+            raise ValueError("this snapshot reader is closed")
+        return self._shared.copy.get(table, key)
 
     def close(self) -> None:
         if not self._open:

@@ -31,11 +31,14 @@ from orchestrix_raft.undecodable import UNDECODABLE
 SCHEMA = 1
 """Version of the layout; raised when an older program would misread the directory."""
 
-_LOCK = "LOCK"
-_FORMAT = "FORMAT"
-_IDENTITY = "identity"
+LOCK = "LOCK"
+FORMAT = "FORMAT"
+IDENTITY = "identity"
+RECOVERED = "recovered"
+"""Directory in which `offline` makes what is to take the place of journal, state and identity."""
+
 _FORMAT_LINE = re.compile(rb"orchestrix-raft data directory, schema (\d{1,9})\n")
-_HARMLESS = frozenset({_LOCK, "lost+found", _FORMAT + TEMPORARY})
+HARMLESS = frozenset({LOCK, "lost+found", FORMAT + TEMPORARY})
 """What an empty directory may contain: our lock, what a file system puts there, an attempt cut short."""
 
 
@@ -57,7 +60,7 @@ class DataDirectory(Disk):
     def __init__(self, path: Path, lock: int, identity: Identity) -> None:
         self._path = path
         self._lock = lock
-        self._held = Held.at(path / _LOCK, lock)
+        self._held = Held.at(path / LOCK, lock)
         self._identity = identity
         self._stores: list[_Store] = []
 
@@ -75,7 +78,7 @@ class DataDirectory(Disk):
             if not os.access(path, os.W_OK | os.X_OK):
                 raise StorageError(f"{path}: not writable by this user")
             _refuse_strange(path)
-            lock = _take_lock(path)
+            lock = take_lock(path)
         try:
             with file_errors(path):
                 return cls(path, lock, _recognise(path))
@@ -119,30 +122,35 @@ class DataDirectory(Disk):
 
     def _save_identity(self, identity: Identity) -> None:
         with file_errors(self._path):
-            _write_identity(self._path, identity)
+            write_identity(self._path, identity)
 
 
 def read_identity(path: Path) -> Identity | None:
     """Of the data directory at `path`, which another process may be using; None if there is none or it cannot
     be read: whoever opens it learns why."""
     try:
-        return _read_identity(path)
+        return read_stored_identity(path)
     except (OSError, Damaged):
         return None
 
 
 def _refuse_strange(path: Path) -> None:
     """StorageError for a directory that holds somebody else's files; asked before the first of ours."""
-    if (path / _FORMAT).exists():
+    if (path / FORMAT).exists():
         return
-    strange = sorted(entry.name for entry in path.iterdir() if entry.name not in _HARMLESS)
+    if (path / RECOVERED / FORMAT).exists():
+        raise StorageError(
+            f"{path}: the recovery of this directory was cut short; run `cluster recover` again"
+        )
+    strange = sorted(entry.name for entry in path.iterdir() if entry.name not in HARMLESS)
     if strange:
         raise StorageError(f"{path}: neither empty nor a data directory (it holds {strange[0]!r})")
 
 
-def _take_lock(path: Path) -> int:
-    """The descriptor that holds the lock; the system releases it with the process, however that ends."""
-    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def take_lock(path: Path) -> int:
+    """The descriptor that holds the lock of a data directory; the system releases it with the process,
+    however that ends."""
+    lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.truncate(lock, 0)
@@ -160,9 +168,26 @@ def _take_lock(path: Path) -> int:
 
 def _recognise(path: Path) -> Identity:
     """The identity of a directory of ours; of a new one, after formatting it."""
-    marker = path / _FORMAT
-    if not marker.exists():
-        replace_file(marker, b"orchestrix-raft data directory, schema %d\n" % SCHEMA)
+    if not (path / FORMAT).exists():
+        write_format(path)
+    check_format(path)
+    if (path / IDENTITY).exists():
+        return read_stored_identity(path)
+    if any((path / store).exists() for store in ("raft", "state")):
+        raise Damaged(f"{path / IDENTITY}: missing, although the directory holds data")
+    identity = Identity(disk_id=secrets.token_hex(8))
+    write_identity(path, identity)
+    return identity
+
+
+def write_format(path: Path) -> None:
+    """From now on the directory is a data directory of this schema."""
+    replace_file(path / FORMAT, b"orchestrix-raft data directory, schema %d\n" % SCHEMA)
+
+
+def check_format(path: Path) -> None:
+    """Damaged, or StorageError for a newer schema, unless this version can use the directory."""
+    marker = path / FORMAT
     match = _FORMAT_LINE.fullmatch(marker.read_bytes()[:100])
     if match is None:
         raise Damaged(f"{marker}: cannot be read; the directory was not written by this program")
@@ -172,17 +197,11 @@ def _recognise(path: Path) -> Identity:
             f"{path}: schema {schema} was written by a newer version; this one reads up to {SCHEMA}: "
             "install that version or a newer one"
         )
-    if (path / _IDENTITY).exists():
-        return _read_identity(path)
-    if any((path / store).exists() for store in ("raft", "state")):
-        raise Damaged(f"{path / _IDENTITY}: missing, although the directory holds data")
-    identity = Identity(disk_id=secrets.token_hex(8))
-    _write_identity(path, identity)
-    return identity
 
 
-def _read_identity(path: Path) -> Identity:
-    file = path / _IDENTITY
+def read_stored_identity(path: Path) -> Identity:
+    """Of a data directory.  Damaged: it cannot be read."""
+    file = path / IDENTITY
     try:
         sealed = msgspec.json.decode(file.read_bytes(), type=_Sealed)
         if zlib.crc32(sealed.identity) != sealed.crc32:
@@ -194,7 +213,8 @@ def _read_identity(path: Path) -> Identity:
         ) from None
 
 
-def _write_identity(path: Path, identity: Identity) -> None:
+def write_identity(path: Path, identity: Identity) -> None:
+    """In one durable step."""
     record = msgspec.json.encode(identity)
     sealed = _Sealed(zlib.crc32(record), msgspec.Raw(record))
-    replace_file(path / _IDENTITY, msgspec.json.encode(sealed) + b"\n")
+    replace_file(path / IDENTITY, msgspec.json.encode(sealed) + b"\n")

@@ -34,6 +34,7 @@ from orchestrix_raft.storage.port import (
     SnapshotRef,
     StorageError,
 )
+from orchestrix_raft.storage.views import CopiedView
 from orchestrix_raft.undecodable import UNDECODABLE
 
 _Table = dict[bytes, bytes]
@@ -245,6 +246,10 @@ class _MemoryCopy:
     def read(self, offset: int, limit: int) -> bytes:
         return self._stream[offset : offset + limit]
 
+    def get(self, table: str, key: bytes) -> bytes | None:
+        frozen = msgspec.msgpack.decode(self._stream, type=_Frozen)
+        return dict(dict(frozen.tables).get(table, ())).get(key)
+
     def remove(self) -> None:
         self._stream = b""
 
@@ -265,6 +270,7 @@ class MemoryStateStore:
         self._writes = 0
         self._copies = Copies(self._start_copy)
         self._incoming: MemorySnapshotWriter | None = None
+        self._views: list[CopiedView] = []
 
     def position(self) -> Position | None:
         return self._disk._position
@@ -339,6 +345,16 @@ class MemoryStateStore:
         self._check_room()
         return _MemoryCopy(self._disk._tables, position)
 
+    def view(self) -> CopiedView:
+        view = CopiedView(self._disk._tables, self._disk._position)
+        self._views.append(view)
+        return view
+
+    def _end_reading(self) -> None:
+        self._copies.cancel()
+        while self._views:
+            self._views.pop().close()
+
     def receive(self, ref: SnapshotRef) -> "MemorySnapshotWriter":
         if self._incoming is not None:
             self._incoming.abort()
@@ -353,7 +369,7 @@ class MemoryStateStore:
     def _install(self, frozen: _Frozen) -> None:
         """Make a received checkpoint the state, in one durable step."""
         dies = self._disk._step(self._life)
-        self._copies.cancel()
+        self._end_reading()
         self._disk._tables = {name: dict(rows) for name, rows in frozen.tables}
         self._disk._position = frozen.position
         self._ordered = {}
@@ -366,7 +382,7 @@ class MemoryStateStore:
         return sum(len(k) + len(v) for rows in self._disk._tables.values() for k, v in rows.items())
 
     def close(self) -> None:
-        self._copies.cancel()
+        self._end_reading()
         self._life.open.discard("state store")
 
 

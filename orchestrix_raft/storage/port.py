@@ -113,7 +113,11 @@ class SnapshotReader(Protocol):
     @property
     def ref(self) -> SnapshotRef: ...
     def read(self, offset: int, limit: int) -> bytes:
-        """At most `limit` bytes from `offset`; empty at the end."""
+        """At most `limit` bytes from `offset`; empty at the end.  May be called in any one thread."""
+        ...
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """One row of the copy."""
         ...
 
     def close(self) -> None: ...
@@ -142,6 +146,23 @@ class Position(NamedTuple):
     configuration_index: int
     configuration: bytes
     meta: bytes  # the owner's own record (clocks, counters), opaque here
+
+
+class StateView(Protocol):
+    """One checkpoint, held still while the store moves on.  May be read in any one thread; StorageError once
+    it or its store was closed, or the state was replaced by a received snapshot."""
+
+    @property
+    def position(self) -> Position | None: ...
+    def tables(self) -> list[str]:
+        """Names, sorted."""
+        ...
+
+    def slices(self, table: str) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Every (key, value) of a table in key order, some at a time."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class StateStore(Protocol):
@@ -175,6 +196,10 @@ class StateStore(Protocol):
         ...
 
     def receive(self, ref: SnapshotRef) -> SnapshotWriter: ...
+    def view(self) -> StateView:
+        """The newest checkpoint as it is now.  To be called where `write` is, or while nothing is written."""
+        ...
+
     @property
     def size_bytes(self) -> int: ...
     def close(self) -> None: ...

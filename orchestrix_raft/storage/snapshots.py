@@ -27,17 +27,22 @@ _SYNC_BYTES = 8 << 20
 
 def position_in(path: Path) -> Position | None:
     """Where the checkpoint in directory `path` stands.  Damaged if it is no checkpoint."""
+    record = row_in(path, META_TABLE, POSITION_KEY)
+    return None if record is None else decode_position(record, path / DATA_FILE)
+
+
+def row_in(path: Path, table: bytes, key: bytes) -> bytes | None:
+    """One row of the checkpoint in directory `path`, which nobody writes."""
     env = open_copy(path, tables_max=TABLES_MAX)
     try:
         with lmdb_errors(path), env.begin() as txn:
             try:
-                meta = env.open_db(META_TABLE, txn=txn, create=False)
+                database = env.open_db(table, txn=txn, create=False)
             except (lmdb.NotFoundError, lmdb.ReadonlyError):
                 return None
-            record = txn.get(POSITION_KEY, db=meta)
+            return txn.get(key, db=database)
     finally:
         env.close()
-    return None if record is None else decode_position(record, path / DATA_FILE)
 
 
 class FileCopy:
@@ -55,6 +60,9 @@ class FileCopy:
     def read(self, offset: int, limit: int) -> bytes:
         with file_errors(self._path):
             return os.pread(self._descriptor, limit, offset)
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        return row_in(self._path, table.encode(), key)
 
     def remove(self) -> None:
         with file_errors(self._path):

@@ -10,6 +10,7 @@ once `write` has returned it sees the new one.
 """
 
 import logging
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -48,6 +49,7 @@ from orchestrix_raft.storage.limits import (
 from orchestrix_raft.storage.port import Changes, Damaged, DiskFull, Position, SnapshotRef, StorageError
 from orchestrix_raft.storage.records import META_TABLE, POSITION_KEY, decode_position, encode_position
 from orchestrix_raft.storage.snapshots import FileCopying, IncomingFile
+from orchestrix_raft.storage.views import LmdbStateView
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class LmdbStateStore:
         self._copies_made = 0
         self._copies = Copies(self._start_copy)
         self._incoming: IncomingFile | None = None
+        self._views: list[LmdbStateView] = []
         with file_errors(root):
             root.mkdir(exist_ok=True)
             self._path = root / self._current()
@@ -262,7 +265,32 @@ class LmdbStateStore:
         if self._refusal:
             raise StorageError(self._refusal)
 
-    # -- snapshots
+    # -- views and copies
+
+    def view(self) -> LmdbStateView:
+        with self._writing:
+            self._views = [view for view in self._views if not view.closed]
+            view = LmdbStateView(self._env, self._path, dict(self._view.tables), self._view.position)
+            self._views.append(view)
+            return view
+
+    def copy_to(self, root: Path) -> None:
+        """Make another store, with a compact copy of the checkpoint, in directory `root`, which must not
+        exist (its parent does).  It is durable when this returns."""
+        with lmdb_errors(self._path), self._env.begin() as txn:
+            size = _used_bytes(txn, self._view.tables)
+        check_room(root.parent, size + self._reserve_bytes)
+        path = root / self._path.name
+        with file_errors(root):
+            root.mkdir()
+            path.mkdir()
+            with lmdb_errors(self._path):
+                self._env.copy(str(path), compact=True)
+            with (path / DATA_FILE).open("rb") as file:
+                os.fsync(file.fileno())
+            sync_directory(path)
+            replace_file(root / CURRENT, f"{path.name}\n".encode())
+            sync_directory(root.parent)
 
     def snapshot(self) -> SharedReader | None:
         position = self._view.position
@@ -352,6 +380,9 @@ class LmdbStateStore:
 
     def _release(self) -> None:
         """Let go of the environment in use."""
+        for view in self._views:
+            view.close()
+        self._views.clear()
         try:
             self._copies.cancel()
         finally:

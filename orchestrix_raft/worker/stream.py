@@ -66,7 +66,9 @@ class Stream:
         channel = open_channel(self.address, self._tls)
         try:
             try:
-                if not await asyncio.wait_for(connected(channel), CONNECT_S):
+                async with asyncio.timeout(CONNECT_S):
+                    ready = await connected(channel)
+                if not ready:
                     return await why_not_connected(channel, self.address, self._tls)
             except TimeoutError:
                 return f"cannot connect to {self.address} within {CONNECT_S:g} s"

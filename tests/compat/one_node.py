@@ -19,6 +19,7 @@ from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.port import Result
 from orchestrix_raft.storage.disk import Member as Founder
 from orchestrix_raft.storage.layout import DataDirectory
+from orchestrix_raft.storage.views import contents_of
 from orchestrix_raft.version import VERSION
 
 NODE_ID = "n1"
@@ -97,6 +98,7 @@ class OneNode:
                 if not self.core.step():
                     break
             self.core.outbox.clear()
+            self._write()
 
     def do(self, command: Command) -> Result:
         """Through the log; what it was answered."""
@@ -109,10 +111,18 @@ class OneNode:
 
     def checkpoint(self) -> int:
         """Write one now; its index."""
+        self.core.replica.checkpoints.ask()
+        self.run(2 * STEP_S)
+        position = self.store.position()
+        assert position is not None
+        return position.index
+
+    def _write(self) -> None:
+        """The disk work of the node."""
         core = self.core
-        core.replica.checkpoints._next_at = self.now
-        work = core.replica.begin_checkpoint(core.consensus, self.now)
-        assert work is not None
-        core.replica.checkpoints.write(work)
-        core.checkpoint_done(work)
-        return work.position.index
+        for work in core.disk_work:
+            core.checkpoint_done(work, core.replica.checkpoints.write(work))
+            for index, view in core.replica.contents.take():
+                core.replica.contents.end(index, contents_of(view))
+                view.close()
+        core.disk_work.clear()

@@ -107,6 +107,10 @@ class Driver:
         (resolved,) = applied.resolved
         return resolved.result
 
+    def do_unnumbered(self, command: Command) -> None:
+        """One command that nobody sends again, as an entry of its own."""
+        self.apply(codec.unnumbered(command))
+
     @property
     def events(self) -> list[Event]:
         """Of the newest entry."""

@@ -24,11 +24,13 @@ from orchestrix_raft.machine.commands import (
     EnqueueResult,
     ExpireSession,
     JobsResult,
+    MarkContents,
     Move,
     MoveSessions,
     NodeHealthChanged,
     NodeStopped,
     Observe,
+    RaiseGeneration,
     RemoveNode,
     ReportResult,
     ResumeSession,
@@ -230,6 +232,14 @@ class Scenario(Scheduling, Keeping, Limiting):
         self.driver.tick(duration_ms(names[0]))
         return None
 
+    def _generation(self, names: list[str], options: dict[str, str]) -> Result:
+        """The first entry of a cluster that goes on from a backup; `generation 0` ends generation 0."""
+        self.driver.do_unnumbered(RaiseGeneration(int(names[0])))
+        return None
+
+    def _mark(self, names: list[str], options: dict[str, str]) -> Result:
+        return self.driver.do(MarkContents())
+
     # ---- what happened
 
     def _in(self, timer: Timer) -> str:
@@ -247,6 +257,10 @@ class Scenario(Scheduling, Keeping, Limiting):
             return self._limiting(event)
         if isinstance(event, keeping.EVENTS):
             return self._kept(event)
+        if isinstance(event, ev.GenerationRaised):
+            return f"generation {event.generation}"
+        if isinstance(event, ev.ContentsMarked):
+            return "contents marked"
         if isinstance(event, ev.TimerSetAside):
             return f"timer {event.kind} of {name_of(event.key)} set aside: {event.detail}"
         spec = event.spec if isinstance(event, ev.JobEnqueued) else None

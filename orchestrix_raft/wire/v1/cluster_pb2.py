@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from orchestrix_raft.wire.v1 import drain_pb2 as orchestrix_dot_v1_dot_drain__pb2
 from orchestrix_raft.wire.v1 import events_pb2 as orchestrix_dot_v1_dot_events__pb2
 from orchestrix_raft.wire.v1 import members_pb2 as orchestrix_dot_v1_dot_members__pb2
+from orchestrix_raft.wire.v1 import backup_pb2 as orchestrix_dot_v1_dot_backup__pb2
 from orchestrix_raft.wire.v1 import workers_pb2 as orchestrix_dot_v1_dot_workers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1borchestrix/v1/cluster.proto\x12\rorchestrix.v1\x1a\x19orchestrix/v1/drain.proto\x1a\x1aorchestrix/v1/events.proto\x1a\x1borchestrix/v1/members.proto\x1a\x1borchestrix/v1/workers.proto\"\x0f\n\rStatusRequest\"\xd8\x03\n\x0eStatusResponse\x12\x0e\n\x06leader\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x03 \x01(\x04\x12\x15\n\rapplied_index\x18\x04 \x01(\x04\x12(\n\x05nodes\x18\x05 \x03(\x0b\x32\x19.orchestrix.v1.NodeStatus\x12\x35\n\x04jobs\x18\x06 \x03(\x0b\x32\'.orchestrix.v1.StatusResponse.JobsEntry\x12*\n\x06queues\x18\x07 \x03(\x0b\x32\x1a.orchestrix.v1.QueueStatus\x12&\n\x07workers\x18\x08 \x03(\x0b\x32\x15.orchestrix.v1.Worker\x12\x13\n\x0b\x61nswered_by\x18\t \x01(\t\x12\x12\n\ncluster_id\x18\n \x01(\t\x12\x0e\n\x06\x64igest\x18\x0b \x01(\t\x12\x10\n\x08problems\x18\x0c \x03(\t\x12\r\n\x05stale\x18\r \x01(\x08\x12\x0f\n\x07wall_ms\x18\x0e \x01(\x04\x12\x15\n\rmachine_level\x18\x0f \x01(\r\x12\x17\n\x0flevel_waits_for\x18\x10 \x03(\t\x1a+\n\tJobsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x86\x02\n\nNodeStatus\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0e\n\x06health\x18\x04 \x01(\t\x12\x15\n\rapplied_index\x18\x05 \x01(\x04\x12\x0b\n\x03lag\x18\x06 \x01(\x04\x12\x12\n\nowned_jobs\x18\x07 \x01(\x04\x12\x19\n\x11last_heartbeat_ms\x18\x08 \x01(\x04\x12\x0f\n\x07version\x18\t \x01(\t\x12\x10\n\x08sessions\x18\n \x01(\x04\x12+\n\x05\x64rain\x18\x0b \x01(\x0b\x32\x1c.orchestrix.v1.DrainProgress\x12\x15\n\rmachine_level\x18\x0c \x01(\r\"t\n\x0bQueueStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tscheduled\x18\x02 \x01(\x04\x12\x0f\n\x07pending\x18\x03 \x01(\x04\x12\x12\n\ndispatched\x18\x04 \x01(\x04\x12\x0f\n\x07running\x18\x05 \x01(\x04\x12\x0e\n\x06paused\x18\x06 \x01(\x08\",\n\x19TransferLeadershipRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\",\n\x1aTransferLeadershipResponse\x12\x0e\n\x06target\x18\x01 \x01(\t2\xa7\x05\n\x0e\x43lusterService\x12\x45\n\x06Status\x12\x1c.orchestrix.v1.StatusRequest\x1a\x1d.orchestrix.v1.StatusResponse\x12i\n\x12TransferLeadership\x12(.orchestrix.v1.TransferLeadershipRequest\x1a).orchestrix.v1.TransferLeadershipResponse\x12N\n\tDrainNode\x12\x1f.orchestrix.v1.DrainNodeRequest\x1a .orchestrix.v1.DrainNodeResponse\x12T\n\x0bUndrainNode\x12!.orchestrix.v1.UndrainNodeRequest\x1a\".orchestrix.v1.UndrainNodeResponse\x12N\n\tAddMember\x12\x1f.orchestrix.v1.AddMemberRequest\x1a .orchestrix.v1.AddMemberResponse\x12W\n\x0cRemoveMember\x12\".orchestrix.v1.RemoveMemberRequest\x1a#.orchestrix.v1.RemoveMemberResponse\x12\x44\n\x05Watch\x12\x1b.orchestrix.v1.WatchRequest\x1a\x1c.orchestrix.v1.WatchResponse0\x01\x12N\n\tListAudit\x12\x1f.orchestrix.v1.ListAuditRequest\x1a .orchestrix.v1.ListAuditResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1borchestrix/v1/cluster.proto\x12\rorchestrix.v1\x1a\x19orchestrix/v1/drain.proto\x1a\x1aorchestrix/v1/events.proto\x1a\x1borchestrix/v1/members.proto\x1a\x1aorchestrix/v1/backup.proto\x1a\x1borchestrix/v1/workers.proto\"\x0f\n\rStatusRequest\"\xd8\x03\n\x0eStatusResponse\x12\x0e\n\x06leader\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x03 \x01(\x04\x12\x15\n\rapplied_index\x18\x04 \x01(\x04\x12(\n\x05nodes\x18\x05 \x03(\x0b\x32\x19.orchestrix.v1.NodeStatus\x12\x35\n\x04jobs\x18\x06 \x03(\x0b\x32\'.orchestrix.v1.StatusResponse.JobsEntry\x12*\n\x06queues\x18\x07 \x03(\x0b\x32\x1a.orchestrix.v1.QueueStatus\x12&\n\x07workers\x18\x08 \x03(\x0b\x32\x15.orchestrix.v1.Worker\x12\x13\n\x0b\x61nswered_by\x18\t \x01(\t\x12\x12\n\ncluster_id\x18\n \x01(\t\x12\x0e\n\x06\x64igest\x18\x0b \x01(\t\x12\x10\n\x08problems\x18\x0c \x03(\t\x12\r\n\x05stale\x18\r \x01(\x08\x12\x0f\n\x07wall_ms\x18\x0e \x01(\x04\x12\x15\n\rmachine_level\x18\x0f \x01(\r\x12\x17\n\x0flevel_waits_for\x18\x10 \x03(\t\x1a+\n\tJobsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x86\x02\n\nNodeStatus\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0e\n\x06health\x18\x04 \x01(\t\x12\x15\n\rapplied_index\x18\x05 \x01(\x04\x12\x0b\n\x03lag\x18\x06 \x01(\x04\x12\x12\n\nowned_jobs\x18\x07 \x01(\x04\x12\x19\n\x11last_heartbeat_ms\x18\x08 \x01(\x04\x12\x0f\n\x07version\x18\t \x01(\t\x12\x10\n\x08sessions\x18\n \x01(\x04\x12+\n\x05\x64rain\x18\x0b \x01(\x0b\x32\x1c.orchestrix.v1.DrainProgress\x12\x15\n\rmachine_level\x18\x0c \x01(\r\"t\n\x0bQueueStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tscheduled\x18\x02 \x01(\x04\x12\x0f\n\x07pending\x18\x03 \x01(\x04\x12\x12\n\ndispatched\x18\x04 \x01(\x04\x12\x0f\n\x07running\x18\x05 \x01(\x04\x12\x0e\n\x06paused\x18\x06 \x01(\x08\",\n\x19TransferLeadershipRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\",\n\x1aTransferLeadershipResponse\x12\x0e\n\x06target\x18\x01 \x01(\t2\x9c\x07\n\x0e\x43lusterService\x12\x45\n\x06Status\x12\x1c.orchestrix.v1.StatusRequest\x1a\x1d.orchestrix.v1.StatusResponse\x12i\n\x12TransferLeadership\x12(.orchestrix.v1.TransferLeadershipRequest\x1a).orchestrix.v1.TransferLeadershipResponse\x12N\n\tDrainNode\x12\x1f.orchestrix.v1.DrainNodeRequest\x1a .orchestrix.v1.DrainNodeResponse\x12T\n\x0bUndrainNode\x12!.orchestrix.v1.UndrainNodeRequest\x1a\".orchestrix.v1.UndrainNodeResponse\x12N\n\tAddMember\x12\x1f.orchestrix.v1.AddMemberRequest\x1a .orchestrix.v1.AddMemberResponse\x12W\n\x0cRemoveMember\x12\".orchestrix.v1.RemoveMemberRequest\x1a#.orchestrix.v1.RemoveMemberResponse\x12\x44\n\x05Watch\x12\x1b.orchestrix.v1.WatchRequest\x1a\x1c.orchestrix.v1.WatchResponse0\x01\x12N\n\tListAudit\x12\x1f.orchestrix.v1.ListAuditRequest\x1a .orchestrix.v1.ListAuditResponse\x12\x44\n\x06\x42\x61\x63kup\x12\x1c.orchestrix.v1.BackupRequest\x1a\x1a.orchestrix.v1.BackupPiece0\x01\x12W\n\x0cMarkContents\x12\".orchestrix.v1.MarkContentsRequest\x1a#.orchestrix.v1.MarkContentsResponse\x12T\n\x0bGetContents\x12!.orchestrix.v1.GetContentsRequest\x1a\".orchestrix.v1.GetContentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,20 +38,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STATUSRESPONSE_JOBSENTRY']._loaded_options = None
   _globals['_STATUSRESPONSE_JOBSENTRY']._serialized_options = b'8\001'
-  _globals['_STATUSREQUEST']._serialized_start=159
-  _globals['_STATUSREQUEST']._serialized_end=174
-  _globals['_STATUSRESPONSE']._serialized_start=177
-  _globals['_STATUSRESPONSE']._serialized_end=649
-  _globals['_STATUSRESPONSE_JOBSENTRY']._serialized_start=606
-  _globals['_STATUSRESPONSE_JOBSENTRY']._serialized_end=649
-  _globals['_NODESTATUS']._serialized_start=652
-  _globals['_NODESTATUS']._serialized_end=914
-  _globals['_QUEUESTATUS']._serialized_start=916
-  _globals['_QUEUESTATUS']._serialized_end=1032
-  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_start=1034
-  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_end=1078
-  _globals['_TRANSFERLEADERSHIPRESPONSE']._serialized_start=1080
-  _globals['_TRANSFERLEADERSHIPRESPONSE']._serialized_end=1124
-  _globals['_CLUSTERSERVICE']._serialized_start=1127
-  _globals['_CLUSTERSERVICE']._serialized_end=1806
+  _globals['_STATUSREQUEST']._serialized_start=187
+  _globals['_STATUSREQUEST']._serialized_end=202
+  _globals['_STATUSRESPONSE']._serialized_start=205
+  _globals['_STATUSRESPONSE']._serialized_end=677
+  _globals['_STATUSRESPONSE_JOBSENTRY']._serialized_start=634
+  _globals['_STATUSRESPONSE_JOBSENTRY']._serialized_end=677
+  _globals['_NODESTATUS']._serialized_start=680
+  _globals['_NODESTATUS']._serialized_end=942
+  _globals['_QUEUESTATUS']._serialized_start=944
+  _globals['_QUEUESTATUS']._serialized_end=1060
+  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_start=1062
+  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_end=1106
+  _globals['_TRANSFERLEADERSHIPRESPONSE']._serialized_start=1108
+  _globals['_TRANSFERLEADERSHIPRESPONSE']._serialized_end=1152
+  _globals['_CLUSTERSERVICE']._serialized_start=1155
+  _globals['_CLUSTERSERVICE']._serialized_end=2079
 # @@protoc_insertion_point(module_scope)

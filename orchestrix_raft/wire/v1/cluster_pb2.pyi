@@ -1,6 +1,7 @@
 from orchestrix_raft.wire.v1 import drain_pb2 as _drain_pb2
 from orchestrix_raft.wire.v1 import events_pb2 as _events_pb2
 from orchestrix_raft.wire.v1 import members_pb2 as _members_pb2
+from orchestrix_raft.wire.v1 import backup_pb2 as _backup_pb2
 from orchestrix_raft.wire.v1 import workers_pb2 as _workers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

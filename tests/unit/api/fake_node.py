@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import grpc.aio
 
 from orchestrix_raft.api.server import ApiServer
+from orchestrix_raft.coordinator.contents import Finding
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.port import (
@@ -82,6 +83,7 @@ from orchestrix_raft.machine.commands import (
 )
 from orchestrix_raft.machine.explain import Reason
 from orchestrix_raft.storage.port import LogLine
+from tests.unit.api.fake_backups import FakeBackup, FakeBackups
 from tests.unit.api.fake_events import FakeEvents
 from tests.unit.api.fake_members import FakeMembers
 from tests.unit.api.fake_schedules import FakeSchedules
@@ -163,6 +165,7 @@ class FakeNode:
         self.schedules = FakeSchedules(WALL_MS)
         self.events = FakeEvents()
         self.changes = FakeMembers()
+        self.backups = FakeBackups(node_id)
         self.opened: list[FakeSession] = []
         self.on_open: Callable[[FakeSession], bool] = lambda session: False
         self.answers_heartbeats = True
@@ -417,6 +420,12 @@ class FakeNode:
             self.stale,
             WALL_MS,
         )
+
+    async def backup(self) -> FakeBackup | Rejected:
+        return self.backups.open()
+
+    async def contents(self, index: int) -> Finding:
+        return self.backups.found.get(index)
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         if self.leader != self.node_id:

@@ -66,10 +66,15 @@ async def test_status_names_the_node_and_what_it_waits_for(client: AsyncClient) 
         lambda client: client.schedules.every("s", 5.0, "noop"),
     ],
 )
-async def test_everything_else_is_refused_with_the_reason(client: AsyncClient, ask: object) -> None:
-    with pytest.raises(Unavailable) as refused:
-        await ask(client)  # type: ignore[operator]
-    assert WHY in str(refused.value)
+async def test_everything_else_is_refused_with_the_reason(entrance: Entrance, ask: object) -> None:
+    async with serving_door(entrance.door) as address:
+        for deadline_s in (0.5, 10.0):
+            async with AsyncClient(address, deadline=deadline_s) as client:
+                with pytest.raises(Unavailable) as refused:
+                    await ask(client)  # type: ignore[operator]
+            if WHY in str(refused.value):
+                return  # else the machine was too busy for an answer in that time
+    pytest.fail(str(refused.value))
 
 
 async def test_it_has_nothing_to_hand_over() -> None:

@@ -74,6 +74,12 @@ WRONG_USAGE = [
     ("cluster", "add", "a:1", "b:1"),
     ("cluster", "remove"),
     ("cluster", "transfer", ""),
+    ("cluster", "backup"),
+    ("cluster", "backup", "a", "b"),
+    ("cluster", "restore", "a"),
+    ("cluster", "restore", "a", "--data-dir", "b", "--node-id", "a b"),
+    ("cluster", "recover"),
+    ("cluster", "verify", "--timeout", "soon"),
     ("cluster", "transfer", "a", "b"),
     ("cluster", "drain"),
     ("cluster", "drain", ""),
@@ -124,6 +130,8 @@ REFUSED = [
     (("cluster", "undrain", "n1"), "cluster.undrain"),
     (("cluster", "events"), "events"),
     (("jobs", "logs", JOB_ID, "--follow"), "logs"),
+    (("cluster", "backup", "no-such-directory/b"), "backup"),
+    (("cluster", "verify"), "verify"),
 ]
 
 
@@ -172,5 +180,6 @@ def test_no_command_is_left_out() -> None:
     wrong = {arguments[:length] for arguments in WRONG_USAGE for length in (1, 2)}
     refused = {arguments[:length] for arguments, _ in REFUSED for length in (1, 2)}
     local = {("node",), ("dev",), ("status",), ("schedules", "preview")}
+    local |= {("cluster", "restore"), ("cluster", "recover")}  # on files: test_backup_commands.py
     assert there - refused - local == set()
     assert {one[:1] for one in there} - {one[:1] for one in wrong} == set()

@@ -218,10 +218,14 @@ async def test_giving_up_tells_what_a_node_said_rather_than_who_was_not_there(
     cluster: Cluster, method: str
 ) -> None:
     cluster.nodes[0].answer = lambda command: NotApplied(NO_LEADER)
-    async with AsyncClient([cluster.addresses[0], closed_port()], deadline=0.5) as client:
-        call = client.enqueue("t") if method == "enqueue" else client.cancel(NOBODY)
-        with pytest.raises((Unavailable, OutcomeUnknown), match=NO_LEADER.message):
-            await call
+    for deadline_s in (0.5, 10.0):
+        async with AsyncClient([cluster.addresses[0], closed_port()], deadline=deadline_s) as client:
+            call = client.enqueue("t") if method == "enqueue" else client.cancel(NOBODY)
+            with pytest.raises((Unavailable, OutcomeUnknown)) as told:
+                await call
+        if NO_LEADER.message in str(told.value):
+            return  # else the machine was too busy for an answer in that time
+    pytest.fail(str(told.value))
 
 
 # ---- leadership

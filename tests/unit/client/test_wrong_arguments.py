@@ -141,7 +141,7 @@ RATE: Final[tuple[Any, ...]] = (
     *((5, window) for window in SPAN),
 )
 
-FLAG: Final[tuple[Any, ...]] = (None, 1, "yes")
+FLAG: Final[tuple[Any, ...]] = (None, 0, 1, "yes", [])
 ONE_OR_MORE: Final[tuple[Any, ...]] = ("", 5, b"x", [""], [5])
 
 CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
@@ -181,6 +181,8 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "cancel_where": ({}, {**FILTER, "reason": (None, *TEXT)}),
     "retry_where": ({}, FILTER),
     "purge_where": ({"state": "dead"}, FILTER),
+    "backup": ({"path": "b"}, {"path": (None, 5, b"x", "", ["x"]), "force": FLAG}),
+    "verify": ({}, {"timeout": (None, *SPAN)}),
     "transfer_leadership": ({}, {"node_id": (None, *TEXT)}),
     "cluster.add": ({}, {"address": (None, "", *TEXT)}),
     "cluster.remove": ({}, {"node_id": (None, "", *TEXT)}),
