@@ -17,42 +17,15 @@ from orchestrix_raft.coordinator.standing import GRACE_S
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
 from orchestrix_raft.machine.rules import RULES, TooOld
+from orchestrix_raft.simulation.machine_clocks import NodeClock
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.versions import NEW
-from orchestrix_raft.simulation.world import START_WALL_MS, World
+from orchestrix_raft.simulation.world import World
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
 from orchestrix_raft.storage.port import StateStore, StorageError
 from orchestrix_raft.storage.views import Contents, contents_of
 
 LEAVE_S = 60.0  # a process that was told to end is gone by then
-
-
-class NodeClock:
-    """A machine's two clocks: they start anywhere, run a little fast or slow, and the wall clock jumps."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._rate = world.rng.uniform(0.9998, 1.0002)
-        self._start = world.rng.uniform(0.0, 1e6)
-        self.wall_offset_ms = world.rng.randint(-300, 300)
-        self.wall_drift = 0.0  # seconds that the wall clock gains in a second
-
-    def monotonic(self) -> float:
-        """Seconds since this machine's arbitrary beginning."""
-        return self._start + self._world.now * self._rate
-
-    def wall_ms(self) -> int:
-        """What this machine believes the time to be."""
-        passed_ms = int(self._world.now * 1000 * (1 + self.wall_drift))
-        return START_WALL_MS + self._world.wall_shift_ms + passed_ms + self.wall_offset_ms
-
-    def set_right(self) -> None:
-        """Somebody has set the wall clock, and it keeps the time."""
-        self.wall_offset_ms, self.wall_drift = 0, 0.0
-
-    def until(self, monotonic: float) -> float:
-        """World seconds from now to a reading of this clock."""
-        return max(0.0, (monotonic - self.monotonic()) / self._rate)
 
 
 Observer = Callable[["SimNode", int, int, bytes], None]
