@@ -36,8 +36,8 @@ bench: $(VENV)/ready ## measure; bench/README.md says what each number means
 docs: $(VENV)/ready ## generate the reference pages that come from the code
 	@$(PY) docs/generate.py
 
-simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n)
-	@$(PY) -m orchestrix_raft.simulation --seeds $(SEEDS)
+simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n MIX=name; SEED=s for one and its story)
+	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX))
 
 prove-A: $(VENV)/ready ## the promises of the first milestone: real processes, every rule of the engine, 500 seeds
 	@$(PY) -m pytest -s tests/cluster tests/prove tests/simulation/raft --ignore tests/prove/test_timetable.py --ignore tests/prove/test_schedule_kills.py

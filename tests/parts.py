@@ -29,7 +29,10 @@ PARTS = (
     Part("lint", (("-m", "ruff", "check", "--quiet"), ("-m", "ruff", "format", "--check", "--quiet"))),
     Part("types", (("-m", "mypy", "--no-error-summary"),)),
     Part("generated", (("proto/generate.py", "--check"),)),
-    Part("structure", _pytest("tests/test_architecture.py", "tests/test_style.py", "tests/test_docs.py")),
+    Part(
+        "structure",
+        _pytest(*(f"tests/test_{name}.py" for name in ("architecture", "determinism", "style", "docs"))),
+    ),
     Part("unit", _pytest("tests/unit")),
     Part("property", _pytest("tests/property")),
     Part("contract", _pytest("tests/contract")),

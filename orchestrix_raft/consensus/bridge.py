@@ -66,12 +66,16 @@ REFUSED: Final = (
 """Methods of PySyncObj that must never run here."""
 
 
+_ROLES: Final = tuple(sorted(Role))
+
+
 class PeerNode(Node):  # type: ignore[misc]
     """Another node, as a key of PySyncObj's tables.  Its hash does not depend on the process, so that
     sets of peers have one order everywhere and a simulation replays exactly."""
 
     def __init__(self, node_id: str) -> None:
         super().__init__(node_id)
+        self.node_id = node_id
         self._hash = zlib.crc32(node_id.encode())
 
     def __hash__(self) -> int:
@@ -197,7 +201,7 @@ class Raft(SyncObj):  # type: ignore[misc]
 
     @property
     def role(self) -> Role:
-        return Role(self._SyncObj__raftState)
+        return _ROLES[self._SyncObj__raftState]
 
     @property
     def leading(self) -> bool:
@@ -209,7 +213,7 @@ class Raft(SyncObj):  # type: ignore[misc]
     @property
     def leader_id(self) -> str | None:
         leader = self._SyncObj__raftLeader
-        return None if leader is None else leader.id
+        return None if leader is None else leader.node_id
 
     def set_leader(self, node: PeerNode | None) -> None:
         self._SyncObj__raftLeader = node

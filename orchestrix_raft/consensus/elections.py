@@ -54,6 +54,8 @@ class Elections:
         if raft.leading:
             return
         due = self._now() >= raft.election_deadline
+        if not due and self._at_rest:
+            return
         if not self._may_campaign():
             self._rest(due)
         elif due:
@@ -61,6 +63,17 @@ class Elections:
             raft.set_leader(None)
             if self._ready_to_campaign():
                 self._campaign()
+
+    @property
+    def _at_rest(self) -> bool:
+        """It follows, and nothing of an election is under way that would have to be given up."""
+        raft = self._raft
+        return (
+            raft.role is Role.FOLLOWER
+            and self._asked is None
+            and not self._pre_vote_won
+            and not raft.transfer_asked
+        )
 
     def _may_campaign(self) -> bool:
         if self._raft.loading or (self._retired and not self._raft.transfer_asked):

@@ -10,9 +10,9 @@ cannot be applied, a disk that refuses) stops it for good with a SafetyFault.
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from random import Random
+from types import TracebackType
 from typing import assert_never
 
 from orchestrix_raft.consensus import entries, rules
@@ -81,6 +81,7 @@ class Engine:
         self._fault: SafetyFault | None = None
         self._leads_term: int | None = None
         self._applied_term = start.term
+        self._step = _Step(self)
         self._loading: tuple[SnapshotRef, Generator[object, None, None]] | None = None
         self.dropped: Counter[str] = Counter()
         """Messages that were not looked at, by reason."""
@@ -211,13 +212,14 @@ class Engine:
 
     # -- the step --------------------------------------------------------------------------------
     def tick(self) -> None:
-        with self._step():
+        with self._step:
             raft = self._raft
             self._elections.tick()
             self._note_office()
             if raft.leading:
                 self._membership.tick()
-                self._send_early()
+                if raft.replicate_now:
+                    self._send_early()
             self._make_durable()
             if raft.leading:
                 self._replication.advance_commit()
@@ -246,25 +248,21 @@ class Engine:
             return min(self._replication.next_heartbeat_at(), self._now + self._options.heartbeat_s)
         return raft.election_deadline
 
-    @contextmanager
-    def _step(self) -> Iterator[None]:
-        """One step at one time; whatever escapes from it stops the engine, because the step is then
-        half done."""
+    def begin_step(self) -> None:
+        """SafetyFault once the engine has stopped."""
         if self._fault is not None:
             raise self._fault
         self._now = self._clock()
-        try:
-            yield
-        except SafetyFault as fault:
-            self._fault = fault
-            raise
-        except Exception as error:  # fail-stop: a half-done step must not be continued
-            self._fault = SafetyFault(f"{type(error).__name__}: {error}")
-            raise self._fault from error
+
+    def stop_for(self, error: Exception) -> SafetyFault:
+        """Fail-stop: a half-done step must not be continued."""
+        fault = error if isinstance(error, SafetyFault) else SafetyFault(f"{type(error).__name__}: {error}")
+        self._fault = fault
+        return fault
 
     def _send_early(self) -> None:
         """Entries may leave before they are durable here; a term may not."""
-        if self._raft.replicate_now and self._raft.term_durable:
+        if self._raft.term_durable:
             self._replication.send(self._now)
             self.before_flush()
 
@@ -282,7 +280,8 @@ class Engine:
 
     def _note_office(self) -> None:
         """A leader that is one no more (or in another term) owes answers to those who wait."""
-        leads = self._raft.term if self._raft.leading else None
+        raft = self._raft
+        leads = raft.term if raft.leading else None
         if leads == self._leads_term:
             return
         led, self._leads_term = self._leads_term, leads
@@ -343,7 +342,7 @@ class Engine:
 
     # -- what comes in ---------------------------------------------------------------------------
     def receive(self, peer: str, message: Message) -> None:
-        with self._step():
+        with self._step:
             if peer not in self._peers.links:
                 self.dropped["not connected"] += 1
                 return
@@ -395,19 +394,19 @@ class Engine:
         return self._replication.note_answer(peer_id, message, self._now)
 
     def connected(self, peer: str, disk_id: str) -> None:
-        with self._step():
+        with self._step:
             self._peers.connect(peer, disk_id)
             self._sender.forget(peer)
             self._raft.replicate_now = self._raft.replicate_now or self._raft.leading
 
     def disconnected(self, peer: str) -> None:
-        with self._step():
+        with self._step:
             self._peers.disconnect(peer)
             self._sender.forget(peer)
 
     # -- what is asked for -----------------------------------------------------------------------
     def propose(self, data: bytes) -> Accepted | Refused:
-        with self._step():
+        with self._step:
             raft = self._raft
             if not raft.leading:
                 return Refused("this node is not the leader")
@@ -419,14 +418,14 @@ class Engine:
             return accepted
 
     def read_index(self, done: Callable[[int | None], None]) -> None:
-        with self._step():
+        with self._step:
             if self.ready:
                 self._reads.ask(done)
                 return
         call(done, None)
 
     def transfer(self, target: str | None = None) -> str | Refused:
-        with self._step():
+        with self._step:
             raft = self._raft
             able = [p for p in self._peers.all if p.standing is Standing.VOTER and p.connected]
             if target is not None:
@@ -442,11 +441,11 @@ class Engine:
     def change_membership(
         self, change: str, node_id: str, disk_id: str | None, done: Callable[[bool | None, str], None]
     ) -> None:
-        with self._step():
+        with self._step:
             self._membership.change(change, node_id, disk_id, done)
 
     def checkpointed(self, index: int) -> None:
-        with self._step():
+        with self._step:
             log, options = self._log, self._options
             if index > self._raft.applied_index:
                 raise SafetyFault(f"a checkpoint at {index} holds more than was applied here")
@@ -474,6 +473,27 @@ class Engine:
         self._membership.give_up("the node stops")
         self._raft.destroy()
         self._fault = self._fault or SafetyFault("the engine is closed")
+
+
+class _Step:
+    """One step of an engine at one time; whatever escapes from it stops the engine.  There are thousands
+    in a second, so there is one such object for all of them."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> None:
+        self._engine.begin_step()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            fault = self._engine.stop_for(error)
+            if fault is not error:
+                raise fault from error
 
 
 def _nothing() -> None:

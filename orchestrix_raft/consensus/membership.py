@@ -6,6 +6,7 @@ hears of its removal; a leader that removed itself hands over.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from orchestrix_raft.consensus import membership_rules
 from orchestrix_raft.consensus.bridge import Raft
@@ -15,6 +16,8 @@ from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.consensus.peers import Peer, Peers, Post
 from orchestrix_raft.consensus.reads import call
 from orchestrix_raft.storage.port import Entry
+
+_LEARN: Final = (Standing.STAGING, Standing.LEARNER)
 
 Done = Callable[[bool | None, str], None]
 
@@ -88,7 +91,9 @@ class Membership:
 
     def _promote(self) -> None:
         """Time the rounds of all learners; make one staging learner that has caught up a voter."""
-        learners = [p for p in self._peers.all if p.standing in (Standing.STAGING, Standing.LEARNER)]
+        learners = [p for p in self._peers.all if p.standing in _LEARN]
+        if not learners:
+            return
         able = [p for p in learners if self._caught_up(p) and p.standing is Standing.STAGING]
         for peer in able[:1]:
             if self._refusal(membership_rules.PROMOTE, peer.node_id, None) is None:

@@ -115,6 +115,8 @@ class Post:
 
     def release(self, term: int) -> None:
         """Everything is durable.  What was meant for an earlier term has lost its meaning."""
+        if not (self._held or self._answers):
+            return
         self.out += [(peer_id, message) for peer_id, message in self._held if message.term >= term]
         self.out += [(peer_id, answer) for peer_id, answer in self._answers.items() if answer.term >= term]
         self._held.clear()
@@ -185,14 +187,13 @@ class Peers:
 
     def majority_heard_at(self, now: float) -> float:
         """When a majority had last answered this leader."""
-        if self.configuration is None:
+        configuration = self.configuration
+        if configuration is None:
             return -1.0
-        answered_at = self._raft.answered_at
-        times = [
-            now if voter == self.node_id else answered_at[self.by_id[voter].node]
-            for voter in self.configuration.voters
-        ]
-        return sorted(times, reverse=True)[len(times) // 2]
+        answered_at, by_id, me = self._raft.answered_at, self.by_id, self.node_id
+        times = [now if voter == me else answered_at[by_id[voter].node] for voter in configuration.voters]
+        times.sort(reverse=True)
+        return times[len(times) // 2]
 
     # -- following the configuration -------------------------------------------------------------
     def follow_configuration(self) -> None:

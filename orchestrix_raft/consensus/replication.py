@@ -22,6 +22,7 @@ from orchestrix_raft.storage.port import Entry
 
 log = logging.getLogger(__name__)
 
+NEVER = float("inf")
 FORGETFUL = (
     "the disk of node {} has forgotten entries that it acknowledged, so nothing it says counts: stop it and "
     "bring back its data directory as it was when it last ran"
@@ -56,7 +57,7 @@ class Replication:
 
     def next_heartbeat_at(self) -> float:
         """When somebody is due (inf: nobody is connected)."""
-        return min((p.heartbeat_at for p in self._peers.all if p.connected), default=float("inf"))
+        return min([p.heartbeat_at for p in self._peers.all if p.connected], default=NEVER)
 
     def _serve(self, peer: Peer, now: float) -> None:
         raft, log = self._raft, self._log
@@ -135,10 +136,9 @@ class Replication:
     # -- counting --------------------------------------------------------------------------------
     def advance_commit(self) -> None:
         """Commit what a majority holds durably, this node's own copy included only when it is."""
-        configuration = self._peers.configuration
-        if configuration is None:
+        configuration, raft = self._peers.configuration, self._raft
+        if configuration is None or raft.commit_index >= self._log.last_index:
             return
-        raft = self._raft
         copies = {peer.node_id: raft.match_index[peer.node] for peer in self._peers.all}
         copies[self._peers.node_id] = self._own_copy()
         held = configuration.held_by_majority(copies)
@@ -190,8 +190,10 @@ class Replication:
         raft, node = self._raft, peer.node
         last = self._log.last_index
         if message.matched:
-            match = raft.match_index[node] = max(raft.match_index[node], min(message.next_index - 1, last))
-            raft.next_index[node] = max(raft.next_index[node], match + 1)
+            held, ahead = raft.match_index, raft.next_index
+            match = held[node] = max(held[node], min(message.next_index - 1, last))
+            if ahead[node] <= match:
+                ahead[node] = match + 1
             peer.acknowledged_index = max(peer.acknowledged_index, match)
             peer.arrived(match)
             self._snapshots.reached(peer, match)

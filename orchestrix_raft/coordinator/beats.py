@@ -80,20 +80,22 @@ class Beats:
         if now - self._looked_at > self.bounds.stall_s:
             self._since = now
         self._looked_at = now
+        since, suspect_ms = self._since, self.bounds.verdict.suspect_ms
         silence = {}
         for node_id in node_ids:
-            quiet_ms = int((now - max(self._since, self._last(node_id))) * 1000)
-            known = self._last(node_id) >= self._since or quiet_ms >= self.bounds.verdict.suspect_ms
             if node_id == self._node_id:
                 silence[node_id] = 0  # it may have been suspected before it led
-            elif known:
+                continue
+            last = self._last(node_id)
+            quiet_ms = int((now - (last if last > since else since)) * 1000)
+            if last >= since or quiet_ms >= suspect_ms:
                 silence[node_id] = quiet_ms
         return silence
 
     def _last(self, node_id: str) -> float:
         """When a sign of life of a node was seen here."""
-        heard = self._heard.get(node_id)
-        return max(self._joined.get(node_id, 0.0), heard.at if heard else 0.0)
+        joined, heard = self._joined.get(node_id, 0.0), self._heard.get(node_id)
+        return joined if heard is None or heard.at < joined else heard.at
 
     def of(self, node_id: str) -> Heard | None:
         """The newest of a node, if any."""

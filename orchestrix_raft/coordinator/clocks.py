@@ -75,6 +75,8 @@ class WallClock:
 
     def read(self, wall_ms: int, now: float) -> int:
         """The stamp for an entry made now; never less than the one before."""
+        if now <= self._at and not self._cold:
+            return int(self._time)  # no time has passed since it was read last
         if self._cold and self.ready(now):
             self._cold = False
             self._time = max(self._time, float(self._target(wall_ms, now)))

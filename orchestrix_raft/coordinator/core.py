@@ -208,8 +208,10 @@ class Core:
         return self._more()
 
     def _collect(self) -> None:
-        self.outbox.extend(self.consensus.outbox)
-        self.consensus.outbox.clear()
+        messages = self.consensus.outbox
+        if messages:
+            self.outbox.extend(messages)
+            messages.clear()
 
     def _leave_early(self) -> None:
         """New entries may be on their way while this node's disk works."""
@@ -219,7 +221,7 @@ class Core:
     def _more(self) -> bool:
         if self.consensus.applied_index < self.consensus.commit_index:
             return True
-        if self.leading:
+        if self.leadership.active:
             return self.leadership.busy(self.now)
         proposer = self.proposer
         return proposer.pending and proposer.can_forward and self.consensus.leader_id in self._connected
@@ -242,7 +244,7 @@ class Core:
         self.beats.beat_at = 0.0
 
     def _propose(self, now: float) -> None:
-        if self.leading:
+        if self.leadership.active:
             self.leadership.propose(now)
         else:
             leader = self.consensus.leader_id
@@ -282,10 +284,11 @@ class Core:
         return self.replica.restore()
 
     def _effects(self, now: float) -> None:
-        if self.replica.take_replaced():
+        replica = self.replica
+        if replica.replaced and replica.take_replaced():
             self._reconcile(now)
-        while applied := self.replica.next_applied():
-            index, result = applied
+        while replica.unfollowed:
+            index, result = replica.unfollowed.popleft()
             incarnation = self._origin.incarnation
             self.effects.follow(result.events, now)
             self.faults.extend(result.faults)
@@ -325,7 +328,7 @@ class Core:
         self.log_exchange.tick(now, self._clocks.wall_ms())
         if now >= self.feed.due_at:
             self.feed.tick(now, self.wall_ms)
-        if self.leading:
+        if self.leadership.active:
             self.leadership.do_duties(now)
         if not self.disk_work:
             work = self.replica.begin_checkpoint(consensus, now)
@@ -359,7 +362,7 @@ class Core:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
         wake = min(self.consensus.wake_at, now + LOOK_S)
-        if self.leading:
+        if wake > now and self.leadership.active:
             wake = min(wake, now + self.leadership.due_in_s(now))
         return max(now, wake)
 

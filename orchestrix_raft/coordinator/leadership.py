@@ -15,6 +15,7 @@ from orchestrix_raft.coordinator.replica import Replica
 from orchestrix_raft.coordinator.schedules import ScheduleRunner
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits
 from orchestrix_raft.coordinator.stamper import Stamper
+from orchestrix_raft.duties.upgrade import outstanding
 from orchestrix_raft.machine.codec import encode_entry, make_entry, unnumbered
 from orchestrix_raft.machine.commands import Command, Entry
 
@@ -76,9 +77,11 @@ class Leadership:
         if not self.stamper.ready(now) or self.holds(now):
             return
         in_flight = self._in_flight
-        while in_flight and in_flight[0] <= self._consensus.applied_index:
-            in_flight.popleft()
-        while self._has_room and self._proposer.pending:
+        if in_flight:
+            applied = self._consensus.applied_index
+            while in_flight and in_flight[0] <= applied:
+                in_flight.popleft()
+        while self._proposer.pending and self._has_room:
             batches = self._proposer.take_for_entry()
             if not batches or not self._append(
                 Entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), batches), now
@@ -118,18 +121,21 @@ class Leadership:
     def do_duties(self, now: float) -> None:
         """What the leader should propose now."""
         replica, applied = self._replica, self._consensus.applied_index
+        state, ready = replica.state, self.stamper.ready(now)
         settled = self._consensus.settled.configuration
         members = settled.members if settled else ()
-        resting, everyone = replica.history.checkpointing, self._consensus.members | frozenset(members)
-        commands = self._duties.due(replica.state, applied, members, everyone, now, resting)
+        everyone = self._consensus.members | frozenset(members) if outstanding(state) else members
+        resting = replica.history.checkpointing
+        commands = self._duties.due(state, applied, members, everyone, now, resting)
         if commands:
             accepted = self.unnumbered(commands, now)
             if accepted is not None:
                 self._duties.proposed(accepted.index)
-        if self.stamper.ready(now):
-            wall_ms, applied = self.stamper.wall_ms(now), self._consensus.applied_index
-            self.schedules.step(replica.state, wall_ms, applied, lambda plans: self.unnumbered(plans, now))
-            self._faulty(self.schedules.taken_faults())
+        if ready:
+            wall_ms = self.stamper.wall_ms(now)
+            self.schedules.step(state, wall_ms, applied, lambda plans: self.unnumbered(plans, now))
+            if self.schedules.faults:
+                self._faulty(self.schedules.taken_faults())
 
     # ---- when ----------------------------------------------------------------------------------------
 

@@ -260,9 +260,10 @@ class Proposer:
     def expire(self, now: float, leader_known: bool) -> None:
         """Withdraw what waited too long unsent, tell callers of sent commands that the outcome is unknown,
         and send again after a second without progress."""
-        refused, self._refused = self._refused, []
-        for item, why in refused:
-            item.answer(NotApplied(why))
+        if self._refused:
+            refused, self._refused = self._refused, []
+            for item, why in refused:
+                item.answer(NotApplied(why))
         while self._waiting and self._waiting[0].deadline <= now:
             item = self._waiting.popleft()
             self._bytes -= len(item.data)

@@ -69,7 +69,9 @@ class Pulse:
     def answer(self, contact_s: float) -> None:
         """Only in contact with a majority-backed leader; without it for too long, give the sessions up."""
         contact = contact_s <= self._bounds.contact_s and self.now - contact_s >= self._trusted_from
-        beating, self._beating = self._beating, {}
+        beating = self._beating
+        if beating:
+            self._beating = {}
         if contact:
             self._contact_lost_at = None
             servers = self._servers() if beating else ()

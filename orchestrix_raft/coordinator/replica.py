@@ -43,8 +43,10 @@ class Replica:
             self.machine.load(self.history.tables)
         self._feed = feed
         self._feed.begin(self.machine.state.index)
-        self._applied: deque[tuple[int, Applied]] = deque()
-        self._replaced = False
+        self.unfollowed: deque[tuple[int, Applied]] = deque()
+        """(index, what it did) of each entry whose effects nobody has followed yet, oldest first."""
+        self.replaced = False
+        """The state is another one since `take_replaced` was asked last."""
 
     @property
     def state(self) -> State:
@@ -54,19 +56,15 @@ class Replica:
     # ---- entries and snapshots -----------------------------------------------------------------------
 
     def apply(self, index: int, term: int, data: bytes) -> None:
-        """A committed entry; `next_applied` hands out what it did."""
+        """A committed entry; what it did is added to `unfollowed`."""
         applied = self.machine.apply(index, term, read_entry(self._rules, index, data))
         self.digests.note(index, self.machine.state.digest)
         self._feed.note(index, self.machine.state.wall_ms, applied)
-        self._applied.append((index, applied))
-
-    def next_applied(self) -> tuple[int, Applied] | None:
-        """(index, what it did) of the oldest entry whose effects nobody has followed yet."""
-        return self._applied.popleft() if self._applied else None
+        self.unfollowed.append((index, applied))
 
     def restore(self) -> Generator[object, None, None]:
         """An installed snapshot replaces the state, once it is loaded: see `consensus.port.Restore`."""
-        self._applied.clear()
+        self.unfollowed.clear()
         self.checkpoints.replaced()
         self.contents.replaced()
         self.loading = True
@@ -78,11 +76,11 @@ class Replica:
         self.machine = machine
         self._feed.begin(machine.state.index)
         self.loading = False
-        self._replaced = True
+        self.replaced = True
 
     def take_replaced(self) -> bool:
         """Whether the state is another one since this was asked last."""
-        replaced, self._replaced = self._replaced, False
+        replaced, self.replaced = self.replaced, False
         if replaced:
             self.digests.clear()
         return replaced

@@ -44,7 +44,7 @@ class ScheduleRunner:
         self._monotonic = monotonic
         self._scanner = scanner or ScheduleScanner()
         self._planner = JobPlanner(evaluate, jitter_ms)
-        self._faults: list[Exception] = []
+        self.faults: list[Exception] = []
         self.busy = False  # the next step should come at once
         self.lead()
 
@@ -62,7 +62,8 @@ class ScheduleRunner:
         """Look for what is due at `wall_ms` and propose it, as far as this step goes."""
         now = self._monotonic()
         self.busy = False
-        self._settle(state, applied_index, now)
+        if self._under_way or self._again:
+            self._settle(state, applied_index, now)
         if len(self._under_way) >= IN_FLIGHT or now < self._look_at:
             return
         due_ms = self._scanner.next_due_ms(state)
@@ -83,7 +84,7 @@ class ScheduleRunner:
 
     def taken_faults(self) -> list[Exception]:
         """Bugs of evaluators since this was asked last."""
-        taken, self._faults = self._faults, []
+        taken, self.faults = self.faults, []
         return taken
 
     def due_in_s(self, state: State, wall_ms: int) -> float:
@@ -128,7 +129,7 @@ class ScheduleRunner:
             plan = self._planner.plan(schedule, wall_ms)
         except Exception as fault:  # of any kind: one schedule must not stop the others, nor the leader
             if schedule_id not in self._broken and not isinstance(fault, ValueError):
-                self._faults.append(fault)
+                self.faults.append(fault)
             self._broken[schedule_id] = (schedule.due_seq, str(fault) or type(fault).__name__)
             self._pass_over(schedule, now + BROKEN_S)
             return None

@@ -7,7 +7,7 @@ not hurt by a late verdict.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from orchestrix_raft.domain.node import Health
+from orchestrix_raft.domain.node import OVER, Health
 from orchestrix_raft.machine.commands import NodeHealthChanged
 from orchestrix_raft.machine.state import State
 
@@ -28,10 +28,9 @@ def unhealthy_nodes(
     node missing from it (the leader itself) is left alone.
     """
     commands: list[NodeHealthChanged] = []
-    for node_id in sorted(state.nodes):
-        node = state.nodes[node_id]
-        quiet = silence_ms.get(node_id)
-        if quiet is None or node.health in (Health.DEAD, Health.STOPPED):
+    for node_id, quiet in silence_ms.items():
+        node = state.nodes.get(node_id)
+        if node is None or node.health in OVER:
             continue
         if quiet >= after.dead_ms:
             verdict = Health.DEAD
@@ -41,6 +40,4 @@ def unhealthy_nodes(
             verdict = Health.ALIVE
         if verdict != node.health:
             commands.append(NodeHealthChanged(node_id, node.incarnation, verdict))
-        if len(commands) >= limit:
-            break
-    return commands
+    return sorted(commands, key=lambda command: command.node_id)[:limit] if commands else commands

@@ -4,12 +4,19 @@ Proposed by the leader; the command names every member's process as it was seen,
 an older one in between is never left behind.
 """
 
+from collections.abc import Collection
+
 from orchestrix_raft.domain.node import OVER
 from orchestrix_raft.machine.commands import MigrateRecords, RaiseLevel
 from orchestrix_raft.machine.state import State
 
 
-def upgrade_steps(state: State, members: frozenset[str]) -> list[RaiseLevel | MigrateRecords]:
+def outstanding(state: State) -> bool:
+    """Whether `upgrade_steps` might have anything to say: asked at every step of a leader."""
+    return state.level < state.rules.highest or state.migration is not None
+
+
+def upgrade_steps(state: State, members: Collection[str]) -> list[RaiseLevel | MigrateRecords]:
     """At most one command.  members: voters and learners of the configuration in force.
 
     One level at a time, and only after the migration to the one before: a level may rely on it.
@@ -23,15 +30,15 @@ def upgrade_steps(state: State, members: frozenset[str]) -> list[RaiseLevel | Mi
     return [RaiseLevel(level, state.rules.version, named)]
 
 
-def too_old(state: State, members: frozenset[str], level: int) -> list[str]:
+def too_old(state: State, members: Collection[str], level: int) -> list[str]:
     """Whom a machine level waits for, in order: members that do not run or have not said that they can run
     it, and whoever else lives and cannot."""
     running = {node_id: node for node_id, node in state.nodes.items() if node.health not in OVER}
-    missing = members - running.keys()
+    missing = set(members) - running.keys()
     return sorted(missing | {node_id for node_id, node in running.items() if node.level < level})
 
 
-def waits_for(state: State, members: frozenset[str]) -> tuple[str, ...]:
+def waits_for(state: State, members: Collection[str]) -> tuple[str, ...]:
     """The nodes that keep the next level from coming; none if nobody could run it."""
     if state.level >= max((node.level for node in state.nodes.values()), default=0):
         return ()

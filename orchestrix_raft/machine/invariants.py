@@ -134,44 +134,51 @@ def _check_finished(state: State, jobs: dict[bytes, bytes], by_time: dict[bytes,
                 _must(place == 0, f"job {record.job_id.hex()} is {name} and its record is empty")
 
 
-def _must(holds: bool, what: str) -> None:
+def _must(holds: bool, what: str, *parts: object) -> None:
+    """`parts` fill the gaps in `what` only when it is wrong: most of a check would go into words else."""
     if not holds:
-        raise Broken(what)
+        raise Broken(what.format(*map(_shown, parts)) if parts else what)
+
+
+def _shown(part: object) -> object:
+    if isinstance(part, JobState):
+        return part.word
+    return part.hex() if isinstance(part, bytes) else part
 
 
 def _check_job(state: State, job_id: bytes, job: Job) -> None:
-    name = f"job {job_id.hex()}"
-    _must(job.spec.job_id == job_id, f"{name} is filed under another id")
-    _must(job.state not in TERMINAL, f"{name} is {job.state.word} but among the live ones")
+    _must(job.spec.job_id == job_id, "job {} is filed under another id", job_id)
+    _must(job.state not in TERMINAL, "job {} is {} but among the live ones", job_id, job.state)
     kind = None if job.timer is None else job.timer.kind
+    aside = state.set_aside > 0
     why, _ = stop_of(job)
     if job.state is JobState.SCHEDULED:
         waits = kind in (TimerKind.READY_AT_ELAPSED, TimerKind.READY_AT_WALL)
-        _must(waits or state.set_aside > 0, f"{name} is scheduled and waits for nothing")
+        _must(waits or aside, "job {} is scheduled and waits for nothing", job_id)
     elif job.state is JobState.PENDING:
         limited = job.retry_until_ms > 0 and job.failures > 0
         waits = kind == TimerKind.RETRY_LIMIT if limited else kind is None
         if job.spec.expires_ms and not job.token:
             waits = kind in (None, TimerKind.EXPIRY)  # made ready by hand it does not expire
-        _must(waits or state.set_aside > 0, f"{name} is pending and waits for {kind}")
+        _must(waits or aside, "job {} is pending and waits for {}", job_id, kind)
     elif why:
-        _must(why in (CANCELLED_WHY, TIMED_OUT_WHY), f"{name} was told to stop for {why!r}")
-        _must(kind == TimerKind.FORCED_END or state.set_aside > 0, f"{name}: its stop is not enforced")
+        _must(why in (CANCELLED_WHY, TIMED_OUT_WHY), "job {} was told to stop for {!r}", job_id, why)
+        _must(kind == TimerKind.FORCED_END or aside, "job {}: its stop is not enforced", job_id)
     elif job.spec.timeout_ms:
-        _must(kind == TimerKind.TIMEOUT or state.set_aside > 0, f"{name} has a time-out but no timer")
+        _must(kind == TimerKind.TIMEOUT or aside, "job {} has a time-out but no timer", job_id)
     else:
-        _must(kind is None, f"{name} runs without a time-out and has a timer")
+        _must(kind is None, "job {} runs without a time-out and has a timer", job_id)
     if job.state in ASSIGNED:
         session = state.sessions.get(job.session_id)
-        _must(session is not None, f"{name} is assigned to a session that is gone")
+        _must(session is not None, "job {} is assigned to a session that is gone", job_id)
         if session is not None:
-            _must(session.slots.get(job.token) == job_id, f"{name}: its slot is not taken")
-            _must(session.node_id in ("", job.owner), f"{name} is owned by {job.owner!r}")
+            _must(session.slots.get(job.token) == job_id, "job {}: its slot is not taken", job_id)
+            _must(session.node_id in ("", job.owner), "job {} is owned by {!r}", job_id, job.owner)
     else:
-        _must(not job.session_id and not why, f"{name} is {job.state.word} and still held")
-    _must(0 <= job.losses < limits.LOSSES_MAX, f"{name} has {job.losses} losses")
-    _must(0 <= job.failures <= job.spec.retry.max_retries, f"{name} has {job.failures} failures")
-    _must(not job.args_stored or not job.spec.args, f"{name} holds arguments that are stored")
+        _must(not job.session_id and not why, "job {} is {} and still held", job_id, job.state)
+    _must(0 <= job.losses < limits.LOSSES_MAX, "job {} has {} losses", job_id, job.losses)
+    _must(0 <= job.failures <= job.spec.retry.max_retries, "job {} has {} failures", job_id, job.failures)
+    _must(not job.args_stored or not job.spec.args, "job {} holds arguments that are stored", job_id)
 
 
 def _check_slots(state: State) -> None:
@@ -180,7 +187,7 @@ def _check_slots(state: State) -> None:
     for session in state.sessions.values():
         _must(len(session.slots) <= session.capacity, f"session {session.session_id.hex()} is overfull")
         for token, job_id in session.slots.items():
-            _must(token not in seen, f"token {token} was given twice")
+            _must(token not in seen, "token {} was given twice", token)
             seen.add(token)
             job = state.jobs.get(job_id)
             if job is not None and job.token == token and job.state in ASSIGNED:
@@ -288,7 +295,7 @@ def _check_board(state: State) -> None:
             key = (job.spec.queue, job.spec.labels)
             ready[key] += 1
             item = (-job.spec.priority, job.seq, job.spec.job_id)
-            _must(item in lined.get(key, ()), f"job {job.spec.job_id.hex()} is not in its lane")
+            _must(item in lined.get(key, ()), "job {} is not in its lane", job.spec.job_id)
     for key, lane in board.lanes.items():
         for fault in faults_in_lines(state, lane):
             raise Broken(fault)

@@ -23,6 +23,7 @@ STATES_OF: Final = {
     Kept.DEAD: (JobState.DEAD,),
 }
 IDS: Final = 0  # the place of ids of jobs that are gone, among those of JobState
+PLACES_OF: Final[dict[Kept, tuple[int, ...]]] = {**STATES_OF, Kept.IDS: (IDS,)}
 
 
 class Record(NamedTuple):
@@ -42,16 +43,17 @@ def record_of(row: tuple[bytes, bytes]) -> Record:
 
 def count_of(state: State, what: Kept) -> int:
     """How many records of a kind there are."""
-    if what is Kept.IDS:
-        return state.counts[IDS]
-    return sum(state.counts[place] for place in STATES_OF[what])
+    return sum([state.counts[place] for place in PLACES_OF[what]])
 
 
 def oldest_of(state: State, what: Kept) -> int:
     """No record of a kind is older than this (wall); -1: there is none."""
-    places = (IDS,) if what is Kept.IDS else STATES_OF[what]
-    known = [state.oldest[place] for place in places if state.oldest[place] >= 0]
-    return min(known, default=-1)
+    oldest_ms = -1
+    for place in PLACES_OF[what]:
+        since_ms = state.oldest[place]
+        if since_ms >= 0 and (oldest_ms < 0 or since_ms < oldest_ms):
+            oldest_ms = since_ms
+    return oldest_ms
 
 
 # ---- decide

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.machine.rules import Rules
+from orchestrix_raft.simulation.coverage import Coverage
 from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
@@ -89,6 +90,7 @@ MIXES = {
 }
 
 _NO_RATES = ("slow", "apart_ms", "drift")
+INJECTED = tuple(name for name in Mix._fields if name not in _NO_RATES)
 
 GROWING = ("members", "members_upgrade")
 """Mixes under which an operator changes the members, from one node on."""
@@ -115,6 +117,7 @@ class Faults:
         self.nodes = nodes
         self.workers = workers
         self.injected: dict[str, int] = {}
+        self.coverage = Coverage(nodes)
         self._mix = mix
         self._hindered = hindered
         self._drainer = drainer
@@ -126,7 +129,7 @@ class Faults:
                 node.clock.wall_drift = world.rng.uniform(-mix.drift, mix.drift)
         for name in Mix._fields:
             rate = getattr(mix, name)
-            if name not in _NO_RATES and rate:
+            if name in INJECTED and rate:
                 world.after(1.0 + world.some(rate), self._repeat(name, rate))
 
     def stop(self) -> None:
@@ -179,6 +182,7 @@ class Faults:
 
     def _crash(self) -> None:
         node = self._victim()
+        self.coverage.note("crash", node)
         if node.up:
             node.crash(power=self.world.chance(0.5))
             self.world.after(self._long_down_time(), node.start)
@@ -195,22 +199,25 @@ class Faults:
 
     def _crash_life(self, node: SimNode, core: Core) -> None:
         if node.core is core and self._active:
+            self.coverage.note("at_slot", node)
             self._hindered()
             node.crash(power=self.world.chance(0.5))
             self.world.after(self._down_time(), node.start)
 
-    def _crash_all(self) -> None:
+    def _crash_all(self, fault: str = "crash_all") -> None:
+        self.coverage.note(fault, *self.nodes)
         for node in self.nodes:
             node.crash(power=True)
             self.world.after(self._down_time(), node.start)
 
     def _outage(self) -> None:
-        self._crash_all()
+        self._crash_all("outage")
         hours = self.world.rng.choice((0.1, 1.0, 5.0)) * self.world.rng.uniform(0.5, 1.5)
         self.world.wall_shift_ms = min(self.world.wall_shift_ms + int(hours * 3_600_000), _SHIFT_MAX_MS)
 
     def _fuse(self) -> None:
         node = self._victim()
+        self.coverage.note("fuse", node)
         if node.up and node.disk.fuse is None:
             node.disk.torn = self.world.chance(0.5)
             node.disk.fuse = self.world.rng.randint(0, 12)
@@ -233,6 +240,7 @@ class Faults:
         everyone = [n.name for n in self.nodes] + [w.name for w in self.workers]
         side = {self._victim().name, *(name for name in everyone if rng.random() < 0.3)}
         rest = [name for name in everyone if name not in side]
+        self.coverage.note("partition", *(node for node in self.nodes if node.name in side))
         self.world.tell(f"partition: {sorted(side)} from {rest}")
         heal = self.network.cut(sorted(side), rest)
         self.world.after(rng.choice((0.5, 3.0, 10.0, 25.0)) * rng.uniform(0.5, 1.5), heal)
@@ -240,6 +248,7 @@ class Faults:
     def _cut_worker(self) -> None:
         rng = self.world.rng
         worker = rng.choice(self.workers)
+        self.coverage.note("cut_worker")
         count = rng.randint(1, len(self.nodes))
         unreachable = [node.name for node in rng.sample(self.nodes, count)]
         heal = self.network.cut([worker.name], unreachable)
@@ -252,35 +261,41 @@ class Faults:
         if len(self.nodes) < 2:
             return
         a, b = rng.sample(self.nodes, 2)
+        self.coverage.note("one_way", a, b)
         self.network.stall(a.name, b.name, self.world.now + rng.uniform(0.2, 5.0))
 
     def _flap(self) -> None:
         pipes = self.network.all_pipes()
         if pipes:
-            self.world.rng.choice(pipes).close()
+            pipe = self.world.rng.choice(pipes)
+            self.coverage.note("flap", *(node for node in self.nodes if node.name in pipe.names))
+            pipe.close()
 
     def _pause(self) -> None:
-        rng = self.world.rng
-        self._victim().stand_still(rng.choice((0.2, 1.0, 4.0, 12.0, 40.0)) * rng.uniform(0.5, 1.5))
+        rng, node = self.world.rng, self._victim()
+        self.coverage.note("pause", node)
+        node.stand_still(rng.choice((0.2, 1.0, 4.0, 12.0, 40.0)) * rng.uniform(0.5, 1.5))
 
     def _leave(self) -> None:
         node = self._victim()
         if all(other.up and not other.leaving for other in self.nodes):
+            self.coverage.note("leave", node)
             node.leave(min(self._down_time(), 3.0))
 
     # ---- versions
 
     def _upgrade(self) -> None:
-        self._change_version(OLD, NEW)
+        self._change_version("upgrade", OLD, NEW)
 
     def _downgrade(self) -> None:
-        self._change_version(NEW, OLD)
+        self._change_version("downgrade", NEW, OLD)
 
-    def _change_version(self, before: Rules, after: Rules) -> None:
+    def _change_version(self, fault: str, before: Rules, after: Rules) -> None:
         found = [node for node in self.nodes if node.rules is before and not node.leaving]
         if not found:
             return
         node = self.world.rng.choice(found)
+        self.coverage.note(fault, node)
         node.rules = after
         self.world.tell(f"{node.name} is to run version {after.version}")
         if self.world.chance(0.5):
@@ -296,23 +311,29 @@ class Faults:
 
     def _worker_leave(self) -> None:
         worker = self.world.rng.choice(self.workers)
+        self.coverage.note("worker_leave")
         worker.leave()
         self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
 
     def _drain(self) -> None:
-        self._drainer.drain(self._victim().name)
+        node = self._victim()
+        self.coverage.note("drain", node)
+        self._drainer.drain(node.name)
 
     def _worker_drain(self) -> None:
         worker = self.world.rng.choice(self.workers)
         if worker.alive:
+            self.coverage.note("worker_drain")
             self._drainer.drain_worker(worker)
             self.world.after(self.world.rng.uniform(8.0, 15.0), worker.start)
 
     def _worker_crash(self) -> None:
         worker = self.world.rng.choice(self.workers)
+        self.coverage.note("worker_crash")
         worker.crash()
         self.world.after(self.world.rng.uniform(0.1, 10.0), worker.start)
 
     def _clock_jump(self) -> None:
         node = self.world.rng.choice(self.nodes)
+        self.coverage.note("clock_jump", node)
         node.clock.wall_offset_ms += self.world.rng.randint(-240_000, 240_000)

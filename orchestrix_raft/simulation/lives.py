@@ -7,8 +7,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import TERMINAL, JobState, TimerKind
 from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.codec import decode_batch
-from orchestrix_raft.machine.commands import Entry, PurgeJobs, PurgeWhere
+from orchestrix_raft.machine.commands import Batch, PurgeJobs, PurgeWhere
 from orchestrix_raft.machine.events import (
     AttemptEnded,
     Event,
@@ -43,9 +42,9 @@ class Lives:
         """Whether a job was forgotten."""
         return job_id in self._gone
 
-    def next_entry(self, entry: Entry) -> None:
+    def next_entry(self, batches: list[Batch]) -> None:
         """What is about to be applied."""
-        commands = [command for raw in entry.batches for command in decode_batch(raw).commands]
+        commands = [command for batch in batches for command in batch.commands]
         self._purging = any(isinstance(command, PurgeJobs | PurgeWhere) for command in commands)
 
     def event(self, event: Event) -> None:

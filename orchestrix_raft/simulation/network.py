@@ -6,6 +6,7 @@ different times.  Nodes and workers use the same kind.
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from orchestrix_raft.simulation.world import World
@@ -25,33 +26,36 @@ class Pipe:
         self.names = names
         self.alive = True
         self._network = network
+        self._world = network.world
         self._ends = ends
         self._queues: tuple[deque[tuple[float, Any]], deque[tuple[float, Any]]] = (deque(), deque())
         self._last = [0.0, 0.0]
         self._pumping = [False, False]
         self._noticed = [False, False]
+        self._pumps = (partial(self._pump, 0), partial(self._pump, 1))
 
     def send(self, name: str, payload: Any) -> None:
         """From the end called `name` to the other; lost if the connection is already broken."""
         if not self.alive:
             return
         side = 0 if name == self.names[0] else 1
-        at = max(self._network.world.now + self._network.delay(), self._last[side])
+        now = self._world.now
+        at = max(now + self._network.delay(), self._last[side])
         self._last[side] = at
         self._queues[side].append((at, payload))
         if not self._pumping[side]:
             self._pumping[side] = True
-            self._network.world.after(at - self._network.world.now, lambda: self._pump(side))
+            self._world.after(at - now, self._pumps[side])
 
     def _pump(self, side: int) -> None:
         self._pumping[side] = False
-        world, queue = self._network.world, self._queues[side]
+        world, queue = self._world, self._queues[side]
         source, target = self.names[side], self.names[1 - side]
         while queue and self.alive:
             at = max(queue[0][0], self._network.stalled_until(source, target))
             if at > world.now:
                 self._pumping[side] = True
-                world.after(at - world.now, lambda: self._pump(side))
+                world.after(at - world.now, self._pumps[side])
                 return
             _, payload = queue.popleft()
             self._ends[1 - side].received(self, payload)
@@ -65,8 +69,7 @@ class Pipe:
         for side in (0, 1):
             self._queues[side].clear()
             if self.names[side] != by:
-                delay = self._network.world.rng.uniform(0.0, 0.2)
-                self._network.world.after(delay, lambda side=side: self._notice(side))  # type: ignore[misc]
+                self._world.after(self._world.rng.uniform(0.0, 0.2), partial(self._notice, side))
 
     def _notice(self, side: int) -> None:
         if not self._noticed[side]:

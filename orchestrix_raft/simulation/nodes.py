@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from orchestrix_raft.consensus.configuration import Configuration
@@ -288,7 +289,7 @@ class SimNode:
             self._scheduled = True
             core = self.core
             delay = max(self.world.rng.uniform(0.0, 0.0005), self.paused_until - self.world.now)
-            self.world.after(delay, lambda: self._step(core))
+            self.world.after(delay, partial(self._step, core))
 
     def guarded(self, action: Callable[[], Any]) -> None:
         """Run a piece of the process; it may die in the middle of it."""
@@ -428,7 +429,7 @@ class SimNode:
 
     def received(self, pipe: Pipe, payload: Any) -> None:
         """From a peer or a worker."""
-        self.act(lambda: self._received(pipe, payload))
+        self.act(partial(self._received, pipe, payload))
         self.poke()
 
     def _received(self, pipe: Pipe, payload: Any) -> None:

@@ -23,14 +23,14 @@ class World:
     def after(self, delay: float, action: Callable[[], None]) -> None:
         """Run `action` in `delay` virtual seconds."""
         self._count += 1
-        heapq.heappush(self._queue, (self.now + max(0.0, delay), self._count, action))
+        at = self.now + delay if delay > 0.0 else self.now
+        heapq.heappush(self._queue, (at, self._count, action))
 
     def run_until(self, end: float) -> None:
         """Let virtual time pass."""
-        queue = self._queue
+        queue, pop = self._queue, heapq.heappop
         while queue and queue[0][0] <= end:
-            at, _, action = heapq.heappop(queue)
-            self.now = at
+            self.now, _, action = pop(queue)
             self.events += 1
             action()
         self.now = max(self.now, end)

@@ -1,54 +1,33 @@
-"""Same log, same bytes: logs replayed in another process under another PYTHONHASHSEED."""
+"""Same log, same bytes: logs replayed in another process, under another PYTHONHASHSEED and another Python.
 
-import hashlib
+Other Pythons are those that the PATH knows as `python3.12` and so on.  One without msgspec is skipped.
+"""
+
+import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import pytest
 
-import orchestrix_raft
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.memory import MemoryStore
+from tests.property.replaying import python, replay, sources
 from tests.scenarios import streams
 from tests.scenarios.schedule_streams import HONEST
 from tests.scenarios.streams import Stream, small_limits
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENTRIES = 800
-
-
-def _sources() -> str:
-    """A hash of the code that decides."""
-    package = Path(orchestrix_raft.__file__).parent
-    texts = [
-        path.read_bytes() for part in ("domain", "machine") for path in sorted((package / part).rglob("*.py"))
-    ]
-    return hashlib.blake2b(b"".join(texts), digest_size=16).hexdigest()
-
-
-SOURCES = _sources()
+SOURCES = sources()
 """As they were when this process loaded them: a change in the middle of a run is no other outcome."""
-
-
-def replay(log: list[bytes], rebuild_every: int = 0) -> str:
-    """The digest after the log, and a hash of every stored record; rebuilt from its records now and then."""
-    store = MemoryStore()
-    machine = Machine(store, store)
-    for index, data in enumerate(log, 1):
-        if rebuild_every and index % rebuild_every == 0:
-            machine = Machine(store, store)
-            machine.load(store.pairs)
-        machine.apply(index, 1, codec.decode_entry(data))
-    records = hashlib.blake2b(digest_size=16)
-    for table in sorted(store.tables):
-        for key, value in store.pairs(table):
-            records.update(table.encode() + key + value)
-    return f"{machine.state.digest.hex()} {records.hexdigest()}"
 
 
 def _recorded_log(seed: int) -> list[bytes]:
@@ -76,36 +55,65 @@ def recorded_logs() -> tuple[list[bytes], ...]:
         return (*logs, _recorded_log(9))
 
 
-def _outcomes() -> list[str]:
+@cache
+def _outcomes() -> tuple[str, ...]:
     with pytest.MonkeyPatch.context() as patch:
         small_limits(patch)
-        return [replay(log) for log in recorded_logs()]
+        return tuple(replay(log) for log in recorded_logs())
 
 
-@pytest.mark.parametrize("seed", ["1", "2"])
-def test_another_process_with_another_hash_seed_comes_to_the_same_bytes(seed: str) -> None:
-    """Also one that forgets, every few entries, everything but its records."""
-    expected = _outcomes()
+class _Bounds:
+    """A patch that sets nothing: it writes down what a process without pytest has to set."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, int]] = []
+
+    def setattr(self, target: ModuleType, name: str, value: int) -> None:
+        self.told.append((target.__name__, name, value))
+
+
+def _input() -> str:
+    bounds = _Bounds()
+    small_limits(cast(pytest.MonkeyPatch, bounds))
+    logs = [" ".join(data.hex() for data in log) for log in recorded_logs()]
+    return "\n".join([json.dumps(bounds.told), *logs])
+
+
+def _replayed(executable: str, hash_seed: str) -> list[str]:
+    """The lines of `replaying.py` in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", "from tests.property.test_machine_replay import main; main()"],
-        input="\n".join(" ".join(data.hex() for data in log) for log in recorded_logs()),
-        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        [executable, "tests/property/replaying.py"],
+        input=_input(),
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    sources, told, *outcomes = done.stdout.splitlines()
-    assert sources == SOURCES, "the code was edited while this test ran: run it again"
-    assert told == seed
-    assert outcomes == [text for text in expected for _ in range(2)]
+    return done.stdout.splitlines()
 
 
-def main() -> None:
-    """The other process: a log a line on stdin; its sources, hash seed and outcomes on stdout."""
-    print(SOURCES, os.environ["PYTHONHASHSEED"], sep="\n")
-    with pytest.MonkeyPatch.context() as patch:
-        small_limits(patch)
-        for line in sys.stdin:
-            log = [bytes.fromhex(word) for word in line.split()]
-            print(replay(log), replay(log, 11), sep="\n")
+def _agree(executable: str, version: str, hash_seed: str) -> None:
+    read, ran, seed, *outcomes = _replayed(executable, hash_seed)
+    assert read == SOURCES, "the code was edited while this test ran: run it again"
+    assert (ran, seed) == (version, hash_seed)
+    assert outcomes == [text for text in _outcomes() for _ in range(2)]
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_another_process_with_another_hash_seed_comes_to_the_same_bytes(seed: str) -> None:
+    """Also one that forgets, every few entries, everything but its records."""
+    _agree(sys.executable, python(), seed)
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_another_python_comes_to_the_same_bytes(version: str) -> None:
+    if version == python():
+        pytest.skip(f"python{version} runs the other tests")
+    executable = shutil.which(f"python{version}")
+    if executable is None:
+        pytest.skip(f"python{version} is not installed")
+    asked = subprocess.run([executable, "-c", "import msgspec"], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        pytest.skip(f"python{version} does not run here, or has no msgspec")
+    _agree(executable, version, "3")

@@ -60,3 +60,18 @@ def test_what_make_made_is_made_anew_when_the_lock_changes(checkout: Path) -> No
     assert not (checkout / ".venv/left-over").exists()
     assert make(checkout, "clean").returncode == 0
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "called"),
+    [
+        ((), "--seeds 200"),
+        (("SEEDS=3", "MIX=power"), "--seeds 3 --mix power"),
+        (("SEED=8",), "--seed 8"),
+        (("SEED=8", "MIX=full"), "--seed 8 --mix full"),
+    ],
+)
+def test_a_seed_or_a_mix_can_be_simulated(checkout: Path, asked: tuple[str, ...], called: str) -> None:
+    assert make(checkout, "simulate", *asked).returncode == 0
+    last = (checkout / "calls").read_text().splitlines()[-1]
+    assert last.split() == f"-m orchestrix_raft.simulation {called}".split()

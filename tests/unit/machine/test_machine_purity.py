@@ -1,4 +1,7 @@
-"""The sources of the pure packages contain nothing by which two replicas could differ."""
+"""The sources of the pure packages contain nothing by which two replicas could differ.
+
+Of all of them, the duties too.  What applies an entry is read more closely by `tests/test_determinism.py`.
+"""
 
 import ast
 from collections.abc import Iterator
