@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ClusterStatus,
         Job,
         LogLine,
+        LogLines,
         Reason,
         RetryPolicy,
     )
@@ -66,6 +67,7 @@ _HOME = {
     "JobFailed": _ERRORS,
     "JobNotFound": _ERRORS,
     "LogLine": _MODEL,
+    "LogLines": _MODEL,
     "OrchestrixError": _ERRORS,
     "OutcomeUnknown": _ERRORS,
     "PermissionDenied": _ERRORS,
@@ -98,6 +100,7 @@ __all__ = [
     "JobFailed",
     "JobNotFound",
     "LogLine",
+    "LogLines",
     "OrchestrixError",
     "OutcomeUnknown",
     "PermissionDenied",

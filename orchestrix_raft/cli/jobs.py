@@ -1,7 +1,6 @@
 """Commands about jobs: `jobs list / show / explain / wait / history / logs`."""
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -174,18 +173,24 @@ def show_logs(
                 output.document(one, one_line=True) if as_json else _show_line(one)
             return
         client.get(job_id)  # so that an unknown id is refused instead of having no lines
-        found = list(_all_lines(client, job_id))
+        found, silent = _all_lines(client, job_id)
+    if silent:
+        output.trouble(f"{', '.join(silent)} did not answer: lines that are kept nowhere else are missing")
     if as_json:
-        output.document({"lines": found})
+        output.document({"lines": found, "silent_nodes": silent})
     for one in () if as_json else found:
         _show_line(one)
 
 
-def _all_lines(client: "Client", job_id: str) -> Iterator[LogLine]:
-    after: LogLine | None = None
-    while page := client.logs(job_id, after=after):
-        yield from page
-        after = page[-1]
+def _all_lines(client: "Client", job_id: str) -> tuple[list[LogLine], list[str]]:
+    """All that can be had, and which nodes did not answer."""
+    lines: list[LogLine] = []
+    silent: set[str] = set()
+    while page := client.logs(job_id, after=lines[-1] if lines else None):
+        lines += page
+        silent.update(page.silent_nodes)
+    silent.update(page.silent_nodes)
+    return lines, sorted(silent)
 
 
 def _show_line(one: LogLine) -> None:

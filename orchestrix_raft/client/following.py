@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, overload
 from orchestrix_raft.client import building, streaming
 from orchestrix_raft.client.calls import Caller
 from orchestrix_raft.client.events import AuditEntry, Event, audit_entry_of, event_of, watch_request
-from orchestrix_raft.client.model import LogLine, log_line_of
+from orchestrix_raft.client.model import LogLine, LogLines, log_line_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import flag, refused, shown, whole
@@ -86,7 +86,7 @@ class AsyncFollowing:
     @overload
     def logs(
         self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE
-    ) -> Coroutine[Any, Any, list[LogLine]]: ...
+    ) -> Coroutine[Any, Any, LogLines]: ...
 
     @overload
     def logs(
@@ -100,8 +100,9 @@ class AsyncFollowing:
         limit: int = limits.PAGE,
         *,
         follow: bool = False,
-    ) -> Coroutine[Any, Any, list[LogLine]] | AsyncIterator[LogLine]:
-        """Lines that the job's handlers logged, in order, those behind the line `after`, at most `limit`.
+    ) -> Coroutine[Any, Any, LogLines] | AsyncIterator[LogLine]:
+        """Lines that the job's handlers logged, in order, those behind the line `after`, at most `limit`; its
+        `silent_nodes` did not answer, and lines that only they keep are missing.
 
         With `follow`: an iterator over all of them, old and new, until the job has ended.  It goes on at
         another node when its own one fails.
@@ -109,9 +110,9 @@ class AsyncFollowing:
         request = logs_request(job_id, after, limit, follow)
         return self._followed_lines(request) if follow else self._lines(request)
 
-    async def _lines(self, request: GetLogsRequest) -> list[LogLine]:
+    async def _lines(self, request: GetLogsRequest) -> LogLines:
         response: GetLogsResponse = await self._caller.call(_GET_LOGS, request)
-        return [log_line_of(message) for message in response.lines]
+        return LogLines((log_line_of(message) for message in response.lines), response.silent_nodes)
 
     async def _followed_lines(self, request: GetLogsRequest) -> AsyncIterator[LogLine]:
         async for page in self._line_pages(request):

@@ -4,6 +4,7 @@ Times are aware datetimes in UTC, None where it has not happened.  `msgspec.to_b
 into what `--json` prints.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
@@ -175,6 +176,15 @@ class LogLine(_Value, frozen=True):
     at: datetime | None
     level: str
     message: str
+
+
+class LogLines(list[LogLine]):
+    """Lines of a job's log, in order.  silent_nodes: members that did not answer; what only they keep is
+    missing."""
+
+    def __init__(self, lines: Iterable[LogLine], silent_nodes: Iterable[str] = ()) -> None:
+        super().__init__(lines)
+        self.silent_nodes = tuple(silent_nodes)
 
 
 class DrainProgress(_Value, frozen=True):

@@ -17,7 +17,7 @@ from orchestrix_raft.client.aio import DEADLINE_S, AsyncClient
 from orchestrix_raft.client.cluster import AsyncCluster
 from orchestrix_raft.client.events import Event, watch_request
 from orchestrix_raft.client.following import logs_request
-from orchestrix_raft.client.model import LogLine
+from orchestrix_raft.client.model import LogLine, LogLines
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.domain import limits
@@ -259,7 +259,7 @@ class Client:
     history = _face(AsyncClient.history)
 
     @overload
-    def logs(self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE) -> list[LogLine]: ...
+    def logs(self, job_id: str, after: LogLine | None = None, limit: int = limits.PAGE) -> LogLines: ...
 
     @overload
     def logs(
@@ -273,7 +273,7 @@ class Client:
         limit: int = limits.PAGE,
         *,
         follow: bool = False,
-    ) -> list[LogLine] | Iterator[LogLine]:
+    ) -> LogLines | Iterator[LogLine]:
         request = logs_request(job_id, after, limit, follow)
         if not follow:
             return self._run(self._client._lines(request))

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import Attempt, DeadlineExceeded, JobNotFound, LogLine, RetryPolicy, Unavailable
+from orchestrix_raft import (
+    Attempt,
+    DeadlineExceeded,
+    JobNotFound,
+    LogLine,
+    LogLines,
+    RetryPolicy,
+    Unavailable,
+)
 from orchestrix_raft.cli import commands
 from orchestrix_raft.version import VERSION
 from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
@@ -364,11 +372,22 @@ def _line(number: int, message: str) -> LogLine:
 
 
 def test_logs_are_fetched_page_by_page(client: RecordingClient, run: Any) -> None:
-    pages = [[_line(1, "a"), _line(2, "b")], [_line(3, "c")], []]
+    pages = [LogLines([_line(1, "a"), _line(2, "b")]), LogLines([_line(3, "c")]), LogLines([])]
     client.answers |= {"get": make_job(), "logs": Turns(pages)}
     assert [line.split()[-1] for line in run("jobs", "logs", JOB_ID).out.splitlines()] == ["a", "b", "c"]
     asked = [call[2]["after"] for call in client.calls if call[0] == "logs"]
     assert asked == [None, _line(2, "b"), _line(3, "c")]
+
+
+def test_logs_say_which_nodes_did_not_answer(client: RecordingClient, run: Any) -> None:
+    pages = [LogLines([_line(1, "a")], ["n2"]), LogLines([], ["n3"])]
+    client.answers |= {"get": make_job(), "logs": Turns(pages)}
+    done = run("jobs", "logs", JOB_ID, "--json")
+    assert [line["message"] for line in json.loads(done.out)["lines"]] == ["a"]
+    assert json.loads(done.out)["silent_nodes"] == ["n2", "n3"]
+    assert done.err == (
+        "orchestrix-raft: n2, n3 did not answer: lines that are kept nowhere else are missing\n"
+    )
 
 
 def test_logs_follow_prints_lines_as_they_come(client: RecordingClient, run: Any) -> None:

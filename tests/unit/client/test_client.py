@@ -213,6 +213,9 @@ async def test_history_and_logs_come_as_values(client: AsyncClient, node: FakeNo
     lines = await client.logs(job_id)
     assert [line.message for line in lines] == ["a", "b"]
     assert await client.logs(job_id, after=lines[0]) == lines[1:]
+    assert lines.silent_nodes == ()
+    node.silent = ("n2",)
+    assert (await client.logs(job_id)).silent_nodes == ("n2",)
     assert await client.history(job_id) == []
 
 
