@@ -37,6 +37,7 @@ PARTS = (
     Part("property", _pytest("tests/property")),
     Part("contract", _pytest("tests/contract")),
     Part("scenarios", _pytest("tests/scenarios")),
+    Part("compat", _pytest("tests/compat")),
     Part("simulation", _pytest("tests/simulation")),
     Part("cluster", _pytest("tests/cluster")),
 )

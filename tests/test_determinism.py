@@ -283,6 +283,27 @@ ALLOWED: Final = {
     ("machine.items._do_to_each", "unicode", "verdict.reason.lower()"): "a reason of ours, in ASCII",
     ("machine.apply.Machine._write", ORDER, "state.touched_jobs.items()"): _RECORDS,
     (
+        "machine.levels",
+        "import",
+        "from orchestrix_raft.undecodable import UNDECODABLE",
+    ): "names of exceptions: a node that meets one stops",
+    (
+        "machine.rules",
+        "import",
+        "from orchestrix_raft.version import MACHINE_LEVEL, VERSION",
+    ): "of the software: decides whether this node can go on, and else nothing",
+    ("machine.levels.decide_raise", ORDER, "command.members"): "the command's own order",
+    (
+        "machine.levels.decide_raise",
+        ORDER,
+        "state.nodes.values()",
+    ): "whether there is any",
+    (
+        "machine.levels.faults_in_levels",
+        ORDER,
+        "state.nodes.values()",
+    ): "lines for people, of which a sound state has none",
+    (
         "machine.generations.evolve_raised",
         ORDER,
         "state.sessions.items()",
@@ -349,10 +370,10 @@ ALLOWED: Final = {
     ("machine.requests.expire", ORDER, "state.requests.values()"): "by place in line, also after loading",
     ("machine.requests._forget_oldest", ORDER, "state.requests.popitem(last=False)"): "the same",
     (
-        "machine.rows.Rows._move",
+        "machine.rows.Rows.is_counted",
         ORDER,
-        "self._old.popitem()",
-    ): "moved within an index; each row keeps its order",
+        "self._rows.values()",
+    ): "whether all of them are right",
     ("machine.firing._fault_in_grid", ORDER, "command.slots"): _TUPLE,
     ("machine.schedule_items._fire", ORDER, "command.slots"): _TUPLE,
     ("machine.items.apply_enqueue", ORDER, "command.jobs"): _TUPLE,

@@ -139,6 +139,8 @@ def _status(view: ClusterView) -> wire.StatusResponse:
         problems=view.problems,
         stale=view.stale,
         wall_ms=view.wall_ms,
+        machine_level=view.machine_level,
+        level_waits_for=view.level_waits_for,
     )
 
 

@@ -22,6 +22,7 @@ from orchestrix_raft.coordinator.port import Door
 from orchestrix_raft.coordinator.process import Process
 from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.tls import TlsError
+from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.telemetry import logs
 from orchestrix_raft.telemetry.loop_lag import LoopLag
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 NOT_YET: Final = frozenset({"dashboard"})
 """Options of the table that nothing stands behind yet: refused instead of ignored."""
+
+STOPPED: Final = (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault, Superseded, TooOld)
+"""Why a node cannot start or go on: each says it in one line."""
 
 LOG_OPTIONS: Final = (
     Option(
@@ -63,7 +67,7 @@ def node(**flags: Any) -> None:
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_run(options))
-    except (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault, Superseded) as error:
+    except STOPPED as error:
         raise Failure(str(error)) from error
 
 

@@ -119,6 +119,7 @@ def _print_page(answer: ClusterStatus, silent: list[Silent], *, clear: bool) -> 
                 "answered by",
                 answer.answered_by + (" (stale: no contact with a leader)" if answer.stale else ""),
             ),
+            ("level", _level(answer)),
         ]
     )
     for problem in answer.problems:
@@ -126,6 +127,11 @@ def _print_page(answer: ClusterStatus, silent: list[Silent], *, clear: bool) -> 
     for one in silent:
         output.warning(f"{one.server} did not answer: {one.error}")
     _print_tables(answer)
+
+
+def _level(answer: ClusterStatus) -> str:
+    waits = f" (a higher one waits for {', '.join(answer.level_waits_for)})" if answer.level_waits_for else ""
+    return f"{answer.machine_level or 'unknown'}{waits}"
 
 
 def _print_tables(answer: ClusterStatus) -> None:
@@ -142,6 +148,7 @@ def _print_tables(answer: ClusterStatus) -> None:
             "sessions",
             "last heartbeat",
             "version",
+            "level",
         ),
         [
             (
@@ -155,6 +162,7 @@ def _print_tables(answer: ClusterStatus) -> None:
                 n.sessions,
                 n.last_heartbeat,
                 n.version,
+                n.machine_level,
             )
             for n in answer.nodes
         ],

@@ -218,6 +218,7 @@ class NodeStatus(_Value, frozen=True):
     last_heartbeat: datetime | None
     version: str
     drain: DrainProgress | None = None  # it hands over, or did so before it stopped
+    machine_level: int = 0  # the highest it can run; 0: it has not said so
 
 
 class QueueStatus(_Value, frozen=True):
@@ -264,6 +265,8 @@ class ClusterStatus(_Value, frozen=True):
     problems: list[str]
     stale: bool  # the node has had no contact with a leader for two seconds or more
     time: datetime | None
+    machine_level: int = 0  # which rules the cluster applies its log by
+    level_waits_for: list[str] = []  # nodes that keep a higher one, which others can run, from coming
 
 
 def job_of(m: JobMessage) -> Job:
@@ -384,6 +387,7 @@ def status_of(m: StatusResponse) -> ClusterStatus:
                 last_heartbeat=at(n.last_heartbeat_ms),
                 version=n.version,
                 drain=progress_of(n.drain) if n.HasField("drain") else None,
+                machine_level=n.machine_level,
             )
             for n in m.nodes
         ],
@@ -406,4 +410,6 @@ def status_of(m: StatusResponse) -> ClusterStatus:
         problems=list(m.problems),
         stale=m.stale,
         time=at(m.wall_ms),
+        machine_level=m.machine_level,
+        level_waits_for=list(m.level_waits_for),
     )

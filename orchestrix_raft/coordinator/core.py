@@ -48,6 +48,7 @@ from orchestrix_raft.coordinator.watches import Watches
 from orchestrix_raft.domain.session import CoordinatorMessage, HandlerLine, Hello
 from orchestrix_raft.machine.codec import encode_batch, unnumbered
 from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
@@ -72,13 +73,14 @@ class Core:
         make_consensus: MakeConsensus,
         rng: random.Random,
         servers: Callable[[], tuple[str, ...]],
+        rules: Rules = RULES,
     ) -> None:
         self.limits = limits
         self._clocks = clocks
         self.outbox: list[tuple[str, PeerMessage]] = []
         self.disk_work: list[CheckpointWork] = []
         self.feed = Feed(local.feed, limits.feed)
-        self.replica = Replica(store, self.feed, limits.checkpoint_s, limits.checkpoint_bytes)
+        self.replica = Replica(store, self.feed, limits.checkpoint_s, limits.checkpoint_bytes, rules)
         self.log_exchange = LogExchange(
             JobLogs(local, limits.lines_kept_s), lambda: self.state, self._others, self._send
         )
@@ -121,7 +123,11 @@ class Core:
 
     def submit(self, command: Command, done: OnDone | None) -> None:
         """Commit and apply a command through whoever leads; `done` is called once, from a later `step`."""
-        self.proposer.submit(command, self._clocks.monotonic(), done)
+        refusal = self.state.rules.refusal(command, self.state.level)
+        if refusal is not None:
+            self.proposer.refuse(refusal, done)
+        else:
+            self.proposer.submit(command, self._clocks.monotonic(), done)
 
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> Stream:
         """A worker's stream begins."""

@@ -15,6 +15,7 @@ from orchestrix_raft.duties.handoff import OrphanJobDetector
 from orchestrix_raft.duties.health import unhealthy_nodes
 from orchestrix_raft.duties.members import departed_nodes
 from orchestrix_raft.duties.retention import overdue_audit, overdue_records
+from orchestrix_raft.duties.upgrade import outstanding, upgrade_steps
 from orchestrix_raft.machine.commands import Command
 from orchestrix_raft.machine.state import State
 
@@ -45,11 +46,17 @@ class Duties:
         self._index = index
 
     def due(
-        self, state: State, applied_index: int, members: Collection[str], now: float, resting: bool
+        self,
+        state: State,
+        applied_index: int,
+        members: Collection[str],
+        everyone: Collection[str],
+        now: float,
+        resting: bool,
     ) -> tuple[Command, ...]:
-        """What to propose now.  members: of the applied configuration.  resting: a checkpoint is being
-        written, on all nodes at about the same time; what can wait does, so that what cannot has the
-        processor and the disk."""
+        """What to propose now.  members: of the applied configuration.  everyone: while a machine level is
+        outstanding, those of the one in force as well.  resting: a checkpoint is being written, on all nodes
+        at about the same time; what can wait does, so that what cannot has the processor and the disk."""
         if self._index > applied_index:
             return ()
         silence = self._beats.silence_ms(state.nodes, now)
@@ -58,6 +65,8 @@ class Duties:
             commands += unhealthy_nodes(state, silence, self._limits.beats.verdict)
         commands += self._rebalancer.due(state, now)
         if self._stamper.ready(now):
+            if outstanding(state):
+                commands += upgrade_steps(state, everyone)
             commands += self._orphans(state, now)
             if not resting:
                 commands += self._retention(state, now)

@@ -12,6 +12,7 @@ import msgspec
 from orchestrix_raft.coordinator.frames import FrameError
 from orchestrix_raft.coordinator.starts import START_BYTES, STARTS_MAX, start_of
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.level import FIRST_LEVEL, LEVEL_MAX
 from orchestrix_raft.storage.disk import Starts
 from orchestrix_raft.undecodable import UNDECODABLE
 
@@ -39,6 +40,7 @@ _STOP_ONE: Final = "the data directory of one is a copy: stop that one and remov
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NODE_ID_CHARS)]
 _Address = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ADDRESS_CHARS)]
 _ClusterId = Annotated[str, msgspec.Meta(max_length=64)]
+_Level = Annotated[int, msgspec.Meta(ge=0, le=LEVEL_MAX)]
 _Start = Annotated[bytes, msgspec.Meta(min_length=START_BYTES, max_length=START_BYTES)]
 
 
@@ -68,6 +70,8 @@ class Hello(msgspec.Struct, frozen=True, gc=False, tag="hello"):
     start_index: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] = 0  # both
     joining: bool = False  # no cluster yet, and wants to be added to the one that it speaks to
     members_index: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] = 0  # log index that `members` is as of
+    level: _Level = FIRST_LEVEL  # the highest machine level the speaker can run
+    cluster_level: _Level = 0  # that its state is at; 0: it has none
 
     def lists(self, node_id: str, disk_id: str) -> bool:
         """Whether the speaker's cluster has that node, on that disk, as a member."""
@@ -135,9 +139,9 @@ def judge(mine: Hello, theirs: Hello) -> Accept | Reject:
                 f"node {theirs.node_id} at {theirs.address} belongs to cluster {theirs.cluster_id}, "
                 f"node {mine.node_id} at {mine.address} to {mine.cluster_id}: two clusters never merge"
             )
-        return Accept(member=True)
+        return _too_old(mine, theirs) or Accept(member=True)
     if mine.cluster_id:
-        return _admit(mine, theirs)
+        return _too_old(mine, theirs) or _admit(mine, theirs)
     if theirs.cluster_id:
         return _admit(theirs, mine)
     return Accept(member=False)
@@ -154,6 +158,18 @@ def why_removed(mine: Hello, theirs: Hello) -> str:
 def removed(node_id: str, cluster_id: str) -> str:
     """What a node that is no member any more is told, in one line."""
     return f"node {node_id} was removed from cluster {cluster_id}: {_ADD_AGAIN}"
+
+
+def _too_old(mine: Hello, theirs: Hello) -> Reject | None:
+    """The level never falls, so this will not change.  Whoever is too old leaves the verdict to the other: a
+    number that somebody says is no reason to end."""
+    if theirs.level >= mine.cluster_level:
+        return None
+    return Reject(
+        f"node {theirs.node_id} is version {theirs.version}, which runs machine levels up to {theirs.level}, "
+        f"and the cluster is at {mine.cluster_level}: install version {mine.version} or newer on it",
+        final=True,
+    )
 
 
 def _twin(mine: Hello, theirs: Hello) -> Reject | None:

@@ -15,6 +15,7 @@ from orchestrix_raft.coordinator.replica import Replica
 from orchestrix_raft.coordinator.schedules import ScheduleRunner
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits
 from orchestrix_raft.coordinator.stamper import Stamper
+from orchestrix_raft.duties.upgrade import outstanding
 from orchestrix_raft.machine.codec import encode_entry, make_entry, unnumbered
 from orchestrix_raft.machine.commands import Command, Entry
 
@@ -104,8 +105,12 @@ class Leadership:
         return True
 
     def unnumbered(self, commands: tuple[Command, ...], now: float) -> Accepted | None:
-        """Propose commands that need no exactly-once, because they name what they saw."""
-        if self.holds(now):
+        """Propose commands that need no exactly-once, because they name what they saw.  Those of a machine
+        level that is still to come are left out: they are planned again."""
+        state = self._replica.state
+        if state.rules.needs:
+            commands = tuple(one for one in commands if state.rules.refusal(one, state.level) is None)
+        if not commands or self.holds(now):
             return None
         entry = make_entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), (unnumbered(*commands),))
         verdict = self._consensus.propose(encode_entry(entry))
@@ -119,7 +124,9 @@ class Leadership:
         state, ready = replica.state, self.stamper.ready(now)
         settled = self._consensus.settled.configuration
         members = settled.members if settled else ()
-        commands = self._duties.due(state, applied, members, now, replica.history.checkpointing)
+        everyone = self._consensus.members | frozenset(members) if outstanding(state) else members
+        resting = replica.history.checkpointing
+        commands = self._duties.due(state, applied, members, everyone, now, resting)
         if commands:
             accepted = self.unnumbered(commands, now)
             if accepted is not None:

@@ -39,6 +39,7 @@ from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
 from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.storage.port import StateView, StorageError
 
 log = logging.getLogger(__name__)
@@ -183,10 +184,14 @@ class Node(NodeReads):
     def fail(self, error: BaseException) -> None:
         """Stop for good; the process ends with a clear line."""
         self._closed = True
+        if isinstance(error.__cause__, TooOld):
+            error = error.__cause__  # it says what to install; which entry it was helps nobody
         if not self.failure.done():
             # Where in the program a disk refused, or a copy was found out, tells nobody anything; of all
             # else it is what is needed.
-            outside = any(isinstance(one, StorageError | Superseded) for one in (error, error.__cause__))
+            outside = any(
+                isinstance(one, StorageError | Superseded | TooOld) for one in (error, error.__cause__)
+            )
             log.critical("the node stops: %s", error, exc_info=None if outside else error)
             self.core.stop(f"the node stops: {error}")
             self.failure.set_result(error)
@@ -226,7 +231,8 @@ class Node(NodeReads):
     async def submit(self, command: Command) -> Outcome:
         """See NodePort."""
         data = encode_command(command)
-        refusal = self.core.proposer.refusal(len(data))
+        state = self.core.state
+        refusal = state.rules.refusal(command, state.level) or self.core.proposer.refusal(len(data))
         if self._closed or self.core.drain.ending:
             refusal = STOPPING
         if refusal is not None:

@@ -34,6 +34,7 @@ class Origin:
         self.identity = identity._replace(starts=begun)
         """Its starts are what the directory should know; whoever owns that stores them."""
         self._proposer = proposer
+        self._level = state.rules.highest
         self.announce_at = 0.0
         self._leaving = False
         known = state.nodes.get(identity.node_id)
@@ -48,7 +49,7 @@ class Origin:
     def announcement(self) -> NodeStarted:
         """The command that makes this process an origin."""
         me = self.identity
-        return NodeStarted(me.node_id, me.boot_id, me.address, me.version)
+        return NodeStarted(me.node_id, me.boot_id, me.address, me.version, self._level)
 
     def farewell(self) -> NodeStopped:
         """The command that ends it; nothing is announced afterwards."""

@@ -102,6 +102,7 @@ class NodeView(NamedTuple):
     last_heartbeat_ms: int
     version: str
     drain: Drain | None = None
+    machine_level: int = 0  # the highest it can run; 0: it has not said so
 
 
 class QueueView(NamedTuple):
@@ -142,6 +143,8 @@ class ClusterView(NamedTuple):
     problems: list[str]
     stale: bool
     wall_ms: int
+    machine_level: int = 0  # of the state
+    level_waits_for: tuple[str, ...] = ()  # nodes that keep the next level, which others can run, from coming
 
 
 class EventPage(NamedTuple):

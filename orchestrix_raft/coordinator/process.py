@@ -42,7 +42,7 @@ from orchestrix_raft.coordinator.whereabouts import Whereabouts
 from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.telemetry.metrics import Registry
-from orchestrix_raft.version import VERSION
+from orchestrix_raft.version import MACHINE_LEVEL, VERSION
 
 log = logging.getLogger(__name__)
 
@@ -319,6 +319,8 @@ class Process:
             identity.starts.index,
             joining=bool(self._join) and not identity.cluster_id,
             members_index=members_index,
+            level=MACHINE_LEVEL,
+            cluster_level=self._node.core.state.level if self._node is not None else 0,
         )
 
     def on_hello(self, hello: Hello) -> Accept | Reject:

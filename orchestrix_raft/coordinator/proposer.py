@@ -73,7 +73,7 @@ class Proposer:
         self._told = 0  # of `_sent`, from its head: their callers know that the outcome is unknown
         self._next = 1
         self._bytes = 0
-        self._oversize: list[_Item] = []  # will never fit into an entry; answered with the next step
+        self._refused: list[tuple[_Item, Rejected]] = []  # never to be sent; answered with the next step
         self._forwarded: deque[bytes] = deque()
         self._forwarded_bytes = 0
         self._progress_at = 0.0
@@ -91,10 +91,14 @@ class Proposer:
         """The same for a command that is encoded already."""
         item = _Item(data, now + self._bounds.wait_s, done)
         if len(data) > limits.COMMAND_BYTES:  # in the queue it would block those behind it for ever
-            self._oversize.append(item)
+            self._refused.append((item, _too_large(len(data))))
             return
         self._waiting.append(item)
         self._bytes += len(data)
+
+    def refuse(self, why: Rejected, done: OnDone | None) -> None:
+        """Answer a command that must not be sent, as if it had been taken."""
+        self._refused.append((_Item(b"", 0.0, done), why))
 
     def refusal(self, size: int = 0) -> Rejected | None:
         """Why no further command can be taken now, if so."""
@@ -256,10 +260,10 @@ class Proposer:
     def expire(self, now: float, leader_known: bool) -> None:
         """Withdraw what waited too long unsent, tell callers of sent commands that the outcome is unknown,
         and send again after a second without progress."""
-        if self._oversize:
-            oversize, self._oversize = self._oversize, []
-            for item in oversize:
-                item.answer(NotApplied(_too_large(len(item.data))))
+        if self._refused:
+            refused, self._refused = self._refused, []
+            for item, why in refused:
+                item.answer(NotApplied(why))
         while self._waiting and self._waiting[0].deadline <= now:
             item = self._waiting.popleft()
             self._bytes -= len(item.data)
@@ -275,8 +279,8 @@ class Proposer:
 
     def fail_all(self, message: str) -> None:
         """The node stops: answer everybody."""
-        waiting, self._waiting = [*self._oversize, *self._waiting], deque()
-        self._oversize = []
+        waiting, self._waiting = [*(item for item, _ in self._refused), *self._waiting], deque()
+        self._refused = []
         sent, self._sent = self._sent, deque()
         self._unsent_at = self._told = self._bytes = 0
         for item in waiting:

@@ -17,6 +17,7 @@ from orchestrix_raft.domain.job import TERMINAL, Attempt, Job, JobState, TimerKi
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.words import counted
+from orchestrix_raft.duties.upgrade import waits_for
 from orchestrix_raft.machine.codec import decode_attempt, decode_audit, decode_job
 from orchestrix_raft.machine.history import ATTEMPTS, AUDIT, FINISHED, FINISHED_BY_TIME
 from orchestrix_raft.machine.records import attempt_key, audit_key
@@ -222,6 +223,7 @@ def _nodes(core: Core) -> list[NodeView]:
                 0 if age is None else wall - int(age * 1000),
                 known.version if known else "",
                 known.drain if known else None,
+                known.level if known else 0,
             )
         )
     return views
@@ -310,4 +312,6 @@ def status(core: Core, cluster_id: str) -> ClusterView:
         _problems(core, nodes),
         core.stale,
         core.wall_ms,
+        state.level,
+        waits_for(state, consensus.members),
     )

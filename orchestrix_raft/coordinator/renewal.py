@@ -25,6 +25,7 @@ from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.commands import RaiseGeneration
 from orchestrix_raft.machine.invariants import Broken, check
 from orchestrix_raft.machine.loading import StoredStateDamaged
+from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.storage.disk import Identity
 from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.offline import Survivor, make_directory
@@ -220,6 +221,8 @@ class _Renewal:
             step()
         except StorageError:
             raise
+        except TooOld as error:
+            raise StorageError(f"{self._name}: {error}") from error
         except StoredStateDamaged as error:
             raise Damaged(f"{self._name}: {what} contradicts itself ({error})") from error
         except UNDECODABLE as error:

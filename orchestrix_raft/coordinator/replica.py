@@ -15,17 +15,21 @@ from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.domain.job import Job
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.codec import decode_entry, decode_job
+from orchestrix_raft.machine.codec import decode_job
 from orchestrix_raft.machine.history import FINISHED, PAYLOADS
+from orchestrix_raft.machine.levels import read_entry
 from orchestrix_raft.machine.port import Applied
+from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import StateStore, StateView
 
 
 class Replica:
-    """Of one node.  `every_s`, `every_bytes`: when a checkpoint is due."""
+    """Of one node.  `every_s`, `every_bytes`: when a checkpoint is due.  `rules`: of this version."""
 
-    def __init__(self, store: StateStore, feed: Feed, every_s: float, every_bytes: int) -> None:
+    def __init__(
+        self, store: StateStore, feed: Feed, every_s: float, every_bytes: int, rules: Rules = RULES
+    ) -> None:
         self.store = store
         self.history = LayeredHistory(store)
         self.checkpoints = Checkpoints(self.history, store, every_s, every_bytes)
@@ -33,7 +37,8 @@ class Replica:
         self.contents = ContentsTrail()
         self.loading = False
         """A snapshot is installed and its state not loaded: what is seen here is old."""
-        self.machine = Machine(self.history, self.history)
+        self._rules = rules
+        self.machine = Machine(self.history, self.history, rules)
         if store.position() is not None:
             self.machine.load(self.history.tables)
         self._feed = feed
@@ -52,7 +57,7 @@ class Replica:
 
     def apply(self, index: int, term: int, data: bytes) -> None:
         """A committed entry; what it did is added to `unfollowed`."""
-        applied = self.machine.apply(index, term, decode_entry(data))
+        applied = self.machine.apply(index, term, read_entry(self._rules, index, data))
         self.digests.note(index, self.machine.state.digest)
         self._feed.note(index, self.machine.state.wall_ms, applied)
         self.unfollowed.append((index, applied))
@@ -66,7 +71,7 @@ class Replica:
         return self._load_beside()
 
     def _load_beside(self) -> Generator[object, None, None]:
-        machine = Machine(self.history, self.history)
+        machine = Machine(self.history, self.history, self._rules)
         yield from machine.load_in_steps(self.history.tables)
         self.machine = machine
         self._feed.begin(machine.state.index)

@@ -74,6 +74,7 @@ KEEP_IDS_MS: Final = 24 * 3_600_000  # wall: an id is remembered this long after
 KEEP_AUDIT_MS: Final = 30 * 24 * 3_600_000  # wall: who changed what by hand is known this long ...
 KEEP_AUDIT: Final = 100_000  # ... and at most so many changes
 FORGET_AT_ONCE: Final = 500  # records one command forgets: some 3 ms of every node's loop
+MIGRATED_AT_ONCE: Final = 500  # records that one step of a migration looks at, for the same reason
 FILTER_ROWS: Final = 500  # jobs that one step of a command on a filter looks at, for the same reason
 CRON_CHARS: Final = 300  # a cron expression; every field written out in full is about 250
 INTERVAL_MS_MIN: Final = 100  # the period of a schedule: below it the work of firing outgrows the work itself

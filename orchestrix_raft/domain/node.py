@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.level import FIRST_LEVEL, LEVEL_MAX
 
 
 class Health(IntEnum):
@@ -56,6 +57,7 @@ class Node(msgspec.Struct, array_like=True):
     sequence: int  # of its newest applied command in this incarnation
     changed_ms: int  # wall, of the last change of health
     drain: Drain | None = None
+    level: int = FIRST_LEVEL  # the highest machine level this process can run
 
     @property
     def takes_sessions(self) -> bool:
@@ -68,7 +70,7 @@ def same_process(boot_id: bytes, other: bytes) -> bool:
     return boot_id[: limits.BOOT_START_BYTES] == other[: limits.BOOT_START_BYTES]
 
 
-def fault_in_node(node_id: str, boot_id: bytes, address: str, version: str) -> str:
+def fault_in_node(node_id: str, boot_id: bytes, address: str, version: str, level: int = FIRST_LEVEL) -> str:
     """One line saying what is wrong with what a node says of itself, or ""."""
     if not 0 < len(node_id) <= limits.NODE_ID_CHARS:
         return f"node id must have 1 to {limits.NODE_ID_CHARS} characters"
@@ -76,4 +78,6 @@ def fault_in_node(node_id: str, boot_id: bytes, address: str, version: str) -> s
         return f"boot id has {len(boot_id)} bytes, must have {limits.BOOT_ID_BYTES}"
     if len(address) > limits.ADDRESS_CHARS or len(version) > limits.VERSION_CHARS:
         return f"address has at most {limits.ADDRESS_CHARS}, version {limits.VERSION_CHARS} characters"
+    if not FIRST_LEVEL <= level <= LEVEL_MAX:
+        return f"machine level is {level}, must be {FIRST_LEVEL} to {LEVEL_MAX}"
     return ""

@@ -23,6 +23,7 @@ from orchestrix_raft.machine import (
     generations,
     jobs,
     keeping,
+    levels,
     loading,
     nodes,
     queues,
@@ -45,11 +46,13 @@ from orchestrix_raft.machine.commands import (
     Forget,
     ForgetAudit,
     MarkContents,
+    MigrateRecords,
     MoveSessions,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
     RaiseGeneration,
+    RaiseLevel,
     RemoveNode,
     ResumeSession,
     UndrainNode,
@@ -61,6 +64,7 @@ from orchestrix_raft.machine.history import CORE_KEY, LIVE_JOBS, NODES, SESSIONS
 from orchestrix_raft.machine.items import ITEMWISE, LOCAL, Trace
 from orchestrix_raft.machine.port import Applied, ChangeLog, Gap, Resolved, Result
 from orchestrix_raft.machine.records import Records
+from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.schedule_items import SCHEDULE_COMMANDS, follow_runs
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.machine.timers import Item, TimerHeap
@@ -86,6 +90,8 @@ DECIDE: Final = MappingProxyType[type, Decide](
         ForgetAudit: audit.decide_forget,
         RaiseGeneration: generations.decide_raise,
         MarkContents: generations.decide_mark,
+        RaiseLevel: levels.decide_raise,
+        MigrateRecords: levels.decide_migrate,
     }
 )
 """Commands that are decided as a whole."""
@@ -116,17 +122,19 @@ DUE: Final = MappingProxyType[int, Callable[[State, bytes], tuple[Event, ...]]](
 class Machine:
     """One replica's state and the way to change it."""
 
-    def __init__(self, history: History, changes: ChangeLog) -> None:
-        """An empty state.  `history` must answer what was put into `changes`."""
+    def __init__(self, history: History, changes: ChangeLog, rules: Rules = RULES) -> None:
+        """An empty state.  `history` must answer what was put into `changes`.  rules: of this version."""
         self._records = Records(history, changes)
-        self.state = State(self._records)
+        self._rules = rules
+        self.state = State(self._records, rules)
 
     def apply(self, index: int, term: int, entry: Entry) -> Applied:
-        """Apply the entry at `index`; ValueError if that is not beyond the newest applied one."""
+        """Apply the entry at `index`; ValueError if that is not beyond the newest applied one, TooOld if this
+        version cannot: then nothing of it is handed over."""
         state = self.state
         if index <= state.index:
             raise ValueError(f"entry {index} after entry {state.index}")
-        batches = [codec.decode_batch(batch) for batch in entry.batches]
+        batches = levels.decode_batches(self._rules, index, entry)
         state.index = index
         state.term = term
         state.elapsed_ms = max(state.elapsed_ms, entry.elapsed_ms)
@@ -152,7 +160,7 @@ class Machine:
 
     def load_in_steps(self, tables: Callable[[str], Iterator[tuple[bytes, bytes]]]) -> Iterator[int]:
         """`load` in slices: yields the number of records read so far; the state changes at the end."""
-        state = State(self._records)
+        state = State(self._records, self._rules)
         yield from loading.load(state, tables)
         self.state = state
 
@@ -231,6 +239,10 @@ def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> Non
 
 
 def _apply_command(state: State, node_id: str, command: Command, trace: Trace) -> Result:
+    if state.rules.needs:
+        refusal = state.rules.refusal(command, state.level)
+        if refusal is not None:
+            return refusal
     stepwise = STEPWISE.get(type(command))
     first = len(trace.events)
     actor, name = actor_of(state.sessions, node_id, command)

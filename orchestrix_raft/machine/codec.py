@@ -35,6 +35,15 @@ class Core(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknow
     oldest: tuple[int, ...]  # see State.oldest
 
 
+class Level(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The machine level of the state.  Not closed: every version, however old, must be able to read the first
+    two, so nothing is ever put before them."""
+
+    level: int
+    version: str  # of the software that raised it
+    migration: bytes | None = None  # see State.migration
+
+
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """The result of a client's request, kept for its repetition."""
 
@@ -63,6 +72,7 @@ decode_unique_window: Final = msgspec.msgpack.Decoder(UniqueWindow).decode
 decode_audit: Final = msgspec.msgpack.Decoder(AuditRecord).decode
 decode_audit_trail: Final = msgspec.msgpack.Decoder(AuditTrail).decode
 decode_core: Final = msgspec.msgpack.Decoder(Core).decode
+decode_level: Final = msgspec.msgpack.Decoder(Level).decode
 decode_remembered: Final = msgspec.msgpack.Decoder(Remembered).decode
 
 

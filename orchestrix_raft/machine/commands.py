@@ -10,6 +10,7 @@ import msgspec
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import JobSpec
 from orchestrix_raft.domain.keeping import JobFilter, Kept
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueChange
 from orchestrix_raft.domain.report import Outcome, ProgressMark, StartedMark
@@ -105,6 +106,7 @@ class NodeStarted(_Closed, frozen=True, tag=11):
     boot_id: bytes
     address: str
     version: str
+    level: int = FIRST_LEVEL  # the highest machine level it can run
 
 
 class NodeStopped(_Closed, frozen=True, tag=12):
@@ -352,6 +354,24 @@ class MarkContents(_Closed, frozen=True, tag=96):
     compared."""
 
 
+# ---- machine levels: 90-94
+
+
+class RaiseLevel(_Closed, frozen=True, tag=90):
+    """Every member can run this machine level: from this entry on all do.  Refused unless still so."""
+
+    level: int  # one above the cluster's
+    version: str  # of the leader's software
+    members: tuple[tuple[str, int], ...]  # (node id, incarnation) of each, as the leader saw them
+
+
+class MigrateRecords(_Closed, frozen=True, tag=91):
+    """The next step of bringing stored records into the form of the level.  Refused at another place."""
+
+    level: int
+    cursor: bytes
+
+
 Command = (
     Enqueue
     | Report
@@ -388,6 +408,8 @@ Command = (
     | ForgetAudit
     | RaiseGeneration
     | MarkContents
+    | RaiseLevel
+    | MigrateRecords
 )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.job import AttemptState, JobSpec, JobState, Timer
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueOptions
 from orchestrix_raft.domain.schedule import ScheduleSpec, Slot
@@ -190,6 +191,7 @@ class NodeJoined(_Closed, frozen=True, tag=19):
     address: str
     version: str
     incarnation: int
+    level: int = FIRST_LEVEL  # the highest machine level it can run
 
 
 class NodeHealthSet(_Closed, frozen=True, tag=20):
@@ -412,6 +414,23 @@ class ContentsMarked(_Closed, frozen=True, tag=106):
     """Nodes compare what they hold as of the entry that has this."""
 
 
+# ---- machine levels: 100-104
+
+
+class LevelRaised(_Closed, frozen=True, tag=100):
+    """Every member can run this machine level, and from now on all do."""
+
+    level: int
+    version: str  # of the software that asked for it: whoever is too old is told to install that
+    migrates: bool  # stored records have to be brought into another form
+
+
+class RecordsMigrated(_Closed, frozen=True, tag=101):
+    """A bounded number of records has another form; the next step begins at `cursor`, None: there is none."""
+
+    cursor: bytes | None
+
+
 Event = (
     JobEnqueued
     | JobReady
@@ -458,4 +477,6 @@ Event = (
     | AuditForgotten
     | GenerationRaised
     | ContentsMarked
+    | LevelRaised
+    | RecordsMigrated
 )

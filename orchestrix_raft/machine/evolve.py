@@ -16,6 +16,7 @@ from orchestrix_raft.machine import (
     generations,
     jobs,
     keeping,
+    levels,
     nodes,
     queues,
     schedules,
@@ -94,5 +95,7 @@ EVOLVE: Final = MappingProxyType[type, Callable[[State, Any], None]](
         events.AuditForgotten: audit.evolve_forgotten,
         events.GenerationRaised: generations.evolve_raised,
         events.ContentsMarked: generations.evolve_marked,
+        events.LevelRaised: levels.evolve_raised,
+        events.RecordsMigrated: levels.evolve_migrated,
     }
 )

@@ -23,9 +23,11 @@ UNIQUE_WINDOWS: Final = "unique_windows"  # pair_key(type, unique key) -> Unique
 NODES: Final = "nodes"  # node id (UTF-8) -> Node
 REQUESTS: Final = "requests"  # request id -> remembered result
 AUDIT: Final = "audit"  # number (8, big endian) -> AuditRecord
-SINGLES: Final = "singles"  # CORE_KEY -> counters and clocks; AUDIT_KEY -> AuditTrail
+SINGLES: Final = "singles"  # CORE_KEY -> counters and clocks; AUDIT_KEY -> AuditTrail;
+# LEVEL_KEY -> machine level, if ever raised
 CORE_KEY: Final = b"core"
 AUDIT_KEY: Final = b"audit"
+LEVEL_KEY: Final = b"level"
 
 
 class History(Protocol):

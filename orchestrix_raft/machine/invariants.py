@@ -8,6 +8,7 @@ from collections import Counter
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, TimerKind
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.queue import KeySweep
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
@@ -26,15 +27,18 @@ from orchestrix_raft.machine.history import (
     FINISHED,
     FINISHED_BY_TIME,
     KEY_WINDOWS,
+    LEVEL_KEY,
     LIVE_JOBS,
     NODES,
     QUEUES,
     SCHEDULES,
     SESSIONS,
+    SINGLES,
     UNIQUE_WINDOWS,
 )
 from orchestrix_raft.machine.jobs import CANCELLED_WHY, TIMED_OUT_WHY, stop_of
 from orchestrix_raft.machine.keeping import record_of
+from orchestrix_raft.machine.levels import faults_in_levels, level_record
 from orchestrix_raft.machine.loading import Tables
 from orchestrix_raft.machine.records import audit_key
 from orchestrix_raft.machine.rows import ReadyItem
@@ -65,6 +69,7 @@ def check(machine: Machine) -> None:
         faults_in_parking,
         faults_in_schedules,
         faults_in_generations,
+        faults_in_levels,
     ):
         for fault in faults_in(state):
             raise Broken(fault)
@@ -88,6 +93,9 @@ def check_stored(machine: Machine, tables: Tables) -> None:
         for key, entity in entities.items():
             _must(stored[key] == codec.encode_record(entity), f"table {table}: {key.hex()} is outdated")
     _check_audit(state, dict(tables(AUDIT)))
+    level = dict(tables(SINGLES)).get(LEVEL_KEY)
+    _must((level or level_record(state)) == level_record(state), "the stored machine level is outdated")
+    _must((level is None) == (state.level == FIRST_LEVEL), "a raised machine level is not stored")
     _check_finished(state, dict(tables(FINISHED)), dict(tables(FINISHED_BY_TIME)))
 
 

@@ -34,10 +34,11 @@ from orchestrix_raft.machine.events import Event, JobEnqueued, StaleToken
 from orchestrix_raft.machine.evolve import EVOLVE
 from orchestrix_raft.machine.port import Result
 from orchestrix_raft.machine.records import HistoryUnavailable
+from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.machine.sessions import SESSION_UNKNOWN
 from orchestrix_raft.machine.state import State
 
-LOCAL: Final = (MemoryError, RecursionError, HistoryUnavailable)
+LOCAL: Final = (MemoryError, RecursionError, HistoryUnavailable, TooOld)
 """Faults of this node rather than of the log: never turned into a refusal, the node stops."""
 
 STALE_TOKEN: Final = "STALE_TOKEN"

@@ -17,6 +17,7 @@ from orchestrix_raft.machine.history import (
     AUDIT_KEY,
     CORE_KEY,
     KEY_WINDOWS,
+    LEVEL_KEY,
     LIVE_JOBS,
     NODES,
     QUEUES,
@@ -26,6 +27,7 @@ from orchestrix_raft.machine.history import (
     SINGLES,
     UNIQUE_WINDOWS,
 )
+from orchestrix_raft.machine.levels import load_level
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
 from orchestrix_raft.machine.timers import index_timer
 
@@ -42,14 +44,17 @@ def load(state: State, tables: Tables) -> Iterator[int]:
     """Fill an empty state; yields now and then so that a node can do other things.
 
     msgspec.ValidationError or DecodeError: a record this version does not understand.
-    StoredStateDamaged: records that cannot belong together.
+    StoredStateDamaged: records that cannot belong together.  TooOld: the state is at a machine level
+    that this version cannot run.
     """
     count = 0
-    for key, value in tables(SINGLES):
-        if key == CORE_KEY:
-            _load_core(state, codec.decode_core(value))
-        elif key == AUDIT_KEY:
-            state.audit = codec.decode_audit_trail(value)
+    singles = dict(tables(SINGLES))
+    if LEVEL_KEY in singles:
+        load_level(state, singles[LEVEL_KEY])  # first of all: what follows may be in another form
+    if CORE_KEY in singles:
+        _load_core(state, codec.decode_core(singles[CORE_KEY]))
+    if AUDIT_KEY in singles:
+        state.audit = codec.decode_audit_trail(singles[AUDIT_KEY])
     for key, value in tables(NODES):
         node = state.nodes[key.decode()] = codec.decode_node(value)
         if node.drain is not None:

@@ -6,6 +6,7 @@ from orchestrix_raft.domain.node import OVER, Health, Node, fault_in_node, same_
 from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted, NodeStopped, RemoveNode
 from orchestrix_raft.machine.drains import INCARNATION_OVER, NODE_UNKNOWN
 from orchestrix_raft.machine.events import Event, NodeDraining, NodeHealthSet, NodeJoined, NodeRemoved
+from orchestrix_raft.machine.levels import below
 from orchestrix_raft.machine.sessions import detachments
 from orchestrix_raft.machine.state import State
 
@@ -15,9 +16,11 @@ from orchestrix_raft.machine.state import State
 def decide_started(state: State, command: NodeStarted) -> tuple[Event, ...] | Rejected:
     """A process begins.  Announced twice it is one start, unless it was declared over in between: then it
     needs a new incarnation to be heard again, and goes on handing over if it did so before."""
-    fault = fault_in_node(command.node_id, command.boot_id, command.address, command.version)
+    fault = fault_in_node(command.node_id, command.boot_id, command.address, command.version, command.level)
     if fault:
         return Rejected(Code.INVALID_ARGUMENT, "INVALID_NODE", fault)
+    if command.level < state.level:
+        return below(state.level, command.level)
     node = state.nodes.get(command.node_id)
     if node is None:
         if len(state.nodes) >= limits.NODES:
@@ -26,7 +29,9 @@ def decide_started(state: State, command: NodeStarted) -> tuple[Event, ...] | Re
             )
     elif node.boot_id == command.boot_id and node.health not in OVER:
         return ()
-    joined = NodeJoined(command.node_id, command.boot_id, command.address, command.version, state.index)
+    joined = NodeJoined(
+        command.node_id, command.boot_id, command.address, command.version, state.index, command.level
+    )
     events: list[Event] = [*detachments(state, state.sessions_of(command.node_id)), joined]
     if node is not None and node.drain is not None and same_process(node.boot_id, command.boot_id):
         events.append(NodeDraining(command.node_id, state.index, node.drain.leaving))
@@ -86,6 +91,7 @@ def evolve_joined(state: State, event: NodeJoined) -> None:
         Health.ALIVE,
         0,
         state.wall_ms,
+        level=event.level,
     )
     state.nodes[event.node_id] = node
     state.board.closed_nodes.discard(event.node_id)

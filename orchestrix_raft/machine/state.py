@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrix_raft.domain.audit import AuditTrail
 from orchestrix_raft.domain.job import LIFE_CYCLE, Job, JobState
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.node import Node
 from orchestrix_raft.domain.queue import KeyWindow, Queue, UniqueWindow
 from orchestrix_raft.domain.schedule import Schedule
@@ -19,6 +20,7 @@ from orchestrix_raft.machine import digest
 from orchestrix_raft.machine.board import Board
 from orchestrix_raft.machine.book import Book
 from orchestrix_raft.machine.records import Records
+from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.sharing import Sharing
 from orchestrix_raft.machine.timers import TimerHeap, is_set
 
@@ -53,14 +55,18 @@ class State:
         "index",
         "jobs",
         "key_windows",
+        "level",
+        "level_version",
         "limited",
         "marked",
+        "migration",
         "node_sessions",
         "nodes",
         "oldest",
         "queues",
         "records",
         "requests",
+        "rules",
         "schedules",
         "sessions",
         "set_aside",
@@ -78,7 +84,8 @@ class State:
         "wall_timers",
     )
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, rules: Rules = RULES) -> None:
+        self.rules = rules  # of the software that runs here; no decision may depend on more than they say
         self.index = 0  # of the newest applied entry
         self.term = 0  # of that entry
         self.elapsed_ms = 0
@@ -88,6 +95,9 @@ class State:
         self.token_counter = 0
         self.digest = digest.EMPTY
         self.set_aside = 0  # timers whose decide raised
+        self.level = FIRST_LEVEL  # by which rules entries are applied; never falls
+        self.level_version = ""  # of the software that raised it
+        self.migration: bytes | None = None  # where the next step of a migration begins; None: none is due
         self.jobs: dict[bytes, Job] = {}  # live ones
         self.sessions: dict[bytes, Session] = {}
         self.nodes: dict[str, Node] = {}

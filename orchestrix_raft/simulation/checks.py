@@ -28,18 +28,21 @@ from orchestrix_raft.machine.events import (
     SessionEnded,
 )
 from orchestrix_raft.machine.invariants import check
+from orchestrix_raft.machine.levels import level_record
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Resolved
+from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.comparing import Comparing
 from orchestrix_raft.simulation.drains import OwnershipWatch
-from orchestrix_raft.simulation.faults import GENTLE
+from orchestrix_raft.simulation.faults import GENTLE, MIXES
 from orchestrix_raft.simulation.feeds import FeedWatch
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.slots import SlotLedger
 from orchestrix_raft.simulation.unique_watch import UniqueWatch
+from orchestrix_raft.simulation.versions import NEW, VersionWatch
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -53,6 +56,7 @@ def fingerprint(machine: Machine) -> bytes:
     mark = hashlib.blake2b(machine.core_record(), digest_size=16)
     state = machine.state
     mark.update(encode_record(state.audit))
+    mark.update(level_record(state))
     for entities in (state.jobs, state.sessions):
         for _, entity in sorted(entities.items()):
             mark.update(encode_record(entity))
@@ -80,7 +84,7 @@ class Checker:
         self._calm, self._gentle = mix == "calm", mix in GENTLE
         self.workers = workers
         history = MemoryStore()
-        self.shadow = Machine(history, history)
+        self.shadow = Machine(history, history, NEW if mix in MIXES and MIXES[mix].upgrade else RULES)
         self.events: Counter[type] = Counter()
         self.losses = 0
         self.entries = 0
@@ -100,6 +104,7 @@ class Checker:
         self._completed: set[bytes] = set()
         self._origins: dict[str, int] = {}  # node -> its living incarnation
         self._sequences: Counter[str] = Counter()  # node -> its newest command
+        self.versions = VersionWatch(self.violation, self.shadow)
         self._lives = Lives(self.violation, self.shadow, keep, self._calm)
 
     def violation(self, what: str) -> None:
@@ -116,17 +121,19 @@ class Checker:
             if self._committed and index <= self.shadow.state.index:
                 self.violation(f"{node.name} applied {index}, which nobody applied before a later entry")
             self._committed[index] = mark
-            self._advance(index, term, data)
+            self._advance(node, index, term, data)
         elif known != mark:
             self.violation(f"{node.name} applied another entry at {index} than was committed")
         core = node.core
+        if core is not None:
+            self.versions.applied(core, index)
         if core is not None and core.state.digest != self._digests[index]:
             self.violation(f"{node.name} has another state at {index} (start {node.starts})")
         due = index % CHECK_EVERY == 0 and index == self.shadow.state.index
         if core is not None and due and fingerprint(core.replica.machine) != self._shadow_print(index):
             self.violation(f"{node.name} differs from the machine that never stopped at {index}")
 
-    def _advance(self, index: int, term: int, data: bytes) -> None:
+    def _advance(self, node: SimNode, index: int, term: int, data: bytes) -> None:
         self.entries += 1
         entry = decode_entry(data)
         batches = [decode_batch(raw) for raw in entry.batches]
@@ -151,6 +158,8 @@ class Checker:
                 self.violation(fault)
             self._lives.event(event)
             self.ownership.see(event, self.shadow.state)
+        if node.core is not None:
+            self.versions.entry(node.core, result.events)
         if index % CHECK_EVERY == 0:
             check(self.shadow)
 
@@ -289,7 +298,9 @@ class Checker:
                 return f"{node.name} runs and counts as {health.word}"
         if self._lives.too_many():
             return "more is kept than may be"
-        return self.ownership.left_over(self.shadow.state)
+        return self.ownership.left_over(self.shadow.state) or self.versions.left_over(
+            len(nodes) < len(self.shadow.state.nodes)
+        )
 
     def final(self, nodes: list[SimNode], clients: list[SimClient]) -> None:
         """Nothing acknowledged is lost, nothing is done twice, everybody agrees."""
@@ -315,6 +326,7 @@ class Checker:
                 self._promises_kept(core, client)
         self._executions_accounted()
         self._lives.final()
+        self.versions.final(sum(node.ends_too_old for node in nodes))
 
     def _promises_kept(self, core: Core, client: SimClient) -> None:
         """What a client was told is what this node holds."""

@@ -5,10 +5,12 @@ from functools import partial
 from typing import NamedTuple
 
 from orchestrix_raft.coordinator.core import Core
+from orchestrix_raft.machine.rules import Rules
 from orchestrix_raft.simulation.coverage import Coverage
 from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.versions import NEW, OLD
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -37,6 +39,8 @@ class Mix(NamedTuple):
     worker_leave: float = 0.0  # a worker drains and says goodbye
     drain: float = 0.0  # an operator drains a node, and undrains it later
     worker_drain: float = 0.0  # an operator drains a worker
+    upgrade: float = 0.0  # a node is started again with the newer version; at first all have the older one
+    downgrade: float = 0.0  # and the other way round
     apart_ms: int = 0  # no rate: wall clocks are up to this far off when the world begins
     drift: float = 0.0  # no rate: they gain or lose up to so many seconds in a second
 
@@ -60,6 +64,10 @@ MIXES = {
         crash=0.06, crash_all=0.01, fuse=0.05, partition=0.04, one_way=0.03, flap=0.1, worker_crash=0.03
     ),
     "disks": Mix(crash=0.02, io_error=0.15, no_room=0.06, fuse=0.03, flap=0.05, worker_crash=0.02),
+    "upgrade": Mix(
+        upgrade=0.2, downgrade=0.05, crash=0.06, fuse=0.05, flap=0.2, partition=0.03, leave=0.02, pause=0.02
+    ),
+    "members_upgrade": Mix(upgrade=0.25, downgrade=0.06, crash=0.04, fuse=0.03, partition=0.03, flap=0.1),
     "full": Mix(
         crash=0.06,
         crash_all=0.01,
@@ -83,6 +91,9 @@ MIXES = {
 
 _NO_RATES = ("slow", "apart_ms", "drift")
 INJECTED = tuple(name for name in Mix._fields if name not in _NO_RATES)
+
+GROWING = ("members", "members_upgrade")
+"""Mixes under which an operator changes the members, from one node on."""
 
 GENTLE = ("calm", "rolling")
 """Mixes under which no attempt may be lost."""
@@ -125,7 +136,8 @@ class Faults:
         """No more, and repair everything; but now and then a machine is lost for good."""
         self._active = False
         self.network.heal()
-        may_lose = len(self.nodes) > 2 and self._mix.leave == 0.0 and self._mix is not MIXES["members"]
+        growing = self._mix in [MIXES[name] for name in GROWING]
+        may_lose = len(self.nodes) > 2 and self._mix.leave == 0.0 and not growing
         if self.injected and may_lose and self.world.chance(0.3):
             victim = self._victim()
             victim.crash()
@@ -135,6 +147,7 @@ class Faults:
             node.disk.fuse = None
             node.disk.full = node.disk.fail_next_flush = False
             node.clock.set_right()
+            self._finish_upgrade(node)
             node.start()
         for worker in self.workers:
             worker.start()
@@ -268,6 +281,33 @@ class Faults:
         if all(other.up and not other.leaving for other in self.nodes):
             self.coverage.note("leave", node)
             node.leave(min(self._down_time(), 3.0))
+
+    # ---- versions
+
+    def _upgrade(self) -> None:
+        self._change_version("upgrade", OLD, NEW)
+
+    def _downgrade(self) -> None:
+        self._change_version("downgrade", NEW, OLD)
+
+    def _change_version(self, fault: str, before: Rules, after: Rules) -> None:
+        found = [node for node in self.nodes if node.rules is before and not node.leaving]
+        if not found:
+            return
+        node = self.world.rng.choice(found)
+        self.coverage.note(fault, node)
+        node.rules = after
+        self.world.tell(f"{node.name} is to run version {after.version}")
+        if self.world.chance(0.5):
+            node.leave(self._down_time())
+        elif node.up:
+            node.crash(power=self.world.chance(0.5))
+            self.world.after(self._down_time(), node.start)
+
+    def _finish_upgrade(self, node: SimNode) -> None:
+        if node.rules is OLD:
+            node.rules = NEW
+            node.crash(power=False)
 
     def _worker_leave(self) -> None:
         worker = self.world.rng.choice(self.workers)

@@ -17,41 +17,16 @@ from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.coordinator.standing import GRACE_S
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
+from orchestrix_raft.machine.rules import RULES, TooOld
+from orchestrix_raft.simulation.machine_clocks import NodeClock
 from orchestrix_raft.simulation.network import Network, Pipe
-from orchestrix_raft.simulation.world import START_WALL_MS, World
+from orchestrix_raft.simulation.versions import NEW
+from orchestrix_raft.simulation.world import World
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
 from orchestrix_raft.storage.port import StateStore, StorageError
 from orchestrix_raft.storage.views import Contents, contents_of
 
 LEAVE_S = 60.0  # a process that was told to end is gone by then
-
-
-class NodeClock:
-    """A machine's two clocks: they start anywhere, run a little fast or slow, and the wall clock jumps."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._rate = world.rng.uniform(0.9998, 1.0002)
-        self._start = world.rng.uniform(0.0, 1e6)
-        self.wall_offset_ms = world.rng.randint(-300, 300)
-        self.wall_drift = 0.0  # seconds that the wall clock gains in a second
-
-    def monotonic(self) -> float:
-        """Seconds since this machine's arbitrary beginning."""
-        return self._start + self._world.now * self._rate
-
-    def wall_ms(self) -> int:
-        """What this machine believes the time to be."""
-        passed_ms = int(self._world.now * 1000 * (1 + self.wall_drift))
-        return START_WALL_MS + self._world.wall_shift_ms + passed_ms + self.wall_offset_ms
-
-    def set_right(self) -> None:
-        """Somebody has set the wall clock, and it keeps the time."""
-        self.wall_offset_ms, self.wall_drift = 0, 0.0
-
-    def until(self, monotonic: float) -> float:
-        """World seconds from now to a reading of this clock."""
-        return max(0.0, (monotonic - self.monotonic()) / self._rate)
 
 
 Observer = Callable[["SimNode", int, int, bytes], None]
@@ -89,6 +64,8 @@ class SimNode:
         self.farewells = 0  # asked for, and still without an answer when the process ended
         self.refusals = 0  # of the disk, each the end of a process
         self.lost = False  # the machine is gone for good
+        self.rules = RULES  # of the version that starts here next
+        self.ends_too_old = 0
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
         self.removed = False  # the same: the node is no member any more
         self._settled_index = -1
@@ -166,10 +143,16 @@ class SimNode:
         identity = Identity(self.name, address, "sim", boot_id, known, disk.disk_id, disk.joined_index)
         clocks, local = Clocks(self.clock.monotonic, self.clock.wall_ms), self.disk.open_local_store()
         try:
-            self.core = Core(identity, clocks, self.limits, store, local, make, rng, self._servers)
+            self.core = Core(
+                identity, clocks, self.limits, store, local, make, rng, self._servers, self.rules
+            )
         except starts.Superseded as error:
             self.disk.kill()
             self._end_for_good(error)
+            return
+        except TooOld as error:
+            self.disk.kill()
+            self._end_too_old(error)
             return
         self.core.carry = self._carry
         self.world.tell(f"{self.name} starts ({self.starts}), applied {self.core.consensus.applied_index}")
@@ -319,9 +302,20 @@ class SimNode:
             self._end_for_good(error)
         except (StorageError, SafetyFault) as error:
             cause = error if isinstance(error, StorageError) else error.__cause__
-            if not isinstance(cause, StorageError):
+            if isinstance(cause, TooOld):
+                self._end_too_old(cause)
+            elif isinstance(cause, StorageError):
+                self._end_of_disk(cause)
+            else:
                 raise
-            self._end_of_disk(cause)
+
+    def _end_too_old(self, why: TooOld) -> None:
+        """The process has found a level that its version cannot run; somebody installs another one."""
+        self.world.tell(f"{self.name} ends: {why}")
+        self.crash(power=False)
+        self.ends_too_old += 1
+        self.rules = NEW
+        self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
 
     def _end_of_disk(self, why: StorageError) -> None:
         """The disk refused: the process ends, and somebody starts it again now and then."""

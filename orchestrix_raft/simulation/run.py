@@ -11,16 +11,18 @@ from orchestrix_raft.coordinator.rebalance import RebalanceLimits
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.duties.retention import Keep
+from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.drains import SimDrainer
-from orchestrix_raft.simulation.faults import MIXES, Faults
+from orchestrix_raft.simulation.faults import GROWING, MIXES, Faults
 from orchestrix_raft.simulation.lines import LineWatch
 from orchestrix_raft.simulation.members import SimMembers
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.queues import SimOperator
 from orchestrix_raft.simulation.schedules import SimOwner
+from orchestrix_raft.simulation.versions import OLD
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -60,6 +62,8 @@ class Totals(NamedTuple):
     handoffs: int  # workers that went on elsewhere as they were told
     compared: int  # times a node read all that it holds at a mark
     disk_refusals: int  # each the end of a process
+    raised: int  # clusters whose machine level was raised
+    too_old: int  # processes that ended because of it
 
     def plus(self, other: "Totals") -> "Totals":
         """The sum of two."""
@@ -78,7 +82,8 @@ class Run:
             self.world.story = []
         rng = self.world.rng
         self.network = Network(self.world)
-        size = {"calm": 3, "members": 1}.get(mix, 0) or rng.choice((1, 3, 3, 3, 5))
+        self._mix = MIXES[mix]
+        size = {"calm": 3, **dict.fromkeys(GROWING, 1)}.get(mix, 0) or rng.choice((1, 3, 3, 3, 5))
         names = [f"n{i + 1}" for i in range(size)]
         bootstrap = Configuration(
             members={name: Member(Standing.VOTER, f"{i:016x}") for i, name in enumerate(names)}
@@ -116,14 +121,13 @@ class Run:
             lambda name, disk_id: self._make_node(name, disk_id, None, limits, options),
             self._hindered,
         )
-        if mix == "members":
+        self.members.done = mix not in GROWING
+        if not self.members.done:
             self.members.begin()
-        else:
-            self.members.done = True
         violation, shadow = self.checker.violation, self.checker.shadow
         self.drainer = SimDrainer(self.world, "o3", self.nodes, violation, lambda: shadow.state)
         self.faults = Faults(
-            self.world, self.network, self.nodes, self.workers, MIXES[mix], self._hindered, self.drainer
+            self.world, self.network, self.nodes, self.workers, self._mix, self._hindered, self.drainer
         )
         self.lines = LineWatch(self.nodes, mix, self.checker.violation)
         self._jobs_left = JOBS
@@ -152,6 +156,7 @@ class Run:
         node = SimNode(
             self.world, self.network, name, disk_id, bootstrap, limits, options, self.checker.applied
         )
+        node.rules = OLD if self._mix.upgrade else RULES
         node.cluster = self._cluster
         node.compare = self.checker.comparing.found
         self._cluster[name] = node
@@ -269,4 +274,6 @@ class Run:
             self.checker.ownership.moved,
             self.checker.comparing.compared,
             sum(node.refusals for node in self.nodes),
+            int(self.checker.versions.raised_at > 0),
+            sum(node.ends_too_old for node in self.nodes),
         )

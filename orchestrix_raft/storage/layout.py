@@ -194,7 +194,8 @@ def check_format(path: Path) -> None:
     schema = int(match[1])
     if schema > SCHEMA:
         raise StorageError(
-            f"{path}: schema {schema} was written by a newer version; this one reads up to {SCHEMA}"
+            f"{path}: schema {schema} was written by a newer version; this one reads up to {SCHEMA}: "
+            "install that version or a newer one"
         )
 
 

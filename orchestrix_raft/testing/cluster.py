@@ -44,8 +44,8 @@ class LocalCluster:
     """`nodes` node processes n1, n2, ... that found one cluster, with their data and logs in `data_dir` (a
     temporary directory by default, removed at the end).  `add_node` starts further ones that join it.
 
-    options: further options of every node, as for the command line: `{"--log-tail-entries": "100"}`; a node
-    that is started later has them as they are then.
+    options: further options of every node, as for the command line: `{"--log-tail-entries": "100"}`.
+    environment: further variables of every process.  One that is started later has both as they are then.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class LocalCluster:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.addresses = [f"{HOST}:{port}" for port in free_ports(nodes)]
         self.options = dict(options or {})
-        self._environment = dict(environment or {})
         self._founders = list(self.addresses)
         self._joins: dict[int, str] = {}
+        self.environment = dict(environment or {})
         self._nodes: list[Process | None] = [None] * nodes
         self.workers: list[Process] = []
         self._kept = False
@@ -172,7 +172,7 @@ class LocalCluster:
         if before is not None and before.running:
             raise ValueError(f"node {number} runs")
         log = self.data_dir / f"{self.node_id(number)}.log"
-        process = Process(self.node_id(number), self.node_command(number), log, self._environment)
+        process = Process(self.node_id(number), self.node_command(number), log, self.environment)
         self._nodes[number] = process
         return process
 
@@ -320,7 +320,7 @@ class LocalCluster:
         """
         name = f"w{len(self.workers) + 1}"
         before = len(self._sessions())
-        merged = {**self._environment, **(environment or {})}
+        merged = {**self.environment, **(environment or {})}
         process = Process(name, command, self.data_dir / f"{name}.log", merged)
         self.workers.append(process)
 

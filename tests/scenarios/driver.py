@@ -23,6 +23,7 @@ from orchestrix_raft.machine.history import ATTEMPTS
 from orchestrix_raft.machine.invariants import check, check_stored
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.port import Applied, Result
+from orchestrix_raft.machine.rules import RULES, Rules
 
 WALL_START_MS = 1_700_000_000_000
 NO_JITTER = RetryPolicy(jitter_percent=0)
@@ -47,9 +48,9 @@ def job(name: str, **fields: object) -> JobSpec:
 class Driver:
     """A machine, its store, and a node `n0` through which commands come."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules = RULES) -> None:
         self.store = MemoryStore()
-        self.machine = Machine(self.store, self.store)
+        self.machine = Machine(self.store, self.store, rules)
         self.index = 0
         self.elapsed_ms = 0
         self.wall_ms = WALL_START_MS

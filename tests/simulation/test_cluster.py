@@ -5,7 +5,7 @@ import pytest
 from orchestrix_raft.simulation.faults import MIXES
 from orchestrix_raft.simulation.run import Run
 
-SEEDS = 33  # three for each mix; `python -m orchestrix_raft.simulation --seeds N` runs more
+SEEDS = 3 * len(MIXES)  # `python -m orchestrix_raft.simulation --seeds N` runs more
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

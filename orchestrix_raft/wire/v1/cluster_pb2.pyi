@@ -16,7 +16,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("leader", "term", "commit_index", "applied_index", "nodes", "jobs", "queues", "workers", "answered_by", "cluster_id", "digest", "problems", "stale", "wall_ms")
+    __slots__ = ("leader", "term", "commit_index", "applied_index", "nodes", "jobs", "queues", "workers", "answered_by", "cluster_id", "digest", "problems", "stale", "wall_ms", "machine_level", "level_waits_for")
     class JobsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,8 @@ class StatusResponse(_message.Message):
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     STALE_FIELD_NUMBER: _ClassVar[int]
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     leader: str
     term: int
     commit_index: int
@@ -52,10 +54,12 @@ class StatusResponse(_message.Message):
     problems: _containers.RepeatedScalarFieldContainer[str]
     stale: bool
     wall_ms: int
-    def __init__(self, leader: _Optional[str] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping[str, object]]]] = ..., jobs: _Optional[_Mapping[str, int]] = ..., queues: _Optional[_Iterable[_Union[QueueStatus, _Mapping[str, object]]]] = ..., workers: _Optional[_Iterable[_Union[_workers_pb2.Worker, _Mapping[str, object]]]] = ..., answered_by: _Optional[str] = ..., cluster_id: _Optional[str] = ..., digest: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ..., stale: _Optional[bool] = ..., wall_ms: _Optional[int] = ...) -> None: ...
+    machine_level: int
+    level_waits_for: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, leader: _Optional[str] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping[str, object]]]] = ..., jobs: _Optional[_Mapping[str, int]] = ..., queues: _Optional[_Iterable[_Union[QueueStatus, _Mapping[str, object]]]] = ..., workers: _Optional[_Iterable[_Union[_workers_pb2.Worker, _Mapping[str, object]]]] = ..., answered_by: _Optional[str] = ..., cluster_id: _Optional[str] = ..., digest: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ..., stale: _Optional[bool] = ..., wall_ms: _Optional[int] = ..., machine_level: _Optional[int] = ..., level_waits_for: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("node_id", "address", "role", "health", "applied_index", "lag", "owned_jobs", "last_heartbeat_ms", "version", "sessions", "drain")
+    __slots__ = ("node_id", "address", "role", "health", "applied_index", "lag", "owned_jobs", "last_heartbeat_ms", "version", "sessions", "drain", "machine_level")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +71,7 @@ class NodeStatus(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_LEVEL_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     address: str
     role: str
@@ -78,7 +83,8 @@ class NodeStatus(_message.Message):
     version: str
     sessions: int
     drain: _drain_pb2.DrainProgress
-    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., health: _Optional[str] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., owned_jobs: _Optional[int] = ..., last_heartbeat_ms: _Optional[int] = ..., version: _Optional[str] = ..., sessions: _Optional[int] = ..., drain: _Optional[_Union[_drain_pb2.DrainProgress, _Mapping[str, object]]] = ...) -> None: ...
+    machine_level: int
+    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., health: _Optional[str] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., owned_jobs: _Optional[int] = ..., last_heartbeat_ms: _Optional[int] = ..., version: _Optional[str] = ..., sessions: _Optional[int] = ..., drain: _Optional[_Union[_drain_pb2.DrainProgress, _Mapping[str, object]]] = ..., machine_level: _Optional[int] = ...) -> None: ...
 
 class QueueStatus(_message.Message):
     __slots__ = ("name", "scheduled", "pending", "dispatched", "running", "paused")

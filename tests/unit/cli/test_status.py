@@ -98,6 +98,16 @@ def test_json_has_exactly_the_promised_keys_at_least(cluster: dict[str, Any], ru
     assert document["unreachable"] == []
 
 
+def test_an_upgrade_that_is_under_way_names_whom_it_waits_for(cluster: dict[str, Any], run: Any) -> None:
+    node = msgspec.structs.replace(_status().nodes[0], machine_level=2)
+    status = _status(nodes=[node], machine_level=1, level_waits_for=["n2", "n3"])
+    cluster["127.0.0.1:7400"] = status
+    assert "1 (a higher one waits for n2, n3)" in run("status").out
+    document = json.loads(run("status", "--json").out)
+    assert (document["machine_level"], document["level_waits_for"]) == (1, ["n2", "n3"])
+    assert document["nodes"][0]["machine_level"] == 2
+
+
 def test_a_node_in_touch_with_a_leader_is_believed_over_one_that_is_not(
     cluster: dict[str, Any], run: Any
 ) -> None:

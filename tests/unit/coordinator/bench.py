@@ -1,6 +1,7 @@
 """Real cores over one shared log in one address space, under a clock that tests move."""
 
 import random
+from collections.abc import Mapping
 
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore
 from orchestrix_raft.consensus.twin import TwinCluster, TwinNode
@@ -9,6 +10,7 @@ from orchestrix_raft.coordinator.port import Outcome
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
 from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.storage.memory import MemoryDisk
 from tests.scenarios.driver import WALL_START_MS, key
 
@@ -25,13 +27,16 @@ class Told:
 class Cores:
     """Nodes n1, n2, ... of one cluster; n1 leads."""
 
-    def __init__(self, count: int = 1, limits: CoreLimits | None = None) -> None:
+    def __init__(
+        self, count: int = 1, limits: CoreLimits | None = None, rules: Mapping[str, Rules] | None = None
+    ) -> None:
         self.now = 50.0
         names = [f"n{number + 1}" for number in range(count)]
         self.cluster = TwinCluster(lambda: self.now, {name: f"disk-{name}" for name in names})
         self.disks = {name: MemoryDisk(f"disk-{name}") for name in names}
         self.cut: set[str] = set()  # nodes whose messages are lost
         self.limits = limits or CoreLimits()
+        self.rules = rules or {}  # of nodes that run another version
         self.cores = {name: self._make(name) for name in names}
         self.cluster.elect("n1")
         for name in names:
@@ -55,7 +60,8 @@ class Cores:
         )
         store, local = disk.open_state_store(), disk.open_local_store()
         servers = (f"{name}:7400",)
-        return Core(identity, clocks, self.limits, store, local, make, random.Random(name), lambda: servers)
+        rng, rules = random.Random(name), self.rules.get(name, RULES)
+        return Core(identity, clocks, self.limits, store, local, make, rng, lambda: servers, rules)
 
     def run(self, seconds: float = 0.0) -> None:
         """Let time pass in quarters of a second; after each, everything that can happen happens."""

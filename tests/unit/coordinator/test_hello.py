@@ -127,6 +127,27 @@ def test_a_node_that_a_later_list_leaves_out_was_removed() -> None:
     assert why_removed(but(formed(N1, ("n2", "other")), members_index=7), theirs), "its disk was replaced"
 
 
+def test_a_node_that_cannot_run_the_level_of_the_cluster_is_refused_for_good() -> None:
+    cluster = but(formed(N1, ("n1", "d1"), ("n2", "d2")), level=3, cluster_level=2)
+    old_member, old_joiner = formed(but(N2, level=1, cluster_level=1)), but(N2, level=1)
+    for old in (old_member, old_joiner):
+        verdict = judge(cluster, old)
+        assert verdict == Reject(
+            "node n2 is version 1.1, which runs machine levels up to 1, and the cluster is at 2: install "
+            "version 1.0 or newer on it",
+            final=True,
+        )
+        assert isinstance(judge(old, cluster), Accept), "it leaves the verdict to the others"
+    assert judge(cluster, but(old_member, level=2)) == Accept(member=True)
+
+
+def test_a_node_of_another_cluster_is_not_told_about_levels() -> None:
+    verdict = judge(but(formed(N1), cluster_level=2), formed(but(N2, level=1), cluster_id="d" * 32))
+    assert isinstance(verdict, Reject)
+    assert "two clusters never merge" in verdict.reason
+    assert not verdict.final
+
+
 def test_the_longest_hello_fits_its_limit_and_survives_the_wire() -> None:
     member = Member("é" * 100, "d" * 100, "h" * 300)
     hello = but(
@@ -165,6 +186,8 @@ def test_a_hello_of_a_later_version_is_still_readable() -> None:
         {"starts": [b"s" * START_BYTES] * (STARTS_MAX + 1)},
         {"start_index": -1},
         {"members_index": -1},
+        {"level": -1},
+        {"cluster_level": 1_000_001},
     ],
 )
 def test_what_is_out_of_bounds_is_no_hello(change: dict[str, object]) -> None:

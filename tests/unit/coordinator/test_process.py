@@ -22,6 +22,7 @@ from orchestrix_raft.coordinator.options import resolve
 from orchestrix_raft.coordinator.port import Door, NodePort
 from orchestrix_raft.coordinator.process import Api, Process
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.storage.disk import Member, Starts
 from orchestrix_raft.storage.layout import DataDirectory
 from orchestrix_raft.storage.port import DiskFull, StorageError
@@ -161,7 +162,7 @@ def with_core(
     """As if it served, knowing these nodes from the log."""
     core = SimpleNamespace(
         identity=SimpleNamespace(starts=starts),
-        state=SimpleNamespace(nodes=nodes),
+        state=SimpleNamespace(nodes=nodes, level=FIRST_LEVEL),
         consensus=SimpleNamespace(members=members, leader_id="n1"),
         addresses={},
     )

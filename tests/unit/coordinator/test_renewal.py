@@ -18,8 +18,8 @@ from orchestrix_raft.coordinator.renewal import jobs_of, recover, restore
 from orchestrix_raft.domain import limits
 from orchestrix_raft.machine import invariants, loading
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.codec import decode_entry, encode_record
-from orchestrix_raft.machine.history import LIVE_JOBS
+from orchestrix_raft.machine.codec import Level, decode_entry, encode_record
+from orchestrix_raft.machine.history import LEVEL_KEY, LIVE_JOBS, SINGLES
 from orchestrix_raft.machine.invariants import Broken
 from orchestrix_raft.storage.disk import Member as Founder
 from orchestrix_raft.storage.layout import DataDirectory
@@ -252,6 +252,12 @@ def test_a_record_or_entry_that_is_not_understood_is_named_and_nothing_is_change
         recovered(path)
     for left in (former.path, path):
         assert DataDirectory.open(left).identity.cluster_id == "former"
+
+
+def test_a_state_above_the_level_of_this_version_says_what_to_install(former: Former) -> None:
+    change(former.path, {SINGLES: {LEVEL_KEY: encode_record(Level(9_999, "99.0"))}})
+    with pytest.raises(StorageError, match=r"machine level 9999, .* install version 99\.0 or newer"):
+        recovered(former.path)
 
 
 def test_tables_that_contradict_each_other_are_refused(

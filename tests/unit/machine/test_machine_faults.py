@@ -27,6 +27,7 @@ from orchestrix_raft.machine.commands import (
 from orchestrix_raft.machine.events import TimerSetAside
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.machine.records import HistoryUnavailable
+from orchestrix_raft.machine.rules import TooOld
 from tests.scenarios.driver import Driver, job, key
 
 
@@ -207,7 +208,7 @@ def test_what_this_version_does_not_know_stops_the_node(batch: list[object]) -> 
     driver = Driver()
     raw = msgspec.Raw(msgspec.msgpack.encode(batch))
     digest = driver.machine.state.digest
-    with pytest.raises(msgspec.ValidationError):
+    with pytest.raises(TooOld):
         driver.machine.apply(driver.index + 1, 1, Entry(0, 0, (raw,)))
     assert driver.machine.state.digest == digest
 
