@@ -341,11 +341,6 @@ ALLOWED: Final = {
     ("machine.board.Board.refresh", ORDER, "pool.lanes.values()"): _ALL_OF_THEM,
     ("machine.gates.Gate.waiting", ORDER, "self._waiting.values()"): _ALL_OF_THEM,
     ("machine.gates.Gate.release", ORDER, "self.parked.pop(key, {}).values()"): _ALL_OF_THEM,
-    (
-        "machine.heap.LazyHeap.__iter__",
-        ORDER,
-        "self._old",
-    ): "a list; and for the invariants, which make a set",
     ("machine.keeping.decide_forget", ORDER, "rows.values()"): "merged by time, state and id",
     ("machine.keeping._edges", ORDER, "rows.items()"): "in the order of STATES_OF, a constant",
     ("machine.keeping._oldest_records", ORDER, "rows"): "a list of rows, in the order of their keys",
