@@ -33,9 +33,10 @@ async def page(node: NodePort, request: wire.GetLogsRequest, confirm: Confirm) -
 
 def _asked(request: wire.GetLogsRequest) -> tuple[Place, int]:
     checks.job_id(request.job_id)
-    if request.after_number > limits.LINE_NUMBER_MAX:
-        raise invalid("CURSOR_INVALID", f"no line has the number {request.after_number}")
-    return (request.after_attempt, request.after_number), checks.page(request.limit, limits.PAGE)
+    if request.after_number > limits.LINE_NUMBER_MAX or request.after_token > limits.TOKEN_MAX:
+        place = f"{request.after_token}, {request.after_number}"
+        raise invalid("CURSOR_INVALID", f"no line has the place {place}")
+    return (request.after_token, request.after_number), checks.page(request.limit, limits.PAGE)
 
 
 async def _page(node: NodePort, job_id: bytes, after: Place, limit: int) -> LogPage | None:

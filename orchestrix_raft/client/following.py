@@ -122,7 +122,7 @@ class AsyncFollowing:
     async def _line_pages(self, request: GetLogsRequest) -> AsyncGenerator[list[LogLine], None]:
         def advance(response: GetLogsResponse) -> None:
             if response.lines:
-                request.after_attempt = response.lines[-1].attempt
+                request.after_token = response.lines[-1].token
                 request.after_number = response.lines[-1].number
 
         async for response in streaming.responses(
@@ -141,5 +141,5 @@ def logs_request(job_id: str, after: LogLine | None, limit: int, follow: bool) -
         if after is not None and not isinstance(after, LogLine):
             raise TypeError(f"after is {shown(after)}: it must be a LogLine, the last one that is known")
     if after is not None:
-        request.after_attempt, request.after_number = after.attempt, after.number
+        request.after_token, request.after_number = after.fencing_token, after.number
     return request

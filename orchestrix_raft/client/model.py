@@ -172,13 +172,16 @@ class Reason(_Value, frozen=True):
 
 
 class LogLine(_Value, frozen=True):
-    """One line logged by a handler.  (attempt, number) is its place: lines are told in that order."""
+    """One line logged by a handler.  (fencing_token, number) is its place: lines are told in that order."""
 
     attempt: int
-    number: int  # within the attempt
+    number: int  # within the assignment
     at: datetime | None
     level: str
     message: str
+    fencing_token: int = (
+        0  # of the assignment: an attempt that was given back is begun again under its number
+    )
 
 
 class LogLines(list[LogLine]):
@@ -333,7 +336,14 @@ def reason_of(m: ReasonMessage) -> Reason:
 
 def log_line_of(m: LogLineMessage) -> LogLine:
     """From the wire."""
-    return LogLine(attempt=m.attempt, number=m.number, at=at(m.at_ms), level=m.level, message=m.message)
+    return LogLine(
+        attempt=m.attempt,
+        number=m.number,
+        at=at(m.at_ms),
+        level=m.level,
+        message=m.message,
+        fencing_token=m.token,
+    )
 
 
 def _worker_of(m: WorkerInfo) -> WorkerStatus:

@@ -30,7 +30,7 @@ class JobLogs:
         by_job: dict[bytes, list[LogLine]] = {}
         count = 0
         for line in lines:
-            kept = LogLine(line.attempt, line.number, line.at_ms, line.level, line.message)
+            kept = LogLine(line.token, line.number, line.at_ms, line.level, line.message, line.attempt)
             by_job.setdefault(line.job_id, []).append(kept)
             count += 1
         try:

@@ -109,9 +109,7 @@ class LogExchange:
 
     def _answer(self, peer: str, asked: LinesRequest) -> None:
         try:
-            lines, more = self._logs.page(
-                asked.job_id, (asked.after_attempt, asked.after_number), asked.limit
-            )
+            lines, more = self._logs.page(asked.job_id, (asked.after_token, asked.after_number), asked.limit)
         except StorageError as error:  # not answered: the asker names this node as silent
             self._logs.problem = f"job logs cannot be read: {error}"
         else:

@@ -78,6 +78,7 @@ class MemberAnswer(_Closed, frozen=True, tag=106):
 
 JobId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 AttemptNumber = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+Token = Annotated[int, msgspec.Meta(ge=0, le=limits.TOKEN_MAX)]
 LineNumber = Annotated[int, msgspec.Meta(ge=0, le=limits.LINE_NUMBER_MAX)]
 
 
@@ -85,7 +86,7 @@ class SharedLine(_Closed, frozen=True):
     """A line of a job's log, with its place."""
 
     job_id: JobId
-    token: int
+    token: Token
     attempt: AttemptNumber
     number: LineNumber
     at_ms: int
@@ -111,7 +112,7 @@ class LinesRequest(_Closed, frozen=True, tag=122):
 
     number: int
     job_id: JobId
-    after_attempt: AttemptNumber
+    after_token: Token
     after_number: LineNumber
     limit: Annotated[int, msgspec.Meta(ge=0, le=limits.PAGE)]
 
@@ -120,7 +121,7 @@ class LinesAnswer(_Closed, frozen=True, tag=123):
     """In the order of their places.  more: there are further ones behind them."""
 
     number: int
-    lines: tuple[tuple[int, int, int, str, str], ...]  # attempt, number, at_ms, level, message
+    lines: tuple[tuple[int, int, int, str, str, int], ...]  # token, number, at_ms, level, message, attempt
     more: bool
 
 

@@ -206,7 +206,7 @@ class NodePort(Protocol):
         ...
 
     async def logs(self, job_id: bytes, after: tuple[int, int], limit: int) -> LogPage | Rejected | None:
-        """Lines of a job behind a place (attempt, number), from all nodes that keep them; answers within a
+        """Lines of a job behind a place (token, number), from all nodes that keep them; answers within a
         second or two.  None: no such job."""
         ...
 

@@ -2,7 +2,7 @@
 
 Written without sync: a killed process loses nothing, a power loss may scramble the file.  Losing it loses
 no job, so a file that was not closed in order and does not verify is thrown away, and `discarded` says so.
-Tables: `log_lines` (job id + attempt + number -> line), `log_jobs` (job id -> counters), `log_ages` (time of
+Tables: `log_lines` (job id + token + number -> line), `log_jobs` (job id -> counters), `log_ages` (time of
 the last line + job id), the index by which jobs expire and by which they make room for others; and those of
 `feed`.
 """
@@ -34,7 +34,7 @@ CLOSED_MARKER = "CLOSED"
 """File that stands in the directory while the store is closed and synced."""
 
 _COUNTERS = struct.Struct(">IIQQ")
-_PLACE = struct.Struct(">IQ")
+_PLACE = struct.Struct(">QQ")
 _TIME = struct.Struct(">Q")
 _TABLES = (b"log_lines", b"log_jobs", b"log_ages")
 _OLD_TABLES = (b"lines", b"jobs", b"ages")  # of lines that had no place
@@ -42,7 +42,7 @@ _TOTAL_KEY = b"total"  # in `log_jobs`, whose other keys are the 16 bytes of job
 _TOTAL = struct.Struct(">Q")
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, str, str]).decode
+_decode = msgspec.msgpack.Decoder(tuple[int, str, str, int]).decode
 
 
 class _Counters(NamedTuple):
@@ -171,14 +171,13 @@ class LmdbLocalStore:
                 placed = cursor.next()
             while placed and len(found) < limit and size < bytes_max and _job_of(cursor.key()) == job_id:
                 record = cursor.value()
-                attempt, number = _PLACE.unpack(cursor.key()[-_PLACE.size :])
-                at_ms, level, message = self._parse(record)
-                found.append(LogLine(attempt, number, at_ms, level, message))
+                token, number = _PLACE.unpack(cursor.key()[-_PLACE.size :])
+                found.append(LogLine(token, number, *self._parse(record)))
                 size += len(record)
                 placed = cursor.next()
         return found
 
-    def _parse(self, record: bytes) -> tuple[int, str, str]:
+    def _parse(self, record: bytes) -> tuple[int, str, str, int]:
         try:
             return _decode(record)
         except UNDECODABLE as error:

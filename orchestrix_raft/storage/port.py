@@ -252,22 +252,23 @@ class FeedStore(Protocol):
 
 
 class LogLine(NamedTuple):
-    """One line a handler logged.  Its place in the job's log is (attempt, number): the same on every node
-    that keeps it."""
+    """One line a handler logged.  Its place in the job's log is (token, number): the same on every node
+    that keeps it.  The token, because an attempt that was given back is begun again under its number."""
 
-    attempt: int  # its ordinal; 32 bits
-    number: int  # within the attempt, in order; 64 bits
+    token: int  # of the assignment; 64 bits
+    number: int  # within the assignment, in order; 64 bits
     at_ms: int
     level: str
     message: str
+    attempt: int = 1
 
     @property
     def place(self) -> "LinePlace":
-        return self.attempt, self.number
+        return self.token, self.number
 
 
 LinePlace = tuple[int, int]
-"""Attempt and number of a line; (0, 0) is before the first."""
+"""Token and number of a line; (0, 0) is before the first."""
 
 
 class LocalStore(Protocol):

@@ -219,10 +219,12 @@ def attempt_messages(attempts: Iterable[Attempt]) -> list[pb.Attempt]:
 
 
 def logs_response(
-    lines: Iterable[tuple[int, int, int, str, str]], silent: Iterable[str]
+    lines: Iterable[tuple[int, int, int, str, str, int]], silent: Iterable[str]
 ) -> pb.GetLogsResponse:
-    """Lines as (attempt, number, at_ms, level, message); silent: ids of members that did not answer."""
+    """Lines as (token, number, at_ms, level, message, attempt); silent: members that did not answer."""
     response = pb.GetLogsResponse(silent_nodes=silent)
-    for attempt, number, at_ms, level, message in lines:
-        response.lines.add(attempt=attempt, number=number, at_ms=at_ms, level=level, message=message)
+    for token, number, at_ms, level, message, attempt in lines:
+        response.lines.add(
+            token=token, attempt=attempt, number=number, at_ms=at_ms, level=level, message=message
+        )
     return response

@@ -283,30 +283,32 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, attempts: _Optional[_Iterable[_Union[Attempt, _Mapping[str, object]]]] = ..., read: _Optional[_Union[_common_pb2.ReadInfo, _Mapping[str, object]]] = ...) -> None: ...
 
 class GetLogsRequest(_message.Message):
-    __slots__ = ("job_id", "after_attempt", "after_number", "limit")
+    __slots__ = ("job_id", "after_token", "after_number", "limit")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
-    AFTER_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     AFTER_NUMBER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     job_id: bytes
-    after_attempt: int
+    after_token: int
     after_number: int
     limit: int
-    def __init__(self, job_id: _Optional[bytes] = ..., after_attempt: _Optional[int] = ..., after_number: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[bytes] = ..., after_token: _Optional[int] = ..., after_number: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class LogLine(_message.Message):
-    __slots__ = ("attempt", "number", "at_ms", "level", "message")
+    __slots__ = ("attempt", "number", "at_ms", "level", "message", "token")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     number: int
     at_ms: int
     level: str
     message: str
-    def __init__(self, attempt: _Optional[int] = ..., number: _Optional[int] = ..., at_ms: _Optional[int] = ..., level: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    token: int
+    def __init__(self, attempt: _Optional[int] = ..., number: _Optional[int] = ..., at_ms: _Optional[int] = ..., level: _Optional[str] = ..., message: _Optional[str] = ..., token: _Optional[int] = ...) -> None: ...
 
 class GetLogsResponse(_message.Message):
     __slots__ = ("lines", "silent_nodes")

@@ -41,7 +41,7 @@ def call(channel: Any, name: str, request: Any) -> Any:
 
 
 def line(number: int, attempt: int = 1) -> LogLine:
-    return LogLine(attempt, number, 5, "info", f"{attempt}-{number}")
+    return LogLine(6 + attempt, number, 5, "info", f"{attempt}-{number}", attempt)
 
 
 def end(node: FakeNode) -> None:
@@ -66,10 +66,10 @@ async def test_lines_have_their_place_and_silent_members_are_named(
     await enqueue(channel)
     node.lines[ID] = [line(1), line(2), line(1, attempt=2)]
     node.silent = ("n3",)
-    page = await call(channel, "GetLogs", wire.GetLogsRequest(job_id=ID, after_attempt=1, after_number=1))
-    assert [(one.attempt, one.number, one.at_ms, one.level) for one in page.lines] == [
-        (1, 2, 5, "info"),
-        (2, 1, 5, "info"),
+    page = await call(channel, "GetLogs", wire.GetLogsRequest(job_id=ID, after_token=7, after_number=1))
+    assert [(one.token, one.attempt, one.number, one.at_ms, one.level) for one in page.lines] == [
+        (7, 1, 2, 5, "info"),
+        (8, 2, 1, 5, "info"),
     ]
     assert page.silent_nodes == ["n3"]
     first = await call(channel, "GetLogs", wire.GetLogsRequest(job_id=ID, limit=1))
@@ -126,7 +126,7 @@ async def test_a_finished_job_is_told_at_once(node: FakeNode, channel: grpc.aio.
     node.lines[ID] = [line(n) for n in range(1, 6)]
     end(node)
     stream = call(
-        channel, "FollowLogs", wire.GetLogsRequest(job_id=ID, after_attempt=1, after_number=1, limit=2)
+        channel, "FollowLogs", wire.GetLogsRequest(job_id=ID, after_token=7, after_number=1, limit=2)
     )
     pages = []
     while (page := await stream.read()) is not EOF:

@@ -6,7 +6,8 @@ from orchestrix_raft.coordinator import line_copies
 from orchestrix_raft.coordinator.line_copies import AGAIN_S, LineCopies
 from orchestrix_raft.coordinator.line_reader import ANSWER_S, LineReader, LogPage, Part, merged
 from orchestrix_raft.coordinator.messages import LinesAnswer, LinesRequest, LinesShared, SharedLine
-from orchestrix_raft.domain.session import HandlerLine, Observation
+from orchestrix_raft.domain.report import Released
+from orchestrix_raft.domain.session import HandlerLine, Observation, ReportMessage
 from orchestrix_raft.machine.commands import Enqueue
 from orchestrix_raft.storage.memory import MemoryDisk
 from orchestrix_raft.storage.port import LogLine, StorageError
@@ -67,6 +68,19 @@ class Logging:
 @pytest.fixture
 def logging() -> Logging:
     return Logging()
+
+
+def test_an_attempt_that_was_given_back_and_began_again_keeps_the_lines_of_both_times() -> None:
+    bench = Logging()
+    bench.log(1, 2)
+    before = bench.token
+    stream = bench.cores["n1"].hub.table.streams[key("w")]
+    stream.receive(ReportMessage((Released(key("a"), before),)))
+    bench.cores.run()
+    assert bench.token > before
+    bench.log(1)
+    found = bench.read("n2").lines
+    assert [(line.attempt, line.number) for line in found] == [(1, 1), (1, 2), (1, 1)]
 
 
 def test_lines_are_kept_by_the_owner_and_the_next_node(logging: Logging) -> None:
@@ -246,13 +260,13 @@ def test_a_late_member_is_named_and_its_answer_ignored() -> None:
     told: list[LogPage] = []
     reader = LineReader(lambda peer, message: sent.append((peer, message)))
     reader.ask(Part([], False), key("a"), (1, 4), 10, ("n2", "n3"), frozenset({"n2", "n3"}), 5.0, told.append)
-    assert [(peer, message.after_attempt, message.after_number) for peer, message in sent] == [
+    assert [(peer, message.after_token, message.after_number) for peer, message in sent] == [
         ("n2", 1, 4),
         ("n3", 1, 4),
     ]
     number = sent[0][1].number
-    reader.answered("n2", LinesAnswer(number, ((1, 5, 5, "info", "5"),), False))
-    reader.answered("n2", LinesAnswer(number, ((1, 6, 5, "info", "6"),), False))
+    reader.answered("n2", LinesAnswer(number, ((1, 5, 5, "info", "5", 1),), False))
+    reader.answered("n2", LinesAnswer(number, ((1, 6, 5, "info", "6", 1),), False))
     reader.answered("n9", LinesAnswer(number, (), False))
     reader.expire(5.0 + ANSWER_S - 0.1)
     assert told == []
