@@ -204,7 +204,7 @@ class SimNode:
 
     def _end(self, core: Core) -> None:
         if self.core is core:
-            if core.drain.said_goodbye:
+            if core.drain.said_goodbye or not core.incarnation:  # nobody knew of a process not announced
                 self.farewells -= 1
             self.crash(power=False)
             self.world.after(self._down_s, self.start)
