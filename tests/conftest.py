@@ -33,6 +33,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         "-p",
         "no:cacheprovider",
         "-s",
+        "-m",
+        "",
         pyfuncitem.nodeid,
     ]
     print(handed_over(network.entered(command), pyfuncitem.config.rootpath, child_limit_s(pyfuncitem)))

@@ -22,6 +22,7 @@ from orchestrix_raft.coordinator.option_table import BY_NAME, OptionError, read_
 from orchestrix_raft.wire.endpoint import DEFAULT_SERVERS, parse_servers
 
 START_S: Final = 20.0
+LOOK_S: Final = 1.0  # for the answer of a node that may have ended meanwhile
 STOP_S: Final = 15.0
 TRY_S: Final = 0.1
 
@@ -121,7 +122,7 @@ def _ended(child: Child) -> bool:
 
 def _await_leader(node: Child, address: str) -> None:
     until = time.monotonic() + START_S
-    with Client(address) as client:
+    with Client(address, deadline=LOOK_S) as client:
         while not _leads(client):
             if _ended(node):
                 if node.returncode > 0:

@@ -111,6 +111,7 @@ def test_all_that_was_acknowledged_before_a_backup_is_in_the_cluster_that_is_res
         new.kill_everything()
 
 
+@pytest.mark.long
 def test_a_worker_that_outlives_its_cluster_is_fenced_and_what_it_ran_is_run_again(
     tmp_path: Path,
 ) -> None:

@@ -56,6 +56,7 @@ def leader_among(cluster: NetworkCluster, numbers: list[int]) -> int | None:
     return None
 
 
+@pytest.mark.long
 def test_a_leader_cut_off_with_half_of_the_workers_accepts_nothing_and_loses_nothing(tmp_path: Path) -> None:
     with cluster_on_hosts(tmp_path, workers=4) as cluster:
         ledger = Ledger(cluster.data_dir / "ledger")
@@ -94,7 +95,11 @@ def fenced(cluster: NetworkCluster) -> int:
     )
 
 
-@pytest.mark.parametrize("deaf", [False, True], ids=["leader_not_heard", "leader_deaf"])
+@pytest.mark.parametrize(
+    "deaf",
+    [False, pytest.param(True, marks=pytest.mark.long)],
+    ids=["leader_not_heard", "leader_deaf"],
+)
 def test_a_wire_that_works_in_one_direction_only_does_not_stop_the_cluster(
     tmp_path: Path, deaf: bool
 ) -> None:
@@ -114,6 +119,7 @@ def test_a_wire_that_works_in_one_direction_only_does_not_stop_the_cluster(
         cluster.await_same_digest()
 
 
+@pytest.mark.long
 def test_a_flapping_wire_causes_no_endless_elections(tmp_path: Path) -> None:
     with cluster_on_hosts(tmp_path) as cluster:
         leader = cluster.leader()
