@@ -47,6 +47,8 @@ def drain(
             progress, left = _until_empty(client, node_id, progress)
     if as_json:
         output.document({"node_id": node_id, "left": left, **msgspec.to_builtins(progress)})
+        if wait and (progress.orphaned or left):
+            raise typer.Exit(1)
         return
     if not wait:
         had = f"{counted(progress.workers, 'worker')} with {counted(progress.jobs, 'job')}"
@@ -60,6 +62,8 @@ def drain(
         output.warning("orphaned workers lose their jobs unless they come back within 30 s")
     if left:
         output.warning(f"still attached to node {node_id}: {counted(left, 'worker')}")
+    if progress.orphaned or left:
+        raise typer.Exit(1)  # so that a script does not go on to the next node
 
 
 def _until_empty(client: Client, node_id: str, progress: DrainProgress) -> tuple[DrainProgress, int]:

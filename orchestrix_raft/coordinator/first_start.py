@@ -24,8 +24,11 @@ class StartError(Exception):
     """The node cannot start like this; one line with what to do."""
 
 
-def formed_before(identity: Identity, peers: Sequence[str], own: str, data_dir: Path) -> Formed | None:
-    """The cluster that a disk belongs to; None: it has none yet.  own: this node's address.  StartError: the
+def formed_before(
+    identity: Identity, peers: Sequence[str], own: str, data_dir: Path, join: str = ""
+) -> Formed | None:
+    """The cluster that a disk belongs to; None: it has none yet.  own: this node's address.  join: where it
+    would ask to be added; it may be no member any more, so that is no reason to stay away.  StartError: the
     listed peers are those of another cluster."""
     if not identity.cluster_id:
         return None
@@ -46,6 +49,14 @@ def formed_before(identity: Identity, peers: Sequence[str], own: str, data_dir: 
             "--peers is ignored: this data directory belongs to cluster %s of %s already",
             identity.cluster_id,
             ",".join(sorted(known)),
+        )
+    if join and join not in known:
+        log.warning(
+            "--join is ignored: this data directory belongs to cluster %s of %s already, and %s is no member "
+            "of it; to join another cluster use an empty directory",
+            identity.cluster_id,
+            ",".join(sorted(known)),
+            join,
         )
     return Formed(members, identity.cluster_id, founder=bool(members))
 

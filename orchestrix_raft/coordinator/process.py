@@ -135,7 +135,8 @@ class Process:
         node that has one loads its state first: meanwhile it could answer nobody, and callers are better
         refused, and go to another node, than kept waiting."""
         options = self._options
-        before = formed_before(self._disk.identity, options.peers, self._address, options.data_dir)
+        join = str(options.join) if options.join else ""
+        before = formed_before(self._disk.identity, options.peers, self._address, options.data_dir, join)
         try:
             node = None if before is None else self._begin(before)
             async with self._open_api():

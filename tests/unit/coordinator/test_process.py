@@ -281,6 +281,19 @@ async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) ->
 # ---- joining and leaving
 
 
+def test_a_directory_of_another_cluster_than_it_is_to_join_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    founded(tmp_path, "127.0.0.1:7999")
+    disk = DataDirectory.open(tmp_path)
+    assert formed_before(disk.identity, (), "127.0.0.1:7999", tmp_path, "127.0.0.1:7999") is not None
+    assert not caplog.records
+    assert formed_before(disk.identity, (), "127.0.0.1:7999", tmp_path, "127.0.0.1:7000") is not None
+    disk.close()
+    assert "--join is ignored" in caplog.text
+    assert "127.0.0.1:7000 is no member of it" in caplog.text
+
+
 def test_a_directory_that_was_removed_is_not_used_again(tmp_path: Path) -> None:
     founded(tmp_path, "127.0.0.1:7999")
     disk = DataDirectory.open(tmp_path)
