@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 
-from orchestrix_raft import Worker
+from orchestrix_raft import JobContext, Worker
 
 
 async def main(servers: str, count: int) -> None:
@@ -18,7 +18,7 @@ async def main(servers: str, count: int) -> None:
             group.create_task(worker.run_async())
 
 
-async def _noop() -> None:
+async def _noop(ctx: JobContext) -> None:
     """Never called: nobody enqueues."""
 
 
