@@ -2,8 +2,8 @@
 checkpoints, to a file.
 
 The node's own metric looks four times a second: enough to notice that a node is in trouble, but it hardly
-ever meets a stop of some milliseconds.  This looks every two milliseconds; a stop is told too short by that at
-most.
+ever meets a stop of some milliseconds.  This looks every two milliseconds, and tells a stop too short by at
+most that.
 """
 
 import sys

@@ -123,7 +123,7 @@ class Story:
             if name.startswith("n") and name not in self._cluster:
                 self._make(name, None)
         self._client = _Client(
-            self.world, "c1", self.nodes[:1], [], self._checker.violation, lambda job_id: False
+            self.world, "c1", self.nodes, [], self._checker.violation, lambda job_id: False
         )
         self._loading = True
         self._before: Placed = Placed(0, None)
