@@ -31,6 +31,7 @@ from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.world import START_WALL_MS, World
+from orchestrix_raft.storage.memory import DiskGone
 from tests.simulation.joining import Joining
 
 ASK_AT_S: Final = 3.0  # by then the cluster works, and its log no longer begins at its beginning
@@ -92,10 +93,15 @@ class _Node(SimNode):
     """Says when something arrives from another node."""
 
     arrives: Callable[[], None]
+    burnt = False  # it died in the middle of a durable step
 
     def received(self, pipe: Pipe, payload: object) -> None:
         self.arrives()
         super().received(pipe, payload)
+
+    def crash(self, power: bool = True) -> None:
+        self.burnt = self.burnt or self.disk.gone
+        super().crash(power)
 
 
 class Story:
@@ -105,12 +111,12 @@ class Story:
         self.world = World(seed)
         self.steps: Counter[tuple[str, str]] = Counter()  # (node, how) -> how many
         self.made = False  # by the first asking
-        self.changed = False  # its first change, whenever
-        self.met = False  # whoever is hurt was there to be
+        self._died = False
         self._change, self._hurt = change, hurt
         self._network = Network(self.world)
         self._checker = Checker(self.world, [], Keep())
-        self._cluster: dict[str, SimNode] = {}
+        self._cluster: dict[str, _Node] = {}
+        self._everybody: dict[str, SimNode] = {}
         self.nodes: list[SimNode] = []
         self._watching = False
         self._arrived = 0
@@ -140,8 +146,8 @@ class Story:
             self._checker.applied,
         )
         node.arrives = self._arrives
-        node.cluster = self._cluster
-        self._cluster[name] = node
+        node.cluster = self._everybody
+        self._cluster[name] = self._everybody[name] = node
         self.nodes.append(node)
 
     # ---- the course of it ----------------------------------------------------------------------------
@@ -214,11 +220,9 @@ class Story:
         hurt = self._hurt
         if hurt is not None and hurt.how in DOWN_S and hurt.step == self._arrived:
             node = self._cluster[hurt.name]
-            self.met = node.up
+            self._died = node.up
             node.crash(power=hurt.how == "power")
             self.world.after(DOWN_S[hurt.how], node.start)
-        elif hurt is not None and hurt.how not in DOWN_S:
-            self.met = self.met or self._cluster[hurt.name].disk.gone or not self._cluster[hurt.name].up
         self._arrived += 1
 
     def _until(self, there: Callable[[], bool], at_most_s: float) -> bool:
@@ -228,6 +232,11 @@ class Story:
                 return False
             self.world.run_until(self.world.now + LOOK_S)
         return True
+
+    @property
+    def met(self) -> bool:
+        """Whoever was to be hurt is."""
+        return self._died or any(node.burnt for node in self._cluster.values())
 
     # ---- who -----------------------------------------------------------------------------------------
 
@@ -267,9 +276,18 @@ class Story:
                     continue
                 index, configuration = node.core.consensus.settled
                 if configuration is not None and configuration.lists(waiting.name, disk_id):
-                    waiting.disk.set_joined("c", index, {})
-                    waiting.start()
+                    self._told(waiting, index)
         self.world.after(LOOK_S, self._tell_waiting)
+
+    def _told(self, waiting: SimNode, index: int) -> None:
+        """It may die in the middle of its first steps; somebody starts it again."""
+        try:
+            waiting.disk.set_joined("c", index, {})
+            waiting.start()
+        except DiskGone:
+            self._died = True
+            waiting.disk.crash()
+            self.world.after(DOWN_S["power"], waiting.start)
 
     def _ask_for(self, change: str, name: str) -> None:
         """At a follower that it does not concern, if there is one."""
