@@ -25,6 +25,8 @@ def test_a_worker_and_a_client_given_one_address_outlive_the_node_there(
     with Client(cluster.addresses[given]) as client:
         held = client.enqueue_many([("hold", {"path": str(goes_on)})] * 5)
         eventually(lambda: ledger.count("start") == len(held), "all of them run")
+        known = client._client._caller.servers
+        eventually(lambda: len(known) == 3, "the client has asked who else is a member")
         cluster.kill(given)
         later = [client.enqueue("noop") for _ in range(5)]
         assert [client.wait(job_id, timeout=30.0).state for job_id in later] == ["completed"] * 5
