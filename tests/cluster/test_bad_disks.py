@@ -156,7 +156,9 @@ def turning(tmp_path: Path) -> Iterator[LocalCluster]:
         cluster.kill_everything()
 
 
-@pytest.mark.parametrize("leads", [False, True], ids=["follower", "leader"])
+@pytest.mark.parametrize(
+    "leads", [True, pytest.param(False, marks=pytest.mark.long)], ids=["leader", "follower"]
+)
 def test_a_node_whose_disk_becomes_read_only_while_it_runs_ends_and_comes_back_with_everything(
     turning: LocalCluster, leads: bool
 ) -> None:

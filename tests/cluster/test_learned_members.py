@@ -12,7 +12,9 @@ pytestmark = pytest.mark.cluster
 WORKER = "orchestrix_raft.testing.handlers:worker"
 
 
-@pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
+@pytest.mark.parametrize(
+    "leads", [True, pytest.param(False, marks=pytest.mark.long)], ids=["leader", "follower"]
+)
 def test_a_worker_and_a_client_given_one_address_outlive_the_node_there(
     cluster: LocalCluster, tmp_path: Path, leads: bool
 ) -> None:

@@ -8,17 +8,15 @@ from typing import Final
 import pytest
 
 from orchestrix_raft import Client
-from orchestrix_raft.coordinator.rebalance import RebalanceLimits
-from orchestrix_raft.duties.rebalance import FACTOR
 from orchestrix_raft.testing import Ledger, LocalCluster, eventually
 from orchestrix_raft.testing.handlers import LEDGER_VARIABLE
 from orchestrix_raft.testing.restarts import restarted_or_counted
 from tests.cluster.many_workers import SLOTS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(180)]
-WORKERS: Final = 18
-"""To even them out takes more moves than one step may make."""
-LIMITS: Final = RebalanceLimits()
+WORKERS: Final = 24
+"""After the moves of one step the first node still has more than twice as many as the others."""
+AT_ONCE: Final = 10  # sessions that one step may move
 
 
 def owners(cluster: LocalCluster) -> Counter[str]:
@@ -45,14 +43,14 @@ def test_workers_of_one_node_spread_in_bounded_steps_and_their_jobs_go_on(
         def spread() -> bool:
             found = owners(cluster)
             loads = [found[cluster.node_id(number)] for number in range(3)]
-            return sum(loads) == WORKERS and max(loads) <= FACTOR * min(loads)
+            return sum(loads) == WORKERS and max(loads) <= 2 * min(loads)
 
         eventually(spread, "no node has more than twice as many as another", 90.0, 0.2)
         asked = Counter(event.cursor.split("-")[0] for event in client.events(kind="handoff_asked"))
         goes_on.touch()
         assert not restarted_or_counted(client, held)
     assert len(asked) > 1
-    assert max(asked.values()) <= LIMITS.at_once
+    assert max(asked.values()) <= AT_ONCE
     assert sum(asked.values()) < WORKERS
     assert ledger.count("start") == ledger.count("end") == len(held)
     cluster.await_same_digest()
