@@ -15,7 +15,7 @@ from tests.cluster.test_disks import LARGE, all_there
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 LAST: Final = 2
 CHUNK_BYTES: Final = 100_000  # shorter frames are no chunks
-JOBS: Final = 30  # six chunks, so that eight reach into a second transfer
+JOBS: Final = 30  # six chunks in two frames or more, so that eight frames are several transfers
 SECOND_OFFSET: Final = 2_000
 CLOSED: Final = "closed the connection with node n[12] .*"
 
