@@ -68,8 +68,8 @@ def both_use_every_node(cluster: LocalCluster, versions: list[dict[str, str]]) -
 
 
 def one_of_each_suffices(cluster: LocalCluster, odd: int, two: dict[str, str], ledger: Ledger) -> None:
-    """One of the `two` nodes dies, the leader if it is one of them: one node of each version is left, elects a
-    leader with the other, and goes on."""
+    """One of the `two` nodes dies, the leader if it is one of them.  One node of each version is left; they
+    elect a leader, and go on."""
     leader = cluster.leader()
     dead = leader if leader != odd else (odd + 1) % 3
     cluster.kill(dead)
