@@ -7,7 +7,7 @@ import sys
 from orchestrix_raft.simulation.checks import Violation
 from orchestrix_raft.simulation.coverage import table
 from orchestrix_raft.simulation.crew import Crew
-from orchestrix_raft.simulation.faults import INJECTED, MIXES
+from orchestrix_raft.simulation.mixes import MIXES
 from orchestrix_raft.simulation.report import Report
 from orchestrix_raft.simulation.run import NOTHING, Run
 from orchestrix_raft.simulation.seeds import ALL, mix_of
@@ -49,7 +49,7 @@ def main() -> int:
         return INTERRUPTED
     failures = report.close()
     if options.coverage:
-        print(table(report.met, INJECTED))
+        print(table(report.met))
     return 1 if failures else 0
 
 

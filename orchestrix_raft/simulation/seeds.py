@@ -4,6 +4,7 @@
 line (JSON), until its input ends.  Whoever started it lives on when a seed kills it.
 """
 
+import logging
 import signal
 import sys
 import time
@@ -12,10 +13,13 @@ import traceback
 import msgspec
 
 from orchestrix_raft.simulation.checks import Violation
-from orchestrix_raft.simulation.faults import MIXES
+from orchestrix_raft.simulation.mixes import MIXES
 from orchestrix_raft.simulation.run import NOTHING, Run, Totals
 
 ALL = "all"
+
+# what nodes log under faults is no news; the story tells what matters
+logging.getLogger("orchestrix_raft").addHandler(logging.NullHandler())
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -45,8 +49,8 @@ def try_seed(seed: int, mix: str) -> Outcome:
         totals = run.go()
     except Violation as violation:
         return Outcome(seed, mix, failure=f"VIOLATION {violation}")
-    # a node or the simulator failed: as bad as a broken promise
     except Exception as error:
+        # a node or the simulator failed: as bad as a broken promise
         return Outcome(
             seed, mix, failure=f"FAILURE {type(error).__name__}: {error}", trace=traceback.format_exc()
         )
