@@ -86,7 +86,7 @@ class _Client(SimClient):
 
     def _spec(self) -> JobSpec:
         stamp = START_WALL_MS + int(self.world.now * 1000)
-        return JobSpec(stamp.to_bytes(6, "big") + self.world.rng.randbytes(10), "work", "parked", b'{"n": 1}')
+        return JobSpec(stamp.to_bytes(6, "big") + self.rng.randbytes(10), "work", "parked", b'{"n": 1}')
 
 
 class _Node(SimNode):
