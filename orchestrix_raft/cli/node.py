@@ -81,7 +81,7 @@ def _exit_code(error: Exception) -> int:
     """For whoever starts nodes again when they end, such as the units under deploy/."""
     if isinstance(error, Removed):
         return REMOVED
-    return HOPELESS if isinstance(error, Damaged | Superseded | TooOld) else FAILED
+    return HOPELESS if isinstance(error, Damaged | SafetyFault | Superseded | TooOld) else FAILED
 
 
 async def _run(options: NodeOptions) -> None:

@@ -40,12 +40,12 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in container["env"] if "value" in one}
 
 
-def started_in(pod: str, folder: Path) -> list[str]:
+def started_in(pod: str, folder: Path, **changes: str) -> list[str]:
     """What the pod of that name runs: its arguments, as a program that is named like ours gets them."""
     (node,) = containers("cluster.yaml")
     (folder / "orchestrix-raft").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (folder / "orchestrix-raft").chmod(0o755)
-    variables = {**environment(node), "POD_NAME": pod, "PATH": f"{folder}:/usr/bin:/bin"}
+    variables = {**environment(node), **changes, "POD_NAME": pod, "PATH": f"{folder}:/usr/bin:/bin"}
     command = [*node["command"], *node["args"]]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -76,6 +76,14 @@ def test_a_further_replica_asks_to_be_added(tmp_path: Path, number: int) -> None
     assert options.peers == ()
     assert str(options.join) == "orchestrix-0.orchestrix-nodes:7400"
     assert str(options.advertised) == f"orchestrix-{number}.orchestrix-nodes:7400"
+
+
+def test_a_founder_that_is_taken_off_the_list_joins_the_others(tmp_path: Path) -> None:
+    (node,) = containers("cluster.yaml")
+    first, _, rest = environment(node)["FOUNDERS"].partition(",")
+    options = node_options(started_in(first.partition(".")[0], tmp_path, FOUNDERS=rest))
+    assert options.peers == ()
+    assert str(options.join) == rest.partition(",")[0] == "orchestrix-1.orchestrix-nodes:7400"
 
 
 def test_workers_name_the_nodes() -> None:

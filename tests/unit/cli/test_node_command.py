@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft.cli import node
+from orchestrix_raft.consensus.port import SafetyFault
 from orchestrix_raft.coordinator.first_start import Removed, StartError
 from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS
@@ -19,6 +20,7 @@ ENDS: dict[str, Exception] = {
     "lost": StartError("its peers are those of another cluster"),
     "removed": Removed("node n1 was removed"),
     "damaged": Damaged("state: damaged"),
+    "unsafe": SafetyFault("the journal was lost"),
     "copied": Superseded("two processes"),
     "old": TooOld("install another version"),
 }
@@ -136,7 +138,7 @@ def test_a_node_that_cannot_run_ends_with_one_line(started: list[NodeOptions], r
 
 @pytest.mark.parametrize(
     ("node_id", "code"),
-    [("full", 1), ("lost", 1), ("removed", 3), ("damaged", 4), ("copied", 4), ("old", 4)],
+    [("full", 1), ("lost", 1), ("removed", 3), ("damaged", 4), ("unsafe", 4), ("copied", 4), ("old", 4)],
 )
 def test_the_exit_code_says_whether_starting_it_again_can_help(
     started: list[NodeOptions], run: Any, node_id: str, code: int
