@@ -1,5 +1,8 @@
 """What `cluster restore`, `cluster recover` and `cluster backup --check` do: on files, without a cluster."""
 
+import getpass
+import os
+import socket
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +46,7 @@ def restore(file: Path, data_dir: Path, node_id: str | None, as_json: bool) -> N
     except OptionError as error:
         raise typer.BadParameter(str(error)) from error
     try:
-        head, made = renewal.restore(file, data_dir, name)
+        head, made = renewal.restore(file, data_dir, name, _who())
     except StorageError as error:
         raise Failure(str(error)) from error
     if as_json:
@@ -64,7 +67,7 @@ def recover(data_dir: Path, force_new_cluster: bool, as_json: bool) -> None:
             left = renewal.look(survivor)
             if not force_new_cluster:
                 raise Failure(_held(left, data_dir))
-            made, kept = renewal.recover(survivor)
+            made, kept = renewal.recover(survivor, _who())
     except StorageError as error:
         raise Failure(str(error)) from error
     if as_json:
@@ -73,6 +76,15 @@ def recover(data_dir: Path, force_new_cluster: bool, as_json: bool) -> None:
     output.line(f"recovered {data_dir} of node {left.node_id}; its former journal and state are in {kept}")
     _tell_what_is_left(left)
     _tell(made)
+
+
+def _who() -> str:
+    """Who runs this, for the audit trail, and when: the cluster's own clock stands still meanwhile."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # which one is raised for an id without a name depends on the Python
+        user = f"user {os.getuid()}"
+    return f"{user} on {socket.gethostname()} at {output.cell(datetime.now(UTC))}"
 
 
 def _tell_what_is_left(left: Left) -> None:

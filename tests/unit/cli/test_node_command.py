@@ -117,3 +117,38 @@ def test_a_node_that_cannot_run_ends_with_one_line(started: list[NodeOptions], r
     done = run("node", "--node-id", "unlucky")
     assert done.code == 1
     assert done.err == "orchestrix-raft: cannot listen at 127.0.0.1:8400: it is taken\n"
+
+
+def test_variables_that_mean_nothing_are_told_with_what_may_be_meant() -> None:
+    given = {"ORCHESTRIX_DATADIR": "/d", "ORCHESTRIX_SERVERS": "a:1", "ORCHESTRIX_DATA_DIR": "/d", "X": "1"}
+    (words,) = node.unknown_variables(given)
+    assert words.startswith("ORCHESTRIX_DATADIR is set")
+    assert words.endswith("did you mean ORCHESTRIX_DATA_DIR?")
+    assert node.unknown_variables({"ORCHESTRIX_QQQQQ": "1"}) == [
+        "ORCHESTRIX_QQQQQ is set in the environment and means nothing to a node"
+    ]
+    known = [option.env for option in (*OPTIONS, *node.LOG_OPTIONS)] + ["ORCHESTRIX_CONFIG"]
+    assert node.unknown_variables(dict.fromkeys(known, "x")) == []
+
+
+def test_what_kubernetes_sets_for_a_service_is_nobody_s_mistake() -> None:
+    given = {
+        "ORCHESTRIX_SERVICE_HOST": "10.0.0.1",
+        "ORCHESTRIX_SERVICE_PORT": "7400",
+        "ORCHESTRIX_RAFT_SERVICE_PORT_API": "7400",
+        "ORCHESTRIX_PORT": "tcp://10.0.0.1:7400",
+        "ORCHESTRIX_PORT_7400_TCP": "tcp://10.0.0.1:7400",
+        "ORCHESTRIX_PORT_7400_TCP_ADDR": "10.0.0.1",
+    }
+    assert node.unknown_variables(given) == []
+    assert len(node.unknown_variables({"ORCHESTRIX_PORT": "7400"})) == 1
+
+
+def test_a_node_says_at_its_start_which_variables_mean_nothing(
+    started: list[NodeOptions], run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ORCHESTRIX_NODE_IDD", "n1")
+    assert run("node").code == 0
+    (warning,) = [line.message for line in caplog.records if line.levelname == "WARNING"]
+    assert "ORCHESTRIX_NODE_IDD is set" in warning
+    assert warning.endswith("did you mean ORCHESTRIX_NODE_ID?")
