@@ -2,6 +2,9 @@
 
 `recovery` has `cluster recover`."""
 
+import getpass
+import os
+import socket
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +49,7 @@ def restore(file: Path, data_dir: Path, node_id: str | None, as_json: bool) -> N
         raise typer.BadParameter(str(error)) from error
     try:
         left = half_made(data_dir)
-        head, made = renewal.restore(file, data_dir, name)
+        head, made = renewal.restore(file, data_dir, name, who())
     except StorageError as error:
         raise Failure(str(error)) from error
     if as_json:
@@ -56,6 +59,15 @@ def restore(file: Path, data_dir: Path, node_id: str | None, as_json: bool) -> N
         output.line(f"removed from {data_dir} what an earlier restore that was cut short had left")
     output.line(f"restored {file}: index {head.index}, {jobs_of(head.jobs)}, digest {made.digest.hex()}")
     tell(made)
+
+
+def who() -> str:
+    """Who runs this, for the audit trail, and when: the cluster's own clock stands still meanwhile."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # which one is raised for an id without a name depends on the Python
+        user = f"user {os.getuid()}"
+    return f"{user} on {socket.gethostname()} at {output.cell(datetime.now(UTC))}"
 
 
 def tell(made: Renewed) -> None:

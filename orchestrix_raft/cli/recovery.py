@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from orchestrix_raft import ClusterStatus
 from orchestrix_raft.cli import output, status
-from orchestrix_raft.cli.offline import made_document, tell, time_of
+from orchestrix_raft.cli.offline import made_document, tell, time_of, who
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.cli.status import Silent
 from orchestrix_raft.coordinator import renewal
@@ -57,7 +57,7 @@ def recover(data_dir: Path, wish: Wish) -> None:
                 return
             if why_not:
                 raise Failure(f"nothing was changed: {why_not}")
-            made, kept = renewal.recover(survivor)
+            made, kept = renewal.recover(survivor, who())
     except StorageError as error:
         raise Failure(str(error)) from error
     if wish.as_json:

@@ -38,7 +38,7 @@ from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
-from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.commands import Command, NoteAudit
 from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.storage.port import StateView, StorageError
 
@@ -323,6 +323,11 @@ class Node(NodeReads):
             self._loop.call_soon(done, NotApplied(OVERLOADED))
             return
         self.core.members.ask(change, node_id, disk_id, self.core.now, done)
+        self.schedule()
+
+    def note(self, note: NoteAudit) -> None:
+        """Into the audit trail as soon as that can be; nobody waits for it."""
+        self.core.submit(note, None)
         self.schedule()
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:

@@ -39,7 +39,7 @@ from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import NodeOptions
 from orchestrix_raft.coordinator.origin import OLD_COPY
 from orchestrix_raft.coordinator.port import Door, NodePort
-from orchestrix_raft.coordinator.recruits import Recruits
+from orchestrix_raft.coordinator.recruits import Recruits, noting
 from orchestrix_raft.coordinator.slot_watch import SlotWatch
 from orchestrix_raft.coordinator.standing import Standing
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, begun, first_boot_id, superseded
@@ -313,7 +313,9 @@ class Process:
         node = Node(core, formed.cluster_id, self._send, self._members_changed)
         recruits = Recruits(
             self._hello,
-            lambda hello, done: node.change_members(ADD, hello.node_id, hello.disk_id, done),
+            lambda hello, done: node.change_members(
+                ADD, hello.node_id, hello.disk_id, noting(hello, node.note, done)
+            ),
             self._link,
             asyncio.get_running_loop().call_later,
         )

@@ -48,9 +48,10 @@ def attempts(core: Core, job_id: bytes) -> list[Attempt]:
     return [decode_attempt(row) for row in rows if row]  # none of one that runs
 
 
-def audit(core: Core, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
-    """Records of the audit trail behind number `after`, with their numbers."""
-    first = max(after + 1, core.state.audit.first)
+def audit(core: Core, after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
+    """Records of the audit trail behind number `after`, with their numbers: the first or the latest."""
+    trail = core.state.audit
+    first = max(after + 1, trail.first, trail.next - limit if latest else 0)
     rows = core.replica.history.scan(AUDIT, audit_key(first), limit)
     return [(int.from_bytes(key, "big"), decode_audit(value)) for key, value in rows]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrix_raft.cli.node import HOPELESS, REMOVED
+from orchestrix_raft.cli.node import REMOVED
 from orchestrix_raft.coordinator.options import NodeOptions, read_config, resolve
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -121,6 +121,6 @@ def test_systemd_does_not_start_again_what_would_end_again() -> None:
         (DEPLOY / "systemd" / name).read_text().splitlines()
         for name in ("orchestrix-raft.service", "orchestrix-raft-worker.service")
     )
-    assert f"RestartPreventExitStatus=2 {REMOVED} {HOPELESS}" in unit
+    assert f"RestartPreventExitStatus=2 {REMOVED}" in unit
     assert f"SuccessExitStatus={REMOVED}" in unit
     assert "RestartPreventExitStatus=2" in worker

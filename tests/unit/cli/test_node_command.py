@@ -138,10 +138,45 @@ def test_a_node_that_cannot_run_ends_with_one_line(started: list[NodeOptions], r
 
 @pytest.mark.parametrize(
     ("node_id", "code"),
-    [("full", 1), ("lost", 1), ("removed", 3), ("damaged", 4), ("unsafe", 4), ("copied", 4), ("old", 4)],
+    [("full", 1), ("lost", 1), ("removed", 3), ("damaged", 1), ("unsafe", 1), ("copied", 1), ("old", 1)],
 )
-def test_the_exit_code_says_whether_starting_it_again_can_help(
+def test_the_exit_code_tells_a_removal_from_a_failure(
     started: list[NodeOptions], run: Any, node_id: str, code: int
 ) -> None:
     done = run("node", "--node-id", node_id)
     assert (done.code, done.err) == (code, f"orchestrix-raft: {ENDS[node_id]}\n")
+
+
+def test_variables_that_mean_nothing_are_told_with_what_may_be_meant() -> None:
+    given = {"ORCHESTRIX_DATADIR": "/d", "ORCHESTRIX_SERVERS": "a:1", "ORCHESTRIX_DATA_DIR": "/d", "X": "1"}
+    (words,) = node.unknown_variables(given)
+    assert words.startswith("ORCHESTRIX_DATADIR is set")
+    assert words.endswith("did you mean ORCHESTRIX_DATA_DIR?")
+    assert node.unknown_variables({"ORCHESTRIX_QQQQQ": "1"}) == [
+        "ORCHESTRIX_QQQQQ is set in the environment and means nothing to a node"
+    ]
+    known = [option.env for option in (*OPTIONS, *node.LOG_OPTIONS)] + ["ORCHESTRIX_CONFIG"]
+    assert node.unknown_variables(dict.fromkeys(known, "x")) == []
+
+
+def test_what_kubernetes_sets_for_a_service_is_nobody_s_mistake() -> None:
+    given = {
+        "ORCHESTRIX_SERVICE_HOST": "10.0.0.1",
+        "ORCHESTRIX_SERVICE_PORT": "7400",
+        "ORCHESTRIX_RAFT_SERVICE_PORT_API": "7400",
+        "ORCHESTRIX_PORT": "tcp://10.0.0.1:7400",
+        "ORCHESTRIX_PORT_7400_TCP": "tcp://10.0.0.1:7400",
+        "ORCHESTRIX_PORT_7400_TCP_ADDR": "10.0.0.1",
+    }
+    assert node.unknown_variables(given) == []
+    assert len(node.unknown_variables({"ORCHESTRIX_PORT": "7400"})) == 1
+
+
+def test_a_node_says_at_its_start_which_variables_mean_nothing(
+    started: list[NodeOptions], run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ORCHESTRIX_NODE_IDD", "n1")
+    assert run("node").code == 0
+    (warning,) = [line.message for line in caplog.records if line.levelname == "WARNING"]
+    assert "ORCHESTRIX_NODE_IDD is set" in warning
+    assert warning.endswith("did you mean ORCHESTRIX_NODE_ID?")
