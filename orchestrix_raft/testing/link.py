@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import struct
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import Any, Final, Self, TypeVar
 
 CHUNK_BYTES: Final = 64 << 10
 STOP_S: Final = 10.0
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 Answer = TypeVar("Answer")
 
@@ -53,7 +55,19 @@ class _Connection:
     def abort(self) -> None:
         """Both sides are told that it broke."""
         for writer in self.writers:
-            writer.transport.abort()
+            _reset(writer)
+
+    def close(self) -> None:
+        """What is under way still arrives."""
+        for writer in self.writers:
+            writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close without waiting for what is under way: the other end gets an error, not an end."""
+    if not writer.transport.is_closing():
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    writer.transport.abort()
 
 
 class Link:
@@ -156,9 +170,9 @@ class Link:
             other = self._begin(self._pump(back, far_reader, writer))
             await asyncio.wait({one, other})
         except OSError:  # nobody listens there: the caller's connection breaks, as if it had asked itself
-            pass
-        finally:
             connection.abort()
+        finally:
+            connection.close()
             self._connections.discard(connection)
 
     async def _pump(self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -173,7 +187,7 @@ class Link:
             writer.write_eof()
         except OSError:  # one side broke off; the other hears of it when the wire lets it
             await self._let_through(wire)
-            writer.transport.abort()
+            _reset(writer)
 
     async def _let_through(self, wire: Wire) -> None:
         wait_s = wire.wait_s(self._rng)

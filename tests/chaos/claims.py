@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 from itertools import combinations
 from typing import Final
 
-STARTING_S: Final = 15.0  # a process that was started this long ago should work
+STARTING_S: Final = 8.0  # a process that was started this long ago should work
 
 DOWN, PAUSED, DRAINED, FULL, CLOCK = "down", "paused", "drained", "full", "clock"
 HELD, LOST, WEATHER = "held", "lost", "weather"
@@ -59,8 +59,9 @@ class Claims:
                     yield group
 
     def can_work(self, nodes: list[str], workers: list[str], up: set[str]) -> bool:
-        """Whether jobs must be started: there is a majority, and a worker that reaches a node of it which takes
-        workers.  up: processes that run, and have had time to start."""
+        """Whether jobs must be started: a majority is well, and a worker reaches a node of it that takes any.
+
+        up: processes that run, and have had time to start."""
         present = [worker for worker in workers if worker in up and not self._away(worker)]
         return any(
             self.connected(worker, node)

@@ -137,7 +137,9 @@ class Faults:
         nodes = self._names[0]
         if name not in (LEADER, FOLLOWER):
             return name
-        leader = self.observer.leader() or nodes[0]
+        running = [node for node in nodes if self.cluster.process(node).running] or nodes
+        leader = self.observer.leader()
+        leader = leader if leader in running else running[0]
         return leader if name == LEADER else nodes[(nodes.index(leader) + 1) % len(nodes)]
 
     # ---- processes -------------------------------------------------------------------------------------
@@ -353,9 +355,10 @@ class Faults:
 
     def undrained(self) -> bool:
         """Whether no node drains; tells those that do to stop it.  For the end of a run."""
-        drained = [node.node_id for node in self._client.status().nodes if node.drain is not None]
-        for name in drained if not self._commands else ():
-            self._undrain(name)
+        drained = [n for n in self._client.status().nodes if n.drain is not None]
+        for node in drained if not self._commands else ():
+            if not node.drain.leaving:  # those that leave are back, and undrained, in a moment
+                self._undrain(node.node_id)
         return not drained
 
     # ---- healing ---------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from orchestrix_raft.client.model import RetryPolicy
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire.errors import JobNotFound, OrchestrixError, OutcomeUnknown, Unavailable
 
-CLIENTS: Final = 3
 STEP_S: Final = 0.05
-DEADLINE_S: Final = 20.0
+DEADLINES_S: Final = (20.0, 20.0, 1.5)
+"""Of the clients: two that wait until they know, and one that is often left in doubt."""
 UNDER_WAY: Final = 1_500
 """Calls that wait at once, when nobody answers; further ones are left out and counted."""
 BATCH: Final = 20
@@ -68,7 +68,7 @@ class Sort(NamedTuple):
 
 
 class Load:
-    """A thread with an event loop: calls until `stop`, each by one of CLIENTS clients.
+    """A thread with an event loop: calls until `stop`, each by one of several clients.
 
     scale: of all the rates.
     """
@@ -129,8 +129,8 @@ class Load:
         now = asyncio.get_running_loop().time
         async with contextlib.AsyncExitStack() as stack:
             clients = [
-                await stack.enter_async_context(AsyncClient(self._servers, deadline=DEADLINE_S))
-                for _ in range(CLIENTS)
+                await stack.enter_async_context(AsyncClient(self._servers, deadline=deadline_s))
+                for deadline_s in DEADLINES_S
             ]
             await self._prepare(clients[0])
             begun_s, made = now(), Counter[str]()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-RECOVERY_S: Final = 10.0
+RECOVERY_S: Final = 5.0
 """From the moment at which a majority and a worker are well again until jobs must be started: elections,
 reconnecting, sessions that move."""
 
@@ -14,6 +14,7 @@ class Pauses(NamedTuple):
 
     longest_s: float
     unexplained_s: float  # the longest part of one in which jobs must have been started
+    well_s: float  # in which they must, altogether
 
 
 def pauses(
@@ -28,11 +29,12 @@ def pauses(
     edges = [begin_s, *inside, end_s]
     gaps = list(pairwise(edges))
     longest_s = max(end - begin for begin, end in gaps)
-    must = list(_must_work(works, end_s))
+    must = [(since, until) for since, until in _must_work(works, end_s) if since < until]
     unexplained_s = max(
         (min(end, until) - max(begin, since) for begin, end in gaps for since, until in must), default=0.0
     )
-    return Pauses(longest_s, max(0.0, unexplained_s))
+    well_s = sum(until - since for since, until in must)
+    return Pauses(longest_s, max(0.0, unexplained_s), well_s)
 
 
 def _must_work(works: Iterable[tuple[float, bool]], end_s: float) -> Iterator[tuple[float, float]]:

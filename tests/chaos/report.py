@@ -28,7 +28,7 @@ class Result(msgspec.Struct, kw_only=True):
     missed: int = 0  # faults that found nobody to befall
     calls: int = 0
     settled: Settled = msgspec.field(default_factory=Settled)
-    pauses: Pauses = Pauses(0.0, 0.0)
+    pauses: Pauses = Pauses(0.0, 0.0, 0.0)
     problems: list[str] = []
     interrupted: bool = False
 
@@ -69,11 +69,11 @@ def text(result: Result) -> str:
         f"seed {result.seed}, {result.minutes:g} minutes on {result.network}, commit {result.commit}",
         f"faults: {sum(result.faults.values())} ({_counts(result.faults)}); {result.missed} found nobody",
         f"calls: {result.calls}; acknowledged {told.acknowledged}, certainly not enqueued {told.refused}, "
-        f"in doubt {told.in_doubt} (of which {told.in_doubt_exist} exist)",
-        f"lost {told.lost}, doubled {told.doubled}; executions {told.executions}, of which {told.again} again, each "
-        f"with its cause; cancelled {told.cancelled}; slots {told.slots}; events {told.events}",
-        f"longest time without a start {result.pauses.longest_s:.1f} s; while a majority and a worker were "
-        f"well: {result.pauses.unexplained_s:.1f} s",
+        f"in doubt {told.in_doubt} ({told.in_doubt_exist} of them exist)",
+        f"lost {told.lost}, doubled {told.doubled}; executions {told.executions}, {told.again} of them again "
+        f"and with a cause; cancelled {told.cancelled}; slots {told.slots}; events {told.events}",
+        f"longest time without a start {result.pauses.longest_s:.1f} s; in the {result.pauses.well_s:.0f} s "
+        f"in which a majority and a worker were well: {result.pauses.unexplained_s:.1f} s",
         *(f"PROBLEM: {problem}" for problem in result.problems),
         result.verdict if result.clean or result.interrupted else "FAILED",
     ]
