@@ -160,7 +160,7 @@ class Faults:
             self.story.trouble(
                 f"{name} ended by itself with exit code {process.exit_code}: {process.tail(3)}"
             )
-        if ending is not None and process.exit_code not in (0, -signal.SIGKILL) and not full:
+        if ending is not None and not full and not self._ended_well(name, ending[0], process.exit_code):
             self.story.trouble(f"{name} ended with exit code {process.exit_code}, not 0: {process.tail(3)}")
         self._excused.add(process.pid)
         if self.claims.held(claim.DOWN, name) or self.claims.held(claim.FULL, name):
@@ -170,6 +170,11 @@ class Faults:
         else:
             self.cluster.start_node(int(name[1:]) - 1)
         self.started(name)
+
+    def _ended_well(self, name: str, told_s: float, exit_code: int | None) -> bool:
+        """In order, or killed; a process that has just been started does not know what SIGTERM means yet."""
+        young = told_s - self._started_s[name] < claim.STARTING_S
+        return exit_code in (0, -signal.SIGKILL) or (young and exit_code == -signal.SIGTERM)
 
     def _watch_its_end(self, name: str, process: Process) -> None:
         """A process that was told to end has a minute for it, not counting the time that it stands still."""
