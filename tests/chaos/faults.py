@@ -360,11 +360,11 @@ class Faults:
 
     def undrained(self) -> bool:
         """Whether no node drains; tells those that do to stop it.  For the end of a run."""
-        drained = [n for n in self._client.status().nodes if n.drain is not None]
-        for node in drained if not self._commands else ():
-            if not node.drain.leaving:  # those that leave are back, and undrained, in a moment
-                self._undrain(node.node_id)
-        return not drained
+        drains = {node.node_id: node.drain for node in self._client.status().nodes if node.drain is not None}
+        for node_id, drain in drains.items() if not self._commands else ():
+            if not drain.leaving:  # one that leaves is back, and undrained, in a moment
+                self._undrain(node_id)
+        return not drains
 
     # ---- healing ---------------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from tests.chaos.places import OUTSIDE, node_name, worker_name
 LEADER: Final = "leader"
 FOLLOWER: Final = "follower"
 LEADER_SHARE: Final = 0.4  # of the faults that befall a node
+STORM_S: Final = 60.0  # of faults ...
+CALM_S: Final = 20.0  # ... and then as long without any, in which work must go on
 
 
 class Step(NamedTuple):
@@ -126,17 +128,22 @@ KINDS: Final = {
 def make_plan(
     seed: int, length_s: float, shape: Shape, kinds: Sequence[str] = tuple(KINDS), every_s: float = 2.5
 ) -> list[Step]:
-    """All faults of a run that inflicts them for `length_s` seconds, one in `every_s` on the average; the
+    """All faults of a run of `length_s` seconds: storms with one in `every_s` on the average, and calms; the
     same for the same arguments.  kinds: those that are possible."""
     rng = random.Random(seed)
     cards = _dealt(rng, [kind for kind in kinds for _ in range(KINDS[kind].weight)])
     plan: list[Step] = []
+    cycle_s = STORM_S + CALM_S
     at_s = rng.expovariate(1 / every_s)
     while at_s < length_s:
+        since_s = at_s % cycle_s
+        if since_s >= STORM_S:
+            at_s += cycle_s - since_s
+            continue
         name = next(cards)
         kind = KINDS[name]
-        lasts_s = round(rng.uniform(kind.shortest_s, kind.longest_s), 2)
-        plan.append(Step(round(at_s, 2), name, kind.who(rng, shape), lasts_s, kind.amount(rng)))
+        lasts_s = min(rng.uniform(kind.shortest_s, kind.longest_s), STORM_S - since_s)
+        plan.append(Step(round(at_s, 2), name, kind.who(rng, shape), round(lasts_s, 2), kind.amount(rng)))
         at_s += rng.expovariate(1 / every_s)
     return plan
 

@@ -25,7 +25,7 @@ from tests.chaos.faults import WIDE, Faults
 from tests.chaos.load import SCHEDULES, Load
 from tests.chaos.pauses import pauses
 from tests.chaos.places import Hosts, Loopback, Place, node_name
-from tests.chaos.plan import KINDS, Shape, make_plan
+from tests.chaos.plan import CALM_S, KINDS, Shape, make_plan
 from tests.chaos.report import Result
 from tests.chaos.settling import Settled, settle
 from tests.chaos.story import Story
@@ -124,20 +124,25 @@ class Run:
             stack.callback(faults.close)
             begun_s = time.monotonic()
             self._inflict(faults, stopping)
-            ended_s = time.monotonic()
             self.story.tell("no more faults; everything is healed")
+            self._go_on(faults, stopping, min(CALM_S, settings.length_s))
+            ended_s = time.monotonic()
             self._come_to_rest(faults, load, watch)
             self._close_books(faults, load, watch, (begun_s, ended_s))
 
     def _inflict(self, faults: Faults, stopping: threading.Event) -> None:
         for name in (*faults.cluster.names()[0], *faults.cluster.names()[1]):
             faults.started(name)
-        until_s = self.story.now_s() + self.settings.length_s
+        self._go_on(faults, stopping, self.settings.length_s)
+        faults.stop()
+
+    def _go_on(self, faults: Faults, stopping: threading.Event, for_s: float) -> None:
+        """Let things happen."""
+        until_s = self.story.now_s() + for_s
         while self.story.now_s() < until_s:
             faults.tend()
             if stopping.wait(TICK_S):
                 raise KeyboardInterrupt
-        faults.stop()
 
     def _tended(self, faults: Faults, look: Callable[[], object], what: str, timeout_s: float) -> None:
         """Wait for `look` while everything is kept running; a problem if it does not come."""

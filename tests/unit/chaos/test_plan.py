@@ -1,6 +1,6 @@
 """The plan of a chaos run: a function of its seed, in which everything comes up."""
 
-from tests.chaos.plan import KINDS, Shape, make_plan
+from tests.chaos.plan import CALM_S, KINDS, STORM_S, Shape, make_plan
 
 SHAPE = Shape(nodes=3, workers=4, small_disk="n3")
 
@@ -16,6 +16,13 @@ def test_every_kind_comes_up_before_any_is_through_twice() -> None:
     assert {step.kind for step in plan[:cards]} == KINDS.keys()
     assert all(step.at_s < 600.0 for step in plan)
     assert [step.at_s for step in plan] == sorted(step.at_s for step in plan)
+
+
+def test_between_storms_everything_is_well() -> None:
+    plan = make_plan(5, 300.0, SHAPE, every_s=0.5)
+    cycle_s = STORM_S + CALM_S
+    assert all(step.at_s % cycle_s + step.lasts_s <= STORM_S + 0.02 for step in plan)
+    assert {int(step.at_s // cycle_s) for step in plan} == {0, 1, 2, 3}
 
 
 def test_only_what_is_possible_is_planned() -> None:
