@@ -6,16 +6,23 @@ from orchestrix_raft.api.errors import Refusal, applied, invalid
 from orchestrix_raft.coordinator.port import NodePort
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.node import Node
+from orchestrix_raft.domain.node import OVER, Node
 from orchestrix_raft.machine.commands import DrainNode, DrainSession, UndrainNode
 from orchestrix_raft.wire import drain as wire
 
-_NO_NODE: Final = "no node of this id is part of the cluster"
+_STARTS_AFRESH: Final = (
+    "node {} is {}: a drain ends with its node's process, and when it is started again it takes workers"
+)
+_HAS_NONE: Final = (
+    "node {} is {}: it has no workers to hand over; if it is gone for good, `cluster remove {}`"
+)
 
 
 async def drain_node(node: NodePort, request: wire.DrainNodeRequest) -> wire.DrainNodeResponse:
     """Refused if the others could not go on without it, unless that is wanted."""
     known = await _known(node, request.node_id)
+    if known.health in OVER:
+        raise _over(_HAS_NONE.format(known.node_id, known.health.word, known.node_id))
     cost = node.cost_of_leaving(known.node_id)
     if cost and not request.force:
         raise Refusal(Rejected(Code.FAILED_PRECONDITION, "DRAIN_COSTS_TOO_MUCH", cost))
@@ -28,6 +35,8 @@ async def drain_node(node: NodePort, request: wire.DrainNodeRequest) -> wire.Dra
 async def undrain_node(node: NodePort, request: wire.UndrainNodeRequest) -> wire.UndrainNodeResponse:
     """It takes workers again."""
     known = await _known(node, request.node_id)
+    if known.health in OVER:
+        raise _over(_STARTS_AFRESH.format(known.node_id, known.health.word))
     done = applied(await node.submit(UndrainNode(known.node_id, known.incarnation)))
     return wire.UndrainNodeResponse(applied_index=done.index)
 
@@ -39,8 +48,15 @@ async def _known(node: NodePort, node_id: str) -> Node:
     await _look(node)
     known = node.find_node(node_id)
     if known is None:
-        raise Refusal(Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", _NO_NODE))
+        nodes = ", ".join(one.node_id for one in node.status().nodes)
+        raise Refusal(
+            Rejected(Code.NOT_FOUND, "NODE_UNKNOWN", f"there is no node {node_id!r}: there are {nodes}")
+        )
     return known
+
+
+def _over(why: str) -> Refusal:
+    return Refusal(Rejected(Code.FAILED_PRECONDITION, "INCARNATION_OVER", why))
 
 
 async def drain_worker(node: NodePort, request: wire.DrainWorkerRequest) -> wire.DrainWorkerResponse:

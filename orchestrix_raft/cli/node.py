@@ -12,9 +12,9 @@ import typer
 
 from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.api.server import ApiServer
-from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.cli.output import FAILED, Failure
 from orchestrix_raft.consensus.port import SafetyFault
-from orchestrix_raft.coordinator.first_start import StartError
+from orchestrix_raft.coordinator.first_start import Removed, StartError
 from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS, Kind, Option, read_value
 from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_config, resolve
@@ -23,7 +23,7 @@ from orchestrix_raft.coordinator.process import Process
 from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.tls import TlsError
 from orchestrix_raft.machine.rules import TooOld
-from orchestrix_raft.storage.port import StorageError
+from orchestrix_raft.storage.port import Damaged, StorageError
 from orchestrix_raft.telemetry import logs
 from orchestrix_raft.telemetry.loop_lag import LoopLag
 from orchestrix_raft.telemetry.metrics import Registry
@@ -36,6 +36,12 @@ NOT_YET: Final = frozenset({"dashboard"})
 
 STOPPED: Final = (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault, Superseded, TooOld)
 """Why a node cannot start or go on: each says it in one line."""
+
+REMOVED: Final = 3
+"""Exit code of a node that was removed from its cluster."""
+
+HOPELESS: Final = 4
+"""Exit code when starting again would end in the same way, until somebody has done something about it."""
 
 LOG_OPTIONS: Final = (
     Option(
@@ -68,7 +74,14 @@ def node(**flags: Any) -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_run(options))
     except STOPPED as error:
-        raise Failure(str(error)) from error
+        raise Failure(str(error), _exit_code(error)) from error
+
+
+def _exit_code(error: Exception) -> int:
+    """For whoever starts nodes again when they end, such as the units under deploy/."""
+    if isinstance(error, Removed):
+        return REMOVED
+    return HOPELESS if isinstance(error, Damaged | SafetyFault | Superseded | TooOld) else FAILED
 
 
 async def _run(options: NodeOptions) -> None:

@@ -61,6 +61,7 @@ class Left(NamedTuple):
     last_index: int
     last_term: int
     last_wall_ms: int  # the replicated clock at the last entry that has one; 0: none has
+    addresses: dict[str, str]  # of the members, as far as they are known
 
 
 def restore(file: Path, data_dir: Path, node_id: str = "") -> tuple[Head, Renewed]:
@@ -91,16 +92,18 @@ def look(survivor: Survivor) -> Left:
     with survivor.journal() as journal, survivor.state() as state:
         position = state.position()
         log = _joined(identity, journal, position)
-        configuration = log.configuration
+        members = tuple(log.configuration.members) if log.configuration is not None else ()
+        known = identity.known_addresses
         return Left(
             identity.node_id,
             identity.cluster_id,
-            tuple(configuration.members) if configuration is not None else (),
+            members,
             log.start,
             journal.first_index,
             journal.last_index,
             journal.last_term,
             _last_wall_ms(journal),
+            {member: known[member] for member in members if known.get(member)},
         )
 
 

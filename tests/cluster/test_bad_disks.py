@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from orchestrix_raft import Client
+from orchestrix_raft.cli.node import HOPELESS
 from orchestrix_raft.testing import LocalCluster
 from tests.cluster.small_disk import OnSmallDisk, SmallDisk, why_impossible
 from tests.cluster.test_backup import run
@@ -121,7 +122,7 @@ def test_a_damaged_file_is_named_and_the_node_takes_no_part(
 ) -> None:
     cluster, follower, job_id = marked
     damage(cluster.node_dir(follower))
-    ended_with(cluster.start_node(follower), says)
+    ended_with(cluster.start_node(follower), says, HOPELESS)
     assert all_there(cluster, [job_id])
     with Client(cluster.servers) as client:
         assert client.enqueue("noop")

@@ -17,9 +17,9 @@ END_S: Final = 15.0  # far more than a node takes to notice and to end
 LARGE: Final = {"x": "x" * 50_000}
 
 
-def ended_with(node: Process, says: str) -> None:
-    """Exit code 1, the reason as the last line, and nothing for programmers before it."""
-    assert node.wait(END_S) == 1, node.tail()
+def ended_with(node: Process, says: str, code: int = 1) -> None:
+    """The exit code, the reason as the last line, and nothing for programmers before it."""
+    assert node.wait(END_S) == code, node.tail()
     assert re.search(says, node.text().splitlines()[-1]), node.tail()
     assert not [line for line in node.text().splitlines() if "the node stops: " in line and "error=" in line]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrix_raft import AsyncClient, Client, ClusterStatus, OrchestrixError
+from orchestrix_raft.cli.node import HOPELESS
 from orchestrix_raft.machine.history import LEVEL_KEY
 from orchestrix_raft.testing import Accounts, Ledger, LocalCluster, audit, eventually
 from orchestrix_raft.testing.crashes import job_number
@@ -134,7 +135,7 @@ def assert_no_way_back(cluster: LocalCluster, newer: dict[str, str]) -> None:
     assert cluster.node(number).stop() == 0
     cluster.environment = environment(this_version())
     for process in (cluster.start_node(number), cluster.node(cluster.add_node())):
-        assert process.wait(30.0) == 1
+        assert process.wait(30.0) == HOPELESS
         assert INSTALL in process.text().splitlines()[-1]
         assert "Traceback" not in process.text()
     cluster.environment = newer
@@ -160,7 +161,7 @@ def test_a_node_alone_finds_out_by_what_it_has_stored(
         assert cluster.node(0).stop() == 0
         cluster.environment = old
         process = cluster.start_node(0)
-        assert process.wait(30.0) == 1
+        assert process.wait(30.0) == HOPELESS
         assert (
             process.text()
             .splitlines()[-1]
