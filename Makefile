@@ -36,8 +36,8 @@ bench: $(VENV)/ready ## measure; bench/README.md says what each number means
 docs: $(VENV)/ready ## generate the reference pages that come from the code
 	@$(PY) docs/generate.py
 
-simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n MIX=name JOBS=processes; SEED=s for one and its story)
-	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX)) $(if $(JOBS),--jobs $(JOBS))
+simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n MIX=name JOBS=processes; SEED=s for one and its story, SHRINK=1 for its shortest trace)
+	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SHRINK),--shrink) $(if $(CUT),--cut '$(CUT)')
 
 prove-A: $(VENV)/ready ## the promises of the first milestone: real processes, every rule of the engine, 500 seeds
 	@$(PY) -m pytest -s tests/cluster tests/prove/test_full_stop.py tests/prove/test_leader_kills.py tests/prove/test_rejoin.py tests/simulation/raft

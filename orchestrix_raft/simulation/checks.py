@@ -41,6 +41,7 @@ from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.mixes import GENTLE, MIXES
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.slots import SlotLedger
+from orchestrix_raft.simulation.story import LEADS
 from orchestrix_raft.simulation.unique_watch import UniqueWatch
 from orchestrix_raft.simulation.versions import NEW, VersionWatch
 from orchestrix_raft.simulation.workers import SimWorker
@@ -135,6 +136,7 @@ class Checker:
 
     def _advance(self, node: SimNode, index: int, term: int, data: bytes) -> None:
         self.entries += 1
+        self.leading(node)
         entry = decode_entry(data)
         batches = [decode_batch(raw) for raw in entry.batches]
         self._count_repeats(batches)
@@ -160,6 +162,8 @@ class Checker:
             self.ownership.see(event, self.shadow.state)
         if node.core is not None:
             self.versions.entry(node.core, result.events)
+        if self.world.story is not None:
+            self.world.story.entry(self.world.now, node.name, index, term, result.events)
         if index % CHECK_EVERY == 0:
             check(self.shadow)
 
@@ -250,6 +254,8 @@ class Checker:
         """Election safety: one leader a term."""
         if node.core is not None and node.leads:
             term = node.core.consensus.term
+            if term not in self.leaders:
+                self.world.tell(f"{node.name} leads term {term}", LEADS)
             if self.leaders.setdefault(term, node.name) != node.name:
                 self.violation(f"{node.name} and {self.leaders[term]} both lead term {term}")
 

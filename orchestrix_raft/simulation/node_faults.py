@@ -9,6 +9,7 @@ from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.machine.rules import Rules
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.scene import Scene, down_time, long_down_time
+from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.versions import NEW, OLD
 
 Blow = Callable[[Scene, Random, SimNode], None]
@@ -38,7 +39,7 @@ def _crash_life(scene: Scene, rng: Random, node: SimNode, core: Core) -> None:
     if node.core is core:
         scene.coverage.note("at_slot", node)
         down_s = down_time(rng)
-        scene.world.tell(f"{node.name} is killed at a slot for {down_s:.1f} s", fault=True)
+        scene.world.tell(f"{node.name} is killed at a slot for {down_s:.1f} s", FAULT)
         node.crash(power=rng.random() < 0.5)
         scene.world.after(down_s, node.start)
 
@@ -128,7 +129,7 @@ def drain_cut(scene: Scene, rng: Random, node: SimNode) -> None:
     wait_s, lasts_s = rng.uniform(0.0, 1.5), rng.choice((1.0, 5.0, 15.0)) * rng.uniform(0.5, 1.5)
 
     def cut() -> None:
-        scene.world.tell(f"{node.name} is cut off from {' '.join(rest)} for {lasts_s:.1f} s", fault=True)
+        scene.world.tell(f"{node.name} is cut off from {' '.join(rest)} for {lasts_s:.1f} s", FAULT)
         scene.world.after(lasts_s, scene.network.cut([node.name], rest))
 
     scene.later(wait_s, cut)
