@@ -75,6 +75,14 @@ class Violation(Exception):
     """A promise is broken.  The message says which; the seed says how."""
 
 
+def broken_promise(error: BaseException) -> Violation | None:
+    """The violation itself, also when the node in which it was noticed took it for a fault of its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Violation):
+        cause = cause.__cause__
+    return cause
+
+
 class Checker:
     """Sees every application on every node."""
 

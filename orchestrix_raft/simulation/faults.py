@@ -100,7 +100,9 @@ class Faults:
         """Wait for a state, and strike a node that is in it."""
         scene = self._scene
         fault = rng.choice(_HEAVY if rng.random() < 0.5 else _AIMED_FAULTS)
-        state = rng.choice([state for state in AIMED if state not in CANNOT.get(fault, {})])
+        states = [state for state in AIMED if state not in CANNOT.get(fault, {})]
+        any_state = rng.choice(states)
+        state = self._mix.aim_at if self._mix.aim_at in states else any_state
         until_s = scene.world.now + _AIM_S
         scene.world.steps.describe(f"{fault} for a node that is in the state {state}")
 

@@ -93,10 +93,17 @@ def no_room(scene: Scene, rng: Random, node: SimNode) -> None:
 
 
 def bad_snapshot(scene: Scene, rng: Random, node: SimNode) -> None:
-    """What it reads of its snapshots has flipped or missing bytes, now and then."""
-    lasts_s = rng.uniform(2.0, 15.0)
+    """What it reads of its snapshots has flipped or missing bytes, now and then.  Another node is away for a
+    while, so that it may need one."""
+    lasts_s, down_s = rng.uniform(5.0, 20.0), rng.uniform(1.0, 6.0)
     scene.tell(f"{node.name} sends damaged snapshots for {lasts_s:.1f} s")
     node.spoils = rng
+    others = [other for other in scene.nodes if other is not node and other.up]
+    if others:
+        away = rng.choice(others)
+        scene.tell(f"{away.name} is killed for {down_s:.1f} s")
+        away.crash(power=False)
+        scene.world.after(down_s, away.start)
 
     def sound() -> None:
         if node.spoils is rng:

@@ -98,7 +98,7 @@ class Run:
         rng = self.world.stream("settings")
         self.network = Network(self.world)
         self._mix = MIXES[mix]
-        drawn = rng.choice((1, 3, 3, 3, 5))
+        drawn = max(rng.choice((1, 3, 3, 3, 5)), self._mix.nodes)
         size = cut.nodes or {"calm": 3, **dict.fromkeys(GROWING, 1), "replaced": 3}.get(mix, drawn)
         names = [f"n{i + 1}" for i in range(size)]
         bootstrap = Configuration(

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from orchestrix_raft.simulation.checks import Violation
+from orchestrix_raft.simulation.checks import Violation, broken_promise
 from orchestrix_raft.simulation.run import Run
 from orchestrix_raft.simulation.steps import WHOLE, Cut, Step, StepName
 
@@ -43,9 +43,11 @@ class Shrunk(NamedTuple):
 
 
 def kind_of(error: Exception) -> str:
-    """What broke, without the names and numbers of this run."""
+    """What broke, without the names and numbers of this run.  A broken promise that a node took for a fault
+    of its own is that promise."""
+    error = broken_promise(error) or error
     text = re.sub(r"^seed \d+( at [\d.]+ s)?: ", "", str(error))
-    plain = re.sub(r"\b([nwc]\d+|[0-9a-f]{8,}|[\d.]+)\b", "#", text)
+    plain = re.sub(r"b'[^']*'|b\"[^\"]*\"|\b([nwc]\d+|[0-9a-f]{8,}|[\d.]+)\b", "#", text)
     words = " ".join(plain.split()[:_KIND_WORDS])
     if isinstance(error, Violation):
         return words
@@ -70,7 +72,7 @@ def fails(seed: int, mix: str, cut: Cut = WHOLE, stop_s: float = 0.0) -> Failure
     except Exception as error:
         # of any kind: what breaks is what is looked for
         at_s, taken = (run.world.now, tuple(run.world.steps.taken)) if run else (0.0, ())
-        return Failure(kind_of(error), str(error), at_s, taken)
+        return Failure(kind_of(error), str(broken_promise(error) or error), at_s, taken)
     return None
 
 

@@ -70,7 +70,7 @@ _FIELDS: Final = (
 )
 """Of any event, with the word before it."""
 _WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
-_TOLD_AT_ONCE: Final = 4
+_TOLD_AT_ONCE: Final = 12
 """Of one kind in one entry; the others are counted."""
 
 

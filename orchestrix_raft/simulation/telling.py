@@ -3,7 +3,7 @@
 import sys
 import traceback
 
-from orchestrix_raft.simulation.checks import Violation
+from orchestrix_raft.simulation.checks import broken_promise
 from orchestrix_raft.simulation.run import Run
 from orchestrix_raft.simulation.shrinking import Shrinker
 from orchestrix_raft.simulation.steps import Cut, Step
@@ -15,11 +15,10 @@ def tell_story(seed: int, mix: str, cut: Cut) -> int:
     broken = ""
     try:
         totals = run.go()
-    except Violation as violation:
-        broken = f"VIOLATION {violation}"
     except Exception as error:
-        # a node or the simulator failed: what led to it is what is wanted
-        broken = f"FAILURE {type(error).__name__}: {error}\n{traceback.format_exc()}"
+        # a promise, a node or the simulator failed: what led to it is what is wanted
+        violation = broken_promise(error)
+        broken = f"VIOLATION {violation}" if violation else f"FAILURE {traceback.format_exc()}"
     if run.world.story is not None:
         print(run.world.story.text())
     if broken:
