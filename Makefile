@@ -5,9 +5,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --no-input --quiet --quiet  # twice: errors only
 SEEDS ?= 200
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format proto bench docs simulate prove-A prove-B prove-C lock clean
+.PHONY: help demo test lint types format proto bench docs simulate chaos prove-A prove-B prove-C lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-zA-Z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -38,6 +39,9 @@ docs: $(VENV)/ready ## generate the reference pages that come from the code
 
 simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n MIX=name JOBS=processes; SEED=s for one and its story, SHRINK=1 for its shortest trace)
 	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SHRINK),--shrink) $(if $(CUT),--cut '$(CUT)')
+
+chaos: $(VENV)/ready ## real processes under every fault at random, and exact accounts (MINUTES=n SEED=s NETWORK=loopback)
+	@$(PY) -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(NETWORK),--network $(NETWORK))
 
 prove-A: $(VENV)/ready ## the promises of the first milestone: real processes, every rule of the engine, 500 seeds
 	@$(PY) -m pytest -s tests/cluster tests/prove/test_full_stop.py tests/prove/test_leader_kills.py tests/prove/test_rejoin.py tests/simulation/raft
