@@ -37,8 +37,8 @@ bench: $(VENV)/ready ## measure; bench/README.md says what each number means
 docs: $(VENV)/ready ## generate the reference pages that come from the code
 	@$(PY) docs/generate.py
 
-simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n MIX=name JOBS=processes; SEED=s for one and its story)
-	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX)) $(if $(JOBS),--jobs $(JOBS))
+simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n MIX=name JOBS=processes; SEED=s for one and its story, SHRINK=1 for its shortest trace)
+	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SHRINK),--shrink) $(if $(CUT),--cut '$(CUT)')
 
 chaos: $(VENV)/ready ## real processes under every fault at random, and exact accounts (MINUTES=n SEED=s NETWORK=loopback)
 	@$(PY) -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(NETWORK),--network $(NETWORK))
