@@ -5,7 +5,9 @@ sound one is the same after being written and loaded again.
 """
 
 from functools import cache
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from orchestrix_raft.domain.job import JobSpec, OnConflict, UniqueRule, UniqueScope
 from orchestrix_raft.domain.queue import QueueChange, RateLimitOptions
@@ -62,11 +64,11 @@ def _change(store: MemoryStore, pieces: Pieces) -> None:
     keys = sorted(rows)
     key = pieces.choose(keys) if keys else b"new"
     kind = pieces.byte()
-    match kind % 6:
+    match kind % 9:
         case 0 | 1:  # bytes of the value
             value = bytearray(rows.get(key, b""))
             at = pieces.byte() % (len(value) + 1)
-            value[at : at + kind // 6 % 4] = pieces.take(1 + kind % 3)
+            value[at : at + kind // 9 % 4] = pieces.take(1 + kind % 3)
             rows[key] = bytes(value)
         case 2:  # another value
             rows[key] = pieces.some()
@@ -75,8 +77,40 @@ def _change(store: MemoryStore, pieces: Pieces) -> None:
         case 4:  # the value of another table
             other = store.tables.get(pieces.choose(LOADED), {})
             rows[key] = pieces.choose([other[one] for one in sorted(other)] or [b""])
-        case _:  # under another key
+        case 5:  # under another key
             rows[pieces.some() or b"\0"] = rows.get(key, b"")
+        case _:  # one field of the record
+            record = _record(rows.get(key, b""))
+            rows[key] = msgspec.msgpack.encode(_with_another_field(record, pieces))
+
+
+def _record(value: bytes) -> Any:
+    try:
+        return msgspec.msgpack.decode(value)
+    except UNDECODABLE:
+        return []
+
+
+def _with_another_field(record: Any, pieces: Pieces) -> Any:
+    """The record with one value in it replaced, however deep that is."""
+    if isinstance(record, list) and record:
+        place = pieces.byte() % len(record)
+        inside = _with_another_field(record[place], pieces)
+        return [*record[:place], inside, *record[place + 1 :]]
+    if isinstance(record, dict) and record:
+        key = pieces.choose(sorted(record, key=repr))
+        return {**record, key: _with_another_field(record[key], pieces)}
+    match pieces.byte() % 5:
+        case 0:
+            return pieces.number() - pieces.byte()
+        case 1:
+            return pieces.some()
+        case 2:
+            return pieces.some().decode(errors="replace")
+        case 3:
+            return None
+        case _:
+            return pieces.choose(([], {}, True, [pieces.number()], b"q" * 16, "default", "every", 1, 2))
 
 
 @cache
