@@ -25,6 +25,7 @@ from orchestrix_raft.wire.transport import EOF
 ATTEMPTS: Final = 5  # a transfer that breaks off begins again at another node
 STALL_S: Final = 300.0  # for the next piece; the first comes when the node has copied its state
 ASK_AGAIN_S: Final = 0.2  # a node that is not ready waits by itself; one that cannot be reached does not
+SYNC_BYTES: Final = 8 << 20  # one sync of the whole file would hold up a node that shares its disk
 
 _CLUSTER: Final = services.CLUSTER.methods
 
@@ -147,7 +148,7 @@ class _Broken(Exception):
 async def _transfer(caller: Caller, channel: Channel, file: Any) -> Any:
     info: Any = None
     digest = hashlib.sha256()
-    received = 0
+    received = unsynced = 0
     file.seek(0)
     file.truncate()
     try:
@@ -158,7 +159,11 @@ async def _transfer(caller: Caller, channel: Channel, file: Any) -> Any:
             else:
                 digest.update(piece.data)
                 received += len(piece.data)
+                unsynced += len(piece.data)
                 await asyncio.to_thread(file.write, piece.data)
+                if unsynced >= SYNC_BYTES:
+                    await asyncio.to_thread(_make_durable, file)
+                    unsynced = 0
     except Failed as failure:
         if info is None:
             raise

@@ -20,9 +20,10 @@ from orchestrix_raft.storage.limits import TABLES_MAX
 from orchestrix_raft.storage.port import Damaged, Position, SnapshotRef, StorageError
 from orchestrix_raft.storage.records import META_TABLE, POSITION_KEY, decode_position
 
-_CHUNK_BYTES = 1 << 20
-_SYNC_BYTES = 8 << 20
-"""A received file is synced every so many bytes, so that no single sync stalls the node for long."""
+CHUNK_BYTES = 1 << 20
+SYNC_BYTES = 8 << 20
+"""A file that grows beside the journal is synced after each so many bytes: one sync of all of it would
+stall the node, and the journal's own syncs with it."""
 
 
 def position_in(path: Path) -> Position | None:
@@ -145,15 +146,23 @@ class FileCopying:
             self._copy = FileCopy(self._path, ref)
 
     def _drain(self) -> tuple[bytes, int]:
-        """The pipe into the file until it ends or the copy is cancelled; SHA-256 and size."""
-        digest, size = hashlib.sha256(), 0
+        """The pipe into the file until it ends or the copy is cancelled; SHA-256 and size.
+
+        Synced piece by piece although the copy need not survive a crash: with the journal's next sync the
+        file system may write all new pages of other files too, and commits would wait for the whole copy.
+        """
+        digest, size, unsynced = hashlib.sha256(), 0, 0
         with (self._path / DATA_FILE).open("wb", buffering=0) as file:
-            while not self._cancelled.is_set() and (chunk := os.read(self._source, _CHUNK_BYTES)):
+            while not self._cancelled.is_set() and (chunk := os.read(self._source, CHUNK_BYTES)):
                 digest.update(chunk)
                 size += len(chunk)
                 view = memoryview(chunk)
                 while view:
                     view = view[file.write(view) :]
+                unsynced += len(chunk)
+                if unsynced >= SYNC_BYTES:
+                    os.fsync(file.fileno())
+                    unsynced = 0
         return digest.digest(), size
 
 
@@ -184,7 +193,7 @@ class IncomingFile:
             while view:
                 view = view[self._file.write(view) :]
             self._unsynced += len(data)
-            if self._unsynced >= _SYNC_BYTES:
+            if self._unsynced >= SYNC_BYTES:
                 os.fsync(self._file.fileno())
                 self._unsynced = 0
         self._digest.update(data)

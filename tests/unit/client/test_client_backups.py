@@ -44,6 +44,22 @@ async def test_a_backup_is_written_as_it_was_sent_for_its_owner_only(
     assert made.digest == "00" * 16
 
 
+async def test_a_backup_is_synced_piece_by_piece(
+    client: AsyncClient, node: FakeNode, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(backups, "SYNC_BYTES", 1_000_000)
+    await client.backup(path)
+    assert synced[:2] == [path.stat().st_size - 2_000_000, path.stat().st_size]
+
+
 async def test_a_file_that_is_there_is_replaced_only_by_force(
     client: AsyncClient, node: FakeNode, path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import random
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import lmdb
@@ -422,6 +423,27 @@ def test_a_copy_that_fails_says_why_and_can_be_asked_for_again(
     join_copies()
     reader = store.snapshot()
     assert reader is not None
+    reader.close()
+
+
+def test_a_copy_is_synced_piece_by_piece(store: LmdbStateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        sync(descriptor)
+
+    store.write([{"jobs": {b"%d" % n: bytes(1_000) for n in range(5_000)}}], at(10))
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(snapshots, "SYNC_BYTES", 1 << 20)
+    assert store.snapshot() is None
+    join_copies()
+    reader = store.snapshot()
+    assert reader is not None
+    steps = [after - before for before, after in pairwise([0, *synced, reader.ref.size])]
+    assert len(synced) >= 3
+    assert max(steps) <= (1 << 20) + snapshots.CHUNK_BYTES
     reader.close()
 
 
