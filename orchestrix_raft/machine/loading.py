@@ -58,7 +58,7 @@ def load(state: State, tables: Tables) -> Iterator[int]:
     except (StoredStateDamaged, TooOld, *UNDECODABLE):
         raise
     except _CONTRADICTIONS as error:
-        raise StoredStateDamaged(f"records contradict each other: {type(error).__name__} {error}") from error
+        raise StoredStateDamaged(f"records contradict each other ({type(error).__name__})") from error
 
 
 def _load(state: State, tables: Tables) -> Iterator[int]:

@@ -5,6 +5,7 @@ else does.  Ends with 0 when its time is over, else with the input in a file and
 """
 
 import hashlib
+import importlib
 import sys
 from pathlib import Path
 from typing import Final
@@ -20,8 +21,11 @@ WRITTEN: Final = "input written to "
 def main(arguments: list[str]) -> None:
     """Never returns."""
     name, *options = arguments
+    chosen = BY_NAME[name]
+    for module in chosen.untraced:
+        importlib.import_module(module)
     with atheris.instrument_imports(include=["orchestrix_raft"]):
-        target = BY_NAME[name].load()
+        target = chosen.load()
 
     def told(data: bytes) -> None:
         try:
