@@ -19,9 +19,10 @@ from orchestrix_raft.api.queues import QueueService
 from orchestrix_raft.api.schedules import ScheduleService
 from orchestrix_raft.api.workers import WorkerService
 from orchestrix_raft.domain.errors import Code
+from orchestrix_raft.domain.job import OnConflict, UniqueScope
 from orchestrix_raft.machine.invariants import check
 from orchestrix_raft.wire import services
-from orchestrix_raft.wire.jobs import EnqueueRequest, GetJobRequest, NewJob
+from orchestrix_raft.wire.jobs import EnqueueRequest, GetJobRequest, NewJob, unique_rule_message
 from orchestrix_raft.wire.queues import ConfigureQueueRequest
 from orchestrix_raft.wire.schedules import PutScheduleRequest
 from orchestrix_raft.wire.services import Method
@@ -169,8 +170,14 @@ def examples() -> list[bytes]:
     put.spec.id, put.spec.cron.expression, put.spec.job.type = "s", "*/5 * * * *", "t"
     limit = ConfigureQueueRequest(request_id=IDS[3], name="default")
     limit.concurrency = 1
+    whole = NewJob(job_id=IDS[0], type="t", queue="q2", args=b"{}", priority=5, timeout_ms=9, retry_for_ms=9)
+    whole.unique_key, whole.key, whole.correlation_id, whole.expires_ms = "k", "eu", "c", 9
+    whole.labels.append("gpu")
+    whole.retry.max_retries, whole.retry.jitter_percent = 3, 10
+    whole.unique.MergeFrom(unique_rule_message(UniqueScope.WINDOW, 9, OnConflict.REPLACE))
     return [
         enqueue + call("Session", hello, report, goodbye) + call("GetJob", GetJobRequest(job_id=IDS[0])),
         call("PutSchedule", put),
         call("ConfigureQueue", limit) + enqueue,
+        call("Enqueue", EnqueueRequest(jobs=[whole])),
     ]
