@@ -29,7 +29,7 @@ from orchestrix_raft.wire.services import Method
 from orchestrix_raft.wire.transport import EOF
 from orchestrix_raft.wire.workers import WorkerMessage
 from tests.fuzz.direct_node import DirectNode
-from tests.fuzz.messages import IDS, build
+from tests.fuzz.messages import IDS, build, change
 from tests.fuzz.pieces import Pieces
 
 CALLS_MAX: Final = 8
@@ -51,6 +51,9 @@ METHODS: Final = tuple(
     )
 )
 """A method by a number that stays when others are added: samples of the corpus mean what they meant."""
+
+CHANGED: Final = 128
+"""From this byte on a request is a sound one, if there is one here, of which some fields are changed."""
 
 RAW: Final = 224
 """From this byte on a request is bytes as they come; the byte says how many, of a stream."""
@@ -145,39 +148,67 @@ def _requests(method: Method, pieces: Pieces) -> list[Any]:
     count = 1 + kind % MESSAGES_MAX if method.client_streams else 1
     if kind >= RAW:
         return [method.request.FromString(pieces.some()) for _ in range(count)]
+    if kind >= CHANGED and method.name in SOUND:
+        return [_changed(method, kind, pieces) for _ in range(count)]
     return [build(method.request, pieces) for _ in range(count)]
 
 
-def call(path: str, *requests: Any) -> bytes:
-    """The input that makes one call; for samples."""
-    (mark,) = (mark for mark, _, method in METHODS if method.path.endswith(f"/{path}"))
-    raw = [request.SerializeToString() for request in requests]
-    head = mark.to_bytes(2) + bytes((RAW + len(raw) - 1,))
-    return head + b"".join(bytes((len(one),)) + one for one in raw)
+def _changed(method: Method, kind: int, pieces: Pieces) -> Any:
+    request = method.request.FromString(pieces.choose(SOUND[method.name]))
+    for _ in range(kind % 4):
+        change(request, pieces)
+    return request
 
 
-def examples() -> list[bytes]:
-    """A few calls that work, and build on each other."""
-    job = NewJob(job_id=IDS[0], type="t", args=b'{"a":1}')
-    enqueue = call("Enqueue", EnqueueRequest(jobs=[job, NewJob(job_id=IDS[1], type="t", delay_ms=5)]))
-    hello = WorkerMessage()
-    hello.hello.session_id, hello.hello.capacity = IDS[2], 2
-    hello.hello.queues.append("default")
-    report, goodbye = WorkerMessage(), WorkerMessage()
-    report.report.completed.add(job_id=IDS[0], token=1, result=b"1")
-    goodbye.goodbye.SetInParent()
-    put = PutScheduleRequest(request_id=IDS[3])
-    put.spec.id, put.spec.cron.expression, put.spec.job.type = "s", "*/5 * * * *", "t"
-    limit = ConfigureQueueRequest(request_id=IDS[3], name="default")
-    limit.concurrency = 1
+def _sound() -> dict[str, tuple[bytes, ...]]:
+    """Requests that are accepted, by method."""
+    plain = NewJob(job_id=IDS[0], type="t", args=b'{"a":1}')
+    delayed = NewJob(job_id=IDS[1], type="t", delay_ms=5)
     whole = NewJob(job_id=IDS[0], type="t", queue="q2", args=b"{}", priority=5, timeout_ms=9, retry_for_ms=9)
     whole.unique_key, whole.key, whole.correlation_id, whole.expires_ms = "k", "eu", "c", 9
     whole.labels.append("gpu")
     whole.retry.max_retries, whole.retry.jitter_percent = 3, 10
     whole.unique.MergeFrom(unique_rule_message(UniqueScope.WINDOW, 9, OnConflict.REPLACE))
+    hello, report, goodbye = WorkerMessage(), WorkerMessage(), WorkerMessage()
+    hello.hello.session_id, hello.hello.capacity = IDS[2], 2
+    hello.hello.queues.append("default")
+    report.report.completed.add(job_id=IDS[0], token=1, result=b"1")
+    goodbye.goodbye.SetInParent()
+    put = PutScheduleRequest(request_id=IDS[3])
+    put.spec.id, put.spec.cron.expression, put.spec.job.type = "s", "*/5 * * * *", "t"
+    limit = ConfigureQueueRequest(request_id=IDS[3], name="default", concurrency=1)
+    found: dict[str, tuple[Any, ...]] = {
+        "Enqueue": (EnqueueRequest(jobs=[plain, delayed]), EnqueueRequest(jobs=[whole])),
+        "Session": (hello, report, goodbye),
+        "GetJob": (GetJobRequest(job_id=IDS[0]),),
+        "PutSchedule": (put,),
+        "ConfigureQueue": (limit,),
+    }
+    return {name: tuple(one.SerializeToString() for one in requests) for name, requests in found.items()}
+
+
+SOUND: Final = _sound()
+
+
+def call(path: str, *requests: bytes) -> bytes:
+    """The input that makes one call; for samples."""
+    (mark,) = (mark for mark, _, method in METHODS if method.path.endswith(f"/{path}"))
+    head = mark.to_bytes(2) + bytes((RAW + len(requests) - 1,))
+    return head + b"".join(bytes((len(one),)) + one for one in requests)
+
+
+def examples() -> list[bytes]:
+    """A few calls that work, and build on each other; and sound requests to be changed."""
+    enqueue = call("Enqueue", SOUND["Enqueue"][0])
+    changed = [
+        mark.to_bytes(2) + bytes((CHANGED, place))
+        for mark, _, method in METHODS
+        for place in range(len(SOUND.get(method.name, ())))
+    ]
     return [
-        enqueue + call("Session", hello, report, goodbye) + call("GetJob", GetJobRequest(job_id=IDS[0])),
-        call("PutSchedule", put),
-        call("ConfigureQueue", limit) + enqueue,
-        call("Enqueue", EnqueueRequest(jobs=[whole])),
+        enqueue + call("Session", *SOUND["Session"]) + call("GetJob", *SOUND["GetJob"]),
+        call("PutSchedule", *SOUND["PutSchedule"]),
+        call("ConfigureQueue", *SOUND["ConfigureQueue"]) + enqueue,
+        call("Enqueue", SOUND["Enqueue"][1]),
+        *changed,
     ]

@@ -64,6 +64,24 @@ def build(kind: type[Message], pieces: Pieces, depth: int = 0) -> Any:
     return message
 
 
+def change(message: Any, pieces: Pieces) -> None:
+    """Give one field of it another value, in a message inside of it where there is one."""
+    field = pieces.choose(message.DESCRIPTOR.fields)
+    inside = getattr(message, field.name)
+    if field.is_repeated:
+        if field.message_type is not None and inside:
+            change(pieces.choose(inside), pieces)
+        elif len(inside) < ITEMS_MAX:
+            _add(message, field, pieces, 0)
+    elif field.message_type is None:
+        setattr(message, field.name, _value(field, pieces))
+    elif message.HasField(field.name):
+        change(inside, pieces)
+    else:
+        inside.SetInParent()
+        inside.MergeFrom(build(type(inside), pieces, 1))
+
+
 def _add(message: Any, field: Any, pieces: Pieces, depth: int) -> None:
     items = getattr(message, field.name)
     if field.message_type is None:
