@@ -66,6 +66,8 @@ def build(kind: type[Message], pieces: Pieces, depth: int = 0) -> Any:
 
 def change(message: Any, pieces: Pieces) -> None:
     """Give one field of it another value, in a message inside of it where there is one."""
+    if not message.DESCRIPTOR.fields:
+        return
     field = pieces.choose(message.DESCRIPTOR.fields)
     inside = getattr(message, field.name)
     if field.is_repeated:
