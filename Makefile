@@ -37,8 +37,8 @@ bench: $(VENV)/ready ## measure; bench/README.md says what each number means
 docs: $(VENV)/ready ## generate the reference pages that come from the code
 	@$(PY) docs/generate.py
 
-simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n MIX=name; SEED=s for one and its story)
-	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX))
+simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n MIX=name JOBS=processes; SEED=s for one and its story)
+	@$(PY) -m orchestrix_raft.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(MIX),--mix $(MIX)) $(if $(JOBS),--jobs $(JOBS))
 
 fuzz: .venv-fuzz/ready ## hostile input, guided by what it reaches, for all that reads any (MINUTES=n TARGET=name)
 	@.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES) $(if $(TARGET),--target $(TARGET))

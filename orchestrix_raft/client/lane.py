@@ -37,6 +37,7 @@ class Placed(NamedTuple):
 
     job_id: bytes
     created: bool | None
+    applied: int = 0  # log index by which it was decided
 
 
 class _Item:
@@ -209,9 +210,11 @@ class Lane:
             self._refused(batch, response)
             return
         self._trouble = None
-        self._caller.wrote(response.applied_index)
+        index = response.applied_index
+        self._caller.wrote(index)
         answers: dict[int, Placed | OrchestrixError] = {
-            e.position: Placed(e.job_id, _unless_ours(e.job_id, batch, e.position)) for e in response.existing
+            e.position: Placed(e.job_id, _unless_ours(e.job_id, batch, e.position), index)
+            for e in response.existing
         }
         for r in response.rejected:
             job_ids = (format_job_id(batch.items[r.position].job.job_id),)
@@ -219,7 +222,7 @@ class Lane:
         for position, item in enumerate(batch.items):
             if item.future.done():
                 continue
-            answer = answers.get(position) or Placed(item.job.job_id, created=True)
+            answer = answers.get(position) or Placed(item.job.job_id, True, index)
             if isinstance(answer, OrchestrixError):
                 item.future.set_exception(answer)
             else:

@@ -35,10 +35,10 @@ from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.comparing import Comparing
 from orchestrix_raft.simulation.drains import OwnershipWatch
-from orchestrix_raft.simulation.faults import GENTLE, MIXES
 from orchestrix_raft.simulation.feeds import FeedWatch
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
+from orchestrix_raft.simulation.mixes import GENTLE, MIXES
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.slots import SlotLedger
 from orchestrix_raft.simulation.unique_watch import UniqueWatch

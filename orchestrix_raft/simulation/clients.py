@@ -56,6 +56,8 @@ class SimClient:
         `gone`: whether a job was forgotten, by retention or by a purge."""
         self.world = world
         self.name = name
+        # of what it does now; each step brings its own
+        self.rng = world.stream(name)
         self.asked: dict[bytes, JobSpec] = {}
         self.acknowledged: dict[bytes, int] = {}  # job id -> index
         self.cancelled: dict[bytes, str] = {}  # job id -> what the cluster said
@@ -69,6 +71,7 @@ class SimClient:
         self._violation = violation
         self._gone = gone
         self._open = 0
+        self.twice = 0.0  # chance that a call reaches two nodes
         self._again: set[bytes] = set()  # job ids used in more than one call
 
     @property
@@ -80,7 +83,7 @@ class SimClient:
 
     def enqueue(self, count: int) -> None:
         """Some new jobs in one call; now and then with an id used before."""
-        rng = self.world.rng
+        rng = self.rng
         specs = []
         for _ in range(count):
             if self.asked and rng.random() < 0.05:
@@ -94,7 +97,7 @@ class SimClient:
         self._call(Enqueue(jobs), lambda done: self._enqueued(jobs, done))
 
     def _spec(self) -> JobSpec:
-        rng = self.world.rng
+        rng = self.rng
         stamp = START_WALL_MS + int(self.world.now * 1000)
         delayed = rng.random()
         unique = rng.choice(_RULES) if rng.random() < 0.1 else None
@@ -127,15 +130,15 @@ class SimClient:
             if position not in rejected and spec.job_id not in self.acknowledged:
                 self.acknowledged[spec.job_id] = done.index
                 self._told.append((spec.job_id, done.index))
-        if self.world.chance(0.4):
+        if self.rng.random() < 0.4:
             self.read()  # what was just written, at whatever node
 
     def cancel(self) -> None:
         """Cancel one of its own jobs."""
         if not self.acknowledged:
             return
-        job_id = self.world.rng.choice(list(self.acknowledged))
-        cancel = CancelJobs(self.world.rng.randbytes(16), (job_id,), "changed my mind")
+        job_id = self.rng.choice(list(self.acknowledged))
+        cancel = CancelJobs(self.rng.randbytes(16), (job_id,), "changed my mind")
         command = Asked(self.name, cancel)
 
         def done(answer: Done) -> None:
@@ -151,7 +154,7 @@ class SimClient:
         """Run one of its own jobs again, whatever became of it."""
         if not self.acknowledged:
             return
-        job_id = self.world.rng.choice(list(self.acknowledged))
+        job_id = self.rng.choice(list(self.acknowledged))
         self.retried.add(job_id)
 
         def done(answer: Done) -> None:
@@ -159,17 +162,17 @@ class SimClient:
             if words is None or (words[0] == "not_found" and not self._gone(job_id)):
                 self._violation(f"retry of an acknowledged job answered {answer.result!r}")
 
-        self._call(Asked(self.name, RetryJobs(self.world.rng.randbytes(16), (job_id,))), done)
+        self._call(Asked(self.name, RetryJobs(self.rng.randbytes(16), (job_id,))), done)
 
     def purge(self) -> None:
         """Forget one of its own jobs, if it has ended."""
         if self.acknowledged:
-            job_id = self.world.rng.choice(list(self.acknowledged))
-            self._call(PurgeJobs(self.world.rng.randbytes(16), (job_id,)), lambda answer: None)
+            job_id = self.rng.choice(list(self.acknowledged))
+            self._call(PurgeJobs(self.rng.randbytes(16), (job_id,)), lambda answer: None)
 
     def steer_where(self) -> None:
         """A command on a filter, with all its steps."""
-        rng = self.world.rng
+        rng = self.rng
         queue = rng.choice(("", "mail"))
         kind, states = rng.choice(
             (
@@ -182,7 +185,7 @@ class SimClient:
         self._step_where(kind, JobFilter(states, queue), b"", rng.choice((1, 7, 500)))
 
     def _step_where(self, kind: WhereKind, where: JobFilter, cursor: bytes, limit: int) -> None:
-        request_id = self.world.rng.randbytes(16)
+        request_id = self.rng.randbytes(16)
 
         def done(answer: Done) -> None:
             result = answer.result
@@ -203,7 +206,7 @@ class SimClient:
         core = None if node is None else node.core
         if node is None or core is None or not self._told:
             return
-        job_id, index = self._told[-1] if self.world.chance(0.7) else self.world.rng.choice(self._told)
+        job_id, index = self._told[-1] if self.rng.random() < 0.7 else self.rng.choice(self._told)
         asked_at, late = self.world.now, core.limits.read_wait_s + 1.0
 
         def fresh(ok: bool) -> None:
@@ -216,7 +219,7 @@ class SimClient:
                 if core.replica.job(job_id) is None and core.replica.history.get(FINISHED, job_id) is None:
                     self._violation(f"stale read at {node.name}: acknowledged job {job_id.hex()} not found")
 
-        if self.world.chance(0.5):
+        if self.rng.random() < 0.5:
             node.act(lambda: core.reads.linearizable(core.now, fresh))
         else:
             node.act(lambda: core.reads.at(index, core.now, fresh))
@@ -228,7 +231,7 @@ class SimClient:
         core = None if node is None else node.core
         if node is None or core is None or not self.acknowledged:
             return
-        job_id = self.world.rng.choice(list(self.acknowledged))
+        job_id = self.rng.choice(list(self.acknowledged))
 
         def look() -> None:
             job = core.replica.job(job_id)
@@ -242,7 +245,7 @@ class SimClient:
 
     def _node(self) -> SimNode | None:
         up = [node for node in self._nodes if node.up]
-        return self.world.rng.choice(up) if up else None
+        return self.rng.choice(up) if up else None
 
     def _call(self, command: Command, done: Callable[[Done], None]) -> None:
         self._open += 1
@@ -250,7 +253,7 @@ class SimClient:
 
     def _gives_up(self, command: Command) -> bool:
         """After its only try was certainly not applied: then none of its jobs may ever appear."""
-        if not isinstance(command, Enqueue) or self.world.chance(0.3):
+        if not isinstance(command, Enqueue) or self.rng.random() < 0.3:
             return False
         ids = {spec.job_id for spec in command.jobs}
         if ids & self._again or not ids <= self.asked.keys():
@@ -287,7 +290,7 @@ class SimClient:
                 answered[0] = True
                 self._open -= 1
             else:
-                delay = self.world.rng.uniform(0.05, 0.5)
+                delay = self.rng.uniform(0.05, 0.5)
                 self.world.after(delay, lambda: self._try(command, done, answered, tried))
 
         def lost_patience() -> None:
@@ -295,6 +298,18 @@ class SimClient:
                 over[0] = True
                 self._try(command, done, answered, tried)
 
+        if self.twice and self.rng.random() < self.twice:
+            # now nothing is certain about it any more, but that its ids count once
+            first = False
+            self._send_once_more(command)
         node.act(lambda: core.submit(command, finished))
         node.poke()
         self.world.after(PATIENCE_S, lost_patience)
+
+    def _send_once_more(self, command: Command) -> None:
+        """The same call at some node, for whose answer nobody waits."""
+        node = self._node()
+        core = None if node is None else node.core
+        if node is not None and core is not None:
+            node.act(lambda: core.submit(command, None))
+            node.poke()

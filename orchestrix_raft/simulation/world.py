@@ -1,8 +1,10 @@
-"""Virtual time and chance: one event queue, one clock, one generator."""
+"""Virtual time and chance: one event queue, one clock, and a generator for each who draws."""
 
 import heapq
 import random
 from collections.abc import Callable
+
+from orchestrix_raft.simulation.steps import WHOLE, Cut, Steps, stream
 
 START_WALL_MS = 1_790_000_000_000  # where wall clocks stand when a simulated world begins
 
@@ -10,9 +12,9 @@ START_WALL_MS = 1_790_000_000_000  # where wall clocks stand when a simulated wo
 class World:
     """Runs callbacks in the order of their times; ties run in the order in which they were asked for."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, cut: Cut = WHOLE) -> None:
         self.seed = seed
-        self.rng = random.Random(seed)
+        self.steps = Steps(seed, cut)
         self.now = 0.0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -35,15 +37,20 @@ class World:
             action()
         self.now = max(self.now, end)
 
-    def tell(self, line: str) -> None:
-        """One line of the story."""
+    def tell(self, line: str, fault: bool = False) -> None:
+        """One line of the story; its first word says whose."""
         if self.story is not None:
-            self.story.append(f"{self.now:9.3f}  {line}")
+            self.story.append(f"{self.now:9.3f} {'!' if fault else ' '} {line}")
 
-    def chance(self, probability: float) -> bool:
-        """True with this probability."""
-        return self.rng.random() < probability
+    def stream(self, name: str) -> random.Random:
+        """Chance for whoever has this name: what others draw does not change it."""
+        return stream(self.seed, name)
 
-    def some(self, rate: float) -> float:
-        """A waiting time with this mean rate per second, at most ten times the mean."""
-        return min(self.rng.expovariate(rate), 10 / rate)
+    def step(self, family: str) -> random.Random | None:
+        """The chance of the next step of a family; None if it is left out of this run."""
+        return self.steps.next(family, self.now)
+
+
+def some(rng: random.Random, rate: float) -> float:
+    """A waiting time with this mean rate per second, at most ten times the mean."""
+    return min(rng.expovariate(rate), 10 / rate)

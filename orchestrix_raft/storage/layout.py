@@ -37,6 +37,9 @@ IDENTITY = "identity"
 RECOVERED = "recovered"
 """Directory in which `offline` makes what is to take the place of journal, state and identity."""
 
+HALF_MADE = "half-made"
+"""File that is there while `offline` fills a new directory."""
+
 _FORMAT_LINE = re.compile(rb"orchestrix-raft data directory, schema (\d{1,9})\n")
 HARMLESS = frozenset({LOCK, "lost+found", FORMAT + TEMPORARY})
 """What an empty directory may contain: our lock, what a file system puts there, an attempt cut short."""
@@ -142,6 +145,8 @@ def _refuse_strange(path: Path) -> None:
         raise StorageError(
             f"{path}: the recovery of this directory was cut short; run `cluster recover` again"
         )
+    if (path / HALF_MADE).exists():
+        raise StorageError(f"{path}: a restore into it was cut short; run `cluster restore` again")
     strange = sorted(entry.name for entry in path.iterdir() if entry.name not in HARMLESS)
     if strange:
         raise StorageError(f"{path}: neither empty nor a data directory (it holds {strange[0]!r})")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrix_raft.simulation.faults import MIXES
+from orchestrix_raft.simulation.mixes import MIXES
 from orchestrix_raft.simulation.run import Run
 
 SEEDS = 3 * len(MIXES)  # `python -m orchestrix_raft.simulation --seeds N` runs more
