@@ -16,12 +16,14 @@ from orchestrix_raft.coordinator.port import (
 )
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.node import Health
 from orchestrix_raft.wire import cluster as wire
 from orchestrix_raft.wire import drain as wire_drain
 from orchestrix_raft.wire.events import ListAuditRequest, ListAuditResponse, WatchRequest
 from orchestrix_raft.wire.services import CLUSTER
 
 _NEVER_HEARD: Final = "unknown"
+_UNREACHED: Final = "unreachable"  # and the cluster has not noticed for long enough to call it anything else
 
 
 class ClusterService(Service):
@@ -133,6 +135,9 @@ def _status(view: ClusterView) -> wire.StatusResponse:
 
 def _node(node: NodeView) -> wire.NodeStatus:
     fields = node._asdict()
-    fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
+    if fields.pop("reached") or node.health is not Health.ALIVE:
+        fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
+    else:
+        fields["health"] = _UNREACHED
     fields["drain"] = wire_drain.drain_message(node.drain)
     return wire.NodeStatus(**fields)

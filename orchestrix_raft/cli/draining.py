@@ -21,7 +21,7 @@ NodeId = Annotated[
     typer.Argument(
         metavar="ID",
         help="The node's id, as `status` shows it.",
-        callback=options.checked(options.not_empty),
+        callback=options.checked(options.given),
     ),
 ]
 

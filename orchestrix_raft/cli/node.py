@@ -15,9 +15,9 @@ import typer
 from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.api.server import ApiServer
 from orchestrix_raft.cli.options import SERVERS_VARIABLE
-from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.cli.output import FAILED, Failure
 from orchestrix_raft.consensus.port import SafetyFault
-from orchestrix_raft.coordinator.first_start import StartError
+from orchestrix_raft.coordinator.first_start import Removed, StartError
 from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import ENV_PREFIX, OPTIONS, Kind, Option, read_value
 from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_config, resolve
@@ -39,6 +39,9 @@ NOT_YET: Final = frozenset({"dashboard"})
 
 STOPPED: Final = (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault, Superseded, TooOld)
 """Why a node cannot start or go on: each says it in one line."""
+
+REMOVED: Final = 3
+"""Exit code of a node that was removed from its cluster."""
 
 LOG_OPTIONS: Final = (
     Option(
@@ -74,7 +77,12 @@ def node(**flags: Any) -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_run(options))
     except STOPPED as error:
-        raise Failure(str(error)) from error
+        raise Failure(str(error), _exit_code(error)) from error
+
+
+def _exit_code(error: Exception) -> int:
+    """For whoever starts nodes again when they end, such as the units under deploy/."""
+    return REMOVED if isinstance(error, Removed) else FAILED
 
 
 async def _run(options: NodeOptions) -> None:

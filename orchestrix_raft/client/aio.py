@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
-from orchestrix_raft.client import backups, building, leading
+from orchestrix_raft.client import backups, building, leading, steering
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.cluster import AsyncCluster
@@ -27,10 +27,13 @@ from orchestrix_raft.client.model import (
     reason_of,
     status_of,
 )
+from orchestrix_raft.client.notes import Notes
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.history.recorder import CLIENT
+from orchestrix_raft.recording.writing import Target, recorder_of
 from orchestrix_raft.wire import jobs as wire
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import refused, seconds, text, whole
@@ -38,7 +41,6 @@ from orchestrix_raft.wire.cluster import StatusRequest
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import (
     DeadlineExceeded,
-    JobNotFound,
     OrchestrixError,
     OutcomeUnknown,
     Unavailable,
@@ -65,7 +67,8 @@ class AsyncClient(AsyncFollowing):
     `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
     further members for `deadline` seconds, then raise `Unavailable` (certainly not done) or
     `OutcomeUnknown`.  What a client wrote, its own later reads see.  Use it on one event loop, and close it
-    (`async with` does).
+    (`async with` does).  `history`: a file to which it appends what it asks and is told, for
+    `check-history`; None: the one that ORCHESTRIX_HISTORY names, if any.
     """
 
     def __init__(
@@ -74,9 +77,12 @@ class AsyncClient(AsyncFollowing):
         *,
         deadline: float = DEADLINE_S,
         tls: TlsFiles | None = None,
+        history: Target | None = None,
     ) -> None:
         seconds("deadline", deadline, zero=False)
-        self._caller = Caller(addresses_of(servers), files_of(tls), deadline)
+        recorder = recorder_of(history, CLIENT)
+        notes = None if recorder is None else Notes(recorder)
+        self._caller = Caller(addresses_of(servers), files_of(tls), deadline, notes)
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
@@ -163,7 +169,11 @@ class AsyncClient(AsyncFollowing):
 
     async def _enqueue(self, job_type: str, args: Mapping[str, Any] | None, options: Options) -> Enqueued:
         job, size = building.new_job(job_type, args, options)
-        placed = await self._lane.enqueue(job, size)
+        notes = self._caller.notes
+        if notes is None:
+            placed = await self._lane.enqueue(job, size)
+        else:
+            placed = await notes.enqueue(job, lambda: self._lane.enqueue(job, size))
         # An id made here that "was there already" came with an earlier sending of this same call.
         ours = options.job_id is None and placed.job_id == job.job_id
         created = True if ours else placed.created
@@ -231,7 +241,7 @@ class AsyncClient(AsyncFollowing):
         if not chunk.ids:
             return
         try:
-            response: wire.EnqueueResponse = await self._caller.call(_JOBS["Enqueue"], chunk.request)
+            response = await self._send_noted(chunk.request)
         except (Unavailable, OutcomeUnknown) as error:
             error.job_ids = tuple(chunk.ids)
             raise
@@ -246,13 +256,31 @@ class AsyncClient(AsyncFollowing):
             error_for(r.code, r.reason, r.message, (chunk.ids[r.position],)) for r in response.rejected
         )
 
+    async def _send_noted(self, request: wire.EnqueueRequest) -> wire.EnqueueResponse:
+        notes = self._caller.notes
+        if notes is None:
+            response: wire.EnqueueResponse = await self._caller.call(_JOBS["Enqueue"], request)
+            return response
+        return await notes.enqueue_many(request, lambda: self._caller.call(_JOBS["Enqueue"], request))
+
     # ---- look ------------------------------------------------------------------------------------------
 
     async def get(self, job_id: str) -> Job:
         """The job as it is now; `JobNotFound` if there is none."""
         request = wire.GetJobRequest(job_id=building.id_bytes(job_id), read=self._read())
-        response: wire.GetJobResponse = await self._caller.call(_JOBS["GetJob"], request)
+        response = await self._look("get", _JOBS["GetJob"], request)
         return job_of(response.job)
+
+    async def _look(
+        self, op: str, method: services.Method, request: Any, **patience: float
+    ) -> wire.GetJobResponse:
+        response: wire.GetJobResponse
+        notes = self._caller.notes
+        if notes is None:
+            response = await self._caller.call(method, request, **patience)
+        else:
+            response = await notes.read(op, request, lambda: self._caller.call(method, request, **patience))
+        return response
 
     async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """The job once it is completed, cancelled or dead, whichever it is; `Job.raise_for_state` raises for
@@ -266,8 +294,8 @@ class AsyncClient(AsyncFollowing):
             left = WAIT_SLICE_S if until is None else max(0.0, min(WAIT_SLICE_S, until - now()))
             request = wire.WaitJobRequest(job_id=raw, timeout_ms=int(left * 1_000), read=self._read())
             patience = left + (self._caller.deadline_s if until is None else 1.0)
-            response: wire.GetJobResponse = await self._caller.call(
-                _JOBS["WaitJob"], request, deadline_s=patience, attempt_s=left + ATTEMPT_S
+            response = await self._look(
+                "wait", _JOBS["WaitJob"], request, deadline_s=patience, attempt_s=left + ATTEMPT_S
             )
             job = job_of(response.job)
             if job.finished:
@@ -350,7 +378,7 @@ class AsyncClient(AsyncFollowing):
         with refused():
             text("reason", reason, empty=True)
         request = wire.CancelJobsRequest(request_id=os.urandom(16), job_ids=job_ids, reason=reason)
-        return await self._steer(_JOBS["CancelJobs"], request, job_id)
+        return await steering.steer(self._caller, "cancel", _JOBS["CancelJobs"], request, job_id)
 
     async def retry(self, job_id: str) -> str:
         """Make a dead, cancelled or backing-off job ready now, with its failures forgotten.
@@ -358,7 +386,7 @@ class AsyncClient(AsyncFollowing):
         Returns `retried`, or `already_pending`, `already_running` and the like.
         """
         request = wire.RetryJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
-        return await self._steer(_JOBS["RetryJobs"], request, job_id)
+        return await steering.steer(self._caller, "retry", _JOBS["RetryJobs"], request, job_id)
 
     async def purge(self, job_id: str) -> str:
         """Forget a completed, cancelled or dead job and its history.  Its id stays known for a day after its
@@ -367,15 +395,7 @@ class AsyncClient(AsyncFollowing):
         Returns `purged`, or `still_pending`, `still_running` and the like.
         """
         request = wire.PurgeJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
-        return await self._steer(_JOBS["PurgeJobs"], request, job_id)
-
-    async def _steer(self, method: services.Method, request: Any, job_id: str) -> str:
-        response: wire.JobsResponse = await self._caller.call(method, request)
-        self._caller.wrote(response.applied_index)
-        word = response.results[0]
-        if word == "not_found":
-            raise JobNotFound(f"no job {job_id}", "JOB_NOT_FOUND")
-        return word
+        return await steering.steer(self._caller, "purge", _JOBS["PurgeJobs"], request, job_id)
 
     async def cancel_where(
         self,
@@ -397,7 +417,7 @@ class AsyncClient(AsyncFollowing):
         with refused():
             text("reason", reason, empty=True)
         building.check_meant("cancel_where", all, state, queue, type, older_than)
-        return await self._steer_where(_JOBS["CancelWhere"], where, reason)
+        return await steering.steer_where(self._caller, "cancel_where", _JOBS["CancelWhere"], where, reason)
 
     async def retry_where(
         self,
@@ -416,7 +436,7 @@ class AsyncClient(AsyncFollowing):
         """
         where = building.job_filter("dead" if state is None else state, queue, type, older_than)
         building.check_meant("retry_where", all, state, queue, type, older_than)
-        return await self._steer_where(_JOBS["RetryWhere"], where)
+        return await steering.steer_where(self._caller, "retry_where", _JOBS["RetryWhere"], where)
 
     async def purge_where(
         self,
@@ -432,22 +452,7 @@ class AsyncClient(AsyncFollowing):
         ago.
         """
         where = building.job_filter(state, queue, type, older_than)
-        return await self._steer_where(_JOBS["PurgeWhere"], where)
-
-    async def _steer_where(
-        self, method: services.Method, where: wire.JobFilterMessage, reason: str = ""
-    ) -> int:
-        """All steps of a command on a filter; how many jobs it did something to."""
-        done = 0
-        cursor = b""
-        while True:
-            request = wire.WhereRequest(request_id=os.urandom(16), filter=where, cursor=cursor, reason=reason)
-            response: wire.WhereResponse = await self._caller.call(method, request)
-            self._caller.wrote(response.applied_index)
-            done += response.done
-            cursor = response.next_cursor
-            if not cursor:
-                return done
+        return await steering.steer_where(self._caller, "purge_where", _JOBS["PurgeWhere"], where)
 
     async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> backups.Backup:
         """Write all that was acknowledged before this call, as of one log entry, to a new file: wholly or not

@@ -19,7 +19,7 @@ from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.contents import ContentsReader, Finding
 from orchestrix_raft.coordinator.core import Core
-from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
+from orchestrix_raft.coordinator.drain import TRANSFER_REFUSED, cost_of_leaving, successor, summary
 from orchestrix_raft.coordinator.hello import Hello as PeerHello
 from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import PeerMessage
@@ -332,10 +332,13 @@ class Node(NodeReads):
 
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         """See NodePort."""
-        target = self.core.consensus.transfer(node_id or None)
+        chosen = successor(self.core, node_id)
+        if isinstance(chosen, Rejected):
+            return chosen
+        target = self.core.consensus.transfer(chosen or None)
         self.schedule()
         if isinstance(target, Refused):
-            return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", target.reason)
+            return Rejected(Code.FAILED_PRECONDITION, TRANSFER_REFUSED, target.reason)
         self.core.leadership.hold(self.core.now, self.core.limits.drain.hold_s)
         return target
 

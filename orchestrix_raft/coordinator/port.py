@@ -103,6 +103,8 @@ class NodeView(NamedTuple):
     version: str
     drain: Drain | None = None
     machine_level: int = 0  # the highest it can run; 0: it has not said so
+    votes: bool = False  # it counts for majorities, dead or alive
+    reached: bool = True  # by the leader; without one, by the node that answers
 
 
 class QueueView(NamedTuple):

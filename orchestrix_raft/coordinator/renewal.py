@@ -33,7 +33,7 @@ from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.offline import Survivor, make_directory
 from orchestrix_raft.storage.port import Damaged, Entry, Journal, Position, StateStore, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 WRITE_BYTES: Final = 32 << 20  # of changes held in memory while a log is replayed
 
@@ -63,6 +63,7 @@ class Left(NamedTuple):
     last_index: int
     last_term: int
     last_wall_ms: int  # the replicated clock at the last entry that has one; 0: none has
+    addresses: dict[str, str]  # of the members, as far as they are known
 
 
 def restore(file: Path, data_dir: Path, node_id: str = "", by: str = "") -> tuple[Head, Renewed]:
@@ -94,16 +95,18 @@ def look(survivor: Survivor) -> Left:
     with survivor.journal() as journal, survivor.state() as state:
         position = state.position()
         log = _joined(identity, journal, position)
-        configuration = log.configuration
+        members = tuple(log.configuration.members) if log.configuration is not None else ()
+        known = identity.known_addresses
         return Left(
             identity.node_id,
             identity.cluster_id,
-            tuple(configuration.members) if configuration is not None else (),
+            members,
             log.start,
             journal.first_index,
             journal.last_index,
             journal.last_term,
             _last_wall_ms(journal),
+            {member: known[member] for member in members if known.get(member)},
         )
 
 
@@ -237,7 +240,7 @@ class _Renewal:
             raise Damaged(f"{self._name}: {what} contradicts itself ({error})") from error
         except UNDECODABLE as error:
             raise Damaged(
-                f"{self._name}: {what} is damaged, or was written by a newer version ({error})"
+                f"{self._name}: {what} is damaged, or was written by a newer version ({words_of(error)})"
             ) from error
         except Exception as error:  # whatever it is: a node could not go on from here either
             raise StorageError(f"{self._name}: {what} cannot be used: {error!r}") from error

@@ -81,5 +81,5 @@ def test_a_drain_that_nobody_could_take_over_from_is_refused(tmp_path: Path) -> 
         done = command(cluster, "cluster", "drain", "n1")
         assert (done.returncode, done.stdout) == (1, "")
         assert "n1 is the whole cluster: there is nobody to hand over to" in done.stderr
-        assert "no node of this id" in command(cluster, "cluster", "drain", "n9").stderr
+        assert "there is no node 'n9': there are n1" in command(cluster, "cluster", "drain", "n9").stderr
         assert "no worker nobody" in command(cluster, "workers", "drain", "nobody").stderr

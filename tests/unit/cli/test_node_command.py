@@ -6,9 +6,24 @@ from typing import Any
 import pytest
 
 from orchestrix_raft.cli import node
+from orchestrix_raft.consensus.port import SafetyFault
+from orchestrix_raft.coordinator.first_start import Removed, StartError
 from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS
 from orchestrix_raft.coordinator.options import NodeOptions
+from orchestrix_raft.coordinator.starts import Superseded
+from orchestrix_raft.machine.rules import TooOld
+from orchestrix_raft.storage.port import Damaged, DiskFull
+
+ENDS: dict[str, Exception] = {
+    "full": DiskFull("no room"),
+    "lost": StartError("its peers are those of another cluster"),
+    "removed": Removed("node n1 was removed"),
+    "damaged": Damaged("state: damaged"),
+    "unsafe": SafetyFault("the journal was lost"),
+    "copied": Superseded("two processes"),
+    "old": TooOld("install another version"),
+}
 
 
 @pytest.fixture
@@ -23,6 +38,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
             made.append(options)
 
         async def run(self) -> None:
+            if made[0].node_id in ENDS:
+                raise ENDS[made[0].node_id]
             if made[0].node_id == "unlucky":
                 raise LinkError("cannot listen at 127.0.0.1:8400:\nit is taken")
 
@@ -117,6 +134,17 @@ def test_a_node_that_cannot_run_ends_with_one_line(started: list[NodeOptions], r
     done = run("node", "--node-id", "unlucky")
     assert done.code == 1
     assert done.err == "orchestrix-raft: cannot listen at 127.0.0.1:8400: it is taken\n"
+
+
+@pytest.mark.parametrize(
+    ("node_id", "code"),
+    [("full", 1), ("lost", 1), ("removed", 3), ("damaged", 1), ("unsafe", 1), ("copied", 1), ("old", 1)],
+)
+def test_the_exit_code_tells_a_removal_from_a_failure(
+    started: list[NodeOptions], run: Any, node_id: str, code: int
+) -> None:
+    done = run("node", "--node-id", node_id)
+    assert (done.code, done.err) == (code, f"orchestrix-raft: {ENDS[node_id]}\n")
 
 
 def test_variables_that_mean_nothing_are_told_with_what_may_be_meant() -> None:
