@@ -121,6 +121,7 @@ class Run:
             load = stack.enter_context(Load(self.cluster.servers, settings.seed, settings.scale))
             eventually(lambda: self.ledger.count("start") > 50, "jobs start", START_S)
             faults = Faults(plan, self.cluster, self.link, observer)
+            stack.callback(self._count, faults, load)
             stack.callback(faults.close)
             begun_s = time.monotonic()
             self._inflict(faults, stopping)
@@ -129,6 +130,12 @@ class Run:
             ended_s = time.monotonic()
             self._come_to_rest(faults, load, watch)
             self._close_books(faults, load, watch, (begun_s, ended_s))
+
+    def _count(self, faults: Faults, load: Load) -> None:
+        """Also of a run that does not come to its end."""
+        self.result.faults = dict(sorted(faults.inflicted.items()))
+        self.result.missed = faults.missed.total()
+        self.result.calls = load.books.calls.total()
 
     def _inflict(self, faults: Faults, stopping: threading.Event) -> None:
         for name in (*faults.cluster.names()[0], *faults.cluster.names()[1]):
@@ -181,9 +188,6 @@ class Run:
 
     def _close_books(self, faults: Faults, load: Load, watch: Watch, span_s: tuple[float, float]) -> None:
         result, story = self.result, self.story
-        result.faults = dict(sorted(faults.inflicted.items()))
-        result.missed = faults.missed.total()
-        result.calls = load.books.calls.total()
         load.books.acknowledged[LAST_JOB] = "last"
         result.settled = asyncio.run(self._settled(load, watch))
         offset_s = story.begun_s
