@@ -88,6 +88,7 @@ WRONG_USAGE = [
     ("cluster", "undrain", "a", "b"),
     ("cluster", "events", "--job", "7"),
     ("cluster", "events", "--since", "yesterday"),
+    ("check-history", "--no-such-option"),
     ("no-such-command",),
     ("--no-such-option",),
 ]
@@ -182,6 +183,10 @@ def test_no_command_is_left_out() -> None:
     wrong = {arguments[:length] for arguments in WRONG_USAGE for length in (1, 2)}
     refused = {arguments[:length] for arguments, _ in REFUSED for length in (1, 2)}
     local = {("node",), ("dev",), ("status",), ("schedules", "preview")}
-    local |= {("cluster", "restore"), ("cluster", "recover")}  # on files: test_backup_commands.py
+    local |= {
+        ("check-history",),
+        ("cluster", "restore"),
+        ("cluster", "recover"),
+    }  # on files: test_backup_commands.py
     assert there - refused - local == set()
     assert {one[:1] for one in there} - {one[:1] for one in wrong} == set()
