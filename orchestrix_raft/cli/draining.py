@@ -117,8 +117,9 @@ def _percent(node: NodeStatus, drain: DrainProgress) -> int:
 
 def _died(node_id: str, drain: DrainProgress) -> str:
     gone = f"{drain.acknowledged} of {counted(drain.workers, 'worker')} had gone"
+    left = "1 was" if drain.orphaned == 1 else f"{drain.orphaned} were"
     return (
-        f"node {node_id} died while it handed over: {gone}, {drain.orphaned} were detached. They go to other"
+        f"node {node_id} died while it handed over: {gone}, {left} detached. They go to other"
         " nodes by themselves; the jobs of one that does not come back within 30 s run elsewhere"
     )
 
