@@ -154,6 +154,9 @@ def _enqueue(operation: Operation, position: int) -> Entry:
                 word = "other"
             elif placed and placed[0].created is not None:
                 word = "created" if placed[0].created else "there"
+            if any(one.open_for(spec) for one in placed):
+                op = _op(operation, Asked("enqueue", "", later=spec.later))
+                return Entry(op._replace(ended=NEVER, required=False, to_index=0), tuple(lines), True)
     op = _op(operation, Asked("enqueue", word, later=spec.later))
     return Entry(op, tuple(lines), word in ("", "created", "either"))
 

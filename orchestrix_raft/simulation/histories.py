@@ -177,11 +177,11 @@ class Pen:
 
 def _placed(job_id: bytes, position: int, result: commands.EnqueueResult, again: bool) -> Placed:
     if position in result.rejected:
-        return Placed(refused=result.rejected[position].reason)
+        return Placed(refused=result.rejected[position].reason, created=None if again else True)
     there = result.existing.get(position)
     if there is None:
         return Placed(id=format_job_id(job_id), created=True)
-    return Placed(id=format_job_id(there), created=None if again and there == job_id else False)
+    return Placed(id=format_job_id(there), created=None if again else False)
 
 
 class Recorded(Protocol):

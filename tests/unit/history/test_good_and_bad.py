@@ -68,6 +68,15 @@ def an_unknown_enqueue_takes_effect_late(t: Tale) -> None:
 
 
 @good("jobs")
+def an_earlier_sending_makes_a_job_that_a_later_one_did_not(t: Tale) -> None:
+    t.enqueue("a", "j", Placed(id="i", created=None), unique_key="k")
+    t.get("b", "j", "not_found")
+    t.enqueue("a", "g", Placed(refused="UNIQUE_KEY_TAKEN", created=None), unique_key="k")
+    t.get("b", "j", "pending")
+    t.get("b", "g", "pending")
+
+
+@good("jobs")
 def a_local_read_may_be_old(t: Tale) -> None:
     t.enqueue("a", "j", index=5)
     t.steer("a", "cancel", "j", "cancelled", index=9)
