@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
-from orchestrix_raft.client import backups, building, leading
+from orchestrix_raft.client import backups, building, leading, steering
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.cluster import AsyncCluster
+from orchestrix_raft.client.draining import worker_id_of
 from orchestrix_raft.client.following import AsyncFollowing
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
@@ -40,7 +41,6 @@ from orchestrix_raft.wire.cluster import StatusRequest
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import (
     DeadlineExceeded,
-    JobNotFound,
     OrchestrixError,
     OutcomeUnknown,
     Unavailable,
@@ -52,6 +52,10 @@ from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles
 DEADLINE_S: Final = 30.0
 WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
 REQUESTS: Final = 4  # of one enqueue_many under way
+
+_TOO_OLD_TO_LIST: Final = (
+    "the node that answered is of a version that cannot list jobs by owner or worker: ask one that is newer"
+)
 
 _JOBS: Final = services.JOBS.methods
 _CLUSTER: Final = services.CLUSTER.methods
@@ -305,31 +309,42 @@ class AsyncClient(AsyncFollowing):
         queue: str | None = None,
         type: str | None = None,
         limit: int = 100,
+        *,
+        owner: str | None = None,
+        worker: str | None = None,
     ) -> list[Job]:
         """Up to `limit` jobs: unfinished ones, newest first; then ended ones, latest end first.
-        `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`)."""
+        `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`).
+
+        `owner` is the id of a node, `worker` that of a worker, as `status` shows it: the jobs that it answers
+        for, or holds, at this moment, latest assignment first; `OrchestrixError` if it is not there.
+        """
         with refused():
             whole("limit", limit, 1)
-        names = building.filter_name("queue", queue), building.filter_name("type", type)
-        return [job async for job in self._jobs(building.states(state), *names, limit)]
+            holder = "" if owner is None else text("owner", owner)
+        with refused(reason="WORKER_ID_INVALID"):
+            worker_id = b"" if worker is None else worker_id_of(worker)
+        asked = wire.ListJobsRequest(
+            states=building.states(state),
+            queue=building.filter_name("queue", queue),
+            type=building.filter_name("type", type),
+            owner=holder,
+            worker_id=worker_id,
+        )
+        return [job async for job in self._jobs(asked, limit)]
 
-    async def _jobs(self, states: list[str], queue: str, job_type: str, limit: int) -> AsyncIterator[Job]:
-        cursor = b""
+    async def _jobs(self, request: wire.ListJobsRequest, limit: int) -> AsyncIterator[Job]:
         while limit > 0:
-            request = wire.ListJobsRequest(
-                states=states,
-                queue=queue,
-                type=job_type,
-                limit=min(limit, limits.PAGE),
-                cursor=cursor,
-                read=self._read(),
-            )
+            request.limit = min(limit, limits.PAGE)
+            request.read.CopyFrom(self._read())
             response: wire.ListJobsResponse = await self._caller.call(_JOBS["ListJobs"], request)
+            if (request.owner or request.worker_id) and not response.by_assignment:
+                raise OrchestrixError(_TOO_OLD_TO_LIST, "FILTER_UNKNOWN")
             for message in response.jobs:
                 yield job_of(message)
             limit -= len(response.jobs)
-            cursor = response.next_cursor
-            if not cursor:
+            request.cursor = response.next_cursor
+            if not response.next_cursor:
                 return
 
     async def history(self, job_id: str) -> list[Attempt]:
@@ -363,7 +378,7 @@ class AsyncClient(AsyncFollowing):
         with refused():
             text("reason", reason, empty=True)
         request = wire.CancelJobsRequest(request_id=os.urandom(16), job_ids=job_ids, reason=reason)
-        return await self._steer("cancel", _JOBS["CancelJobs"], request, job_id)
+        return await steering.steer(self._caller, "cancel", _JOBS["CancelJobs"], request, job_id)
 
     async def retry(self, job_id: str) -> str:
         """Make a dead, cancelled or backing-off job ready now, with its failures forgotten.
@@ -371,7 +386,7 @@ class AsyncClient(AsyncFollowing):
         Returns `retried`, or `already_pending`, `already_running` and the like.
         """
         request = wire.RetryJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
-        return await self._steer("retry", _JOBS["RetryJobs"], request, job_id)
+        return await steering.steer(self._caller, "retry", _JOBS["RetryJobs"], request, job_id)
 
     async def purge(self, job_id: str) -> str:
         """Forget a completed, cancelled or dead job and its history.  Its id stays known for a day after its
@@ -380,55 +395,48 @@ class AsyncClient(AsyncFollowing):
         Returns `purged`, or `still_pending`, `still_running` and the like.
         """
         request = wire.PurgeJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
-        return await self._steer("purge", _JOBS["PurgeJobs"], request, job_id)
-
-    async def _steer(self, op: str, method: services.Method, request: Any, job_id: str) -> str:
-        notes = self._caller.notes
-        if notes is None:
-            response: wire.JobsResponse = await self._caller.call(method, request)
-        else:
-            response = await notes.steer(op, job_id, request, lambda: self._caller.call(method, request))
-        self._caller.wrote(response.applied_index)
-        word = response.results[0]
-        if word == "not_found":
-            raise JobNotFound(f"no job {job_id}", "JOB_NOT_FOUND")
-        return word
+        return await steering.steer(self._caller, "purge", _JOBS["PurgeJobs"], request, job_id)
 
     async def cancel_where(
         self,
         *,
-        state: str | Iterable[str] = WAITING,
+        state: str | Iterable[str] | None = None,
         queue: str | None = None,
         type: str | None = None,
         older_than: float | timedelta | None = None,
         reason: str = "",
+        all: bool = False,
     ) -> int:
         """Cancel every job that is there now and that the filter accepts; how many were cancelled or, if
         running (name the state), asked to stop.
 
         `state`: one or several of scheduled, pending, dispatched, running; the first two by default.
-        `older_than`: enqueued at least this many seconds ago.
+        `older_than`: enqueued at least this many seconds ago.  Without any of these, it takes `all=True`.
         """
-        where = building.job_filter(state, queue, type, older_than)
+        where = building.job_filter(WAITING if state is None else state, queue, type, older_than)
         with refused():
             text("reason", reason, empty=True)
-        return await self._steer_where("cancel_where", _JOBS["CancelWhere"], where, reason)
+        building.check_meant("cancel_where", all, state, queue, type, older_than)
+        return await steering.steer_where(self._caller, "cancel_where", _JOBS["CancelWhere"], where, reason)
 
     async def retry_where(
         self,
         *,
-        state: str | Iterable[str] = "dead",
+        state: str | Iterable[str] | None = None,
         queue: str | None = None,
         type: str | None = None,
         older_than: float | timedelta | None = None,
+        all: bool = False,
     ) -> int:
         """Make every job ready that is there now and that the filter accepts; how many were.
 
-        `state`: one or several of dead, cancelled, scheduled.  `older_than`: ended at least this many seconds
-        ago.  One that dies again meanwhile is not retried again.
+        `state`: one or several of dead, cancelled, scheduled; dead by default.  `older_than`: ended at least
+        this many seconds ago.  One that dies again meanwhile is not retried again.  Without any of these, it
+        takes `all=True`.
         """
-        where = building.job_filter(state, queue, type, older_than)
-        return await self._steer_where("retry_where", _JOBS["RetryWhere"], where)
+        where = building.job_filter("dead" if state is None else state, queue, type, older_than)
+        building.check_meant("retry_where", all, state, queue, type, older_than)
+        return await steering.steer_where(self._caller, "retry_where", _JOBS["RetryWhere"], where)
 
     async def purge_where(
         self,
@@ -444,28 +452,7 @@ class AsyncClient(AsyncFollowing):
         ago.
         """
         where = building.job_filter(state, queue, type, older_than)
-        return await self._steer_where("purge_where", _JOBS["PurgeWhere"], where)
-
-    async def _steer_where(
-        self, op: str, method: services.Method, where: wire.JobFilterMessage, reason: str = ""
-    ) -> int:
-        notes = self._caller.notes
-        if notes is None:
-            return await self._walk_where(method, where, reason)
-        return await notes.where(op, where, lambda: self._walk_where(method, where, reason))
-
-    async def _walk_where(self, method: services.Method, where: wire.JobFilterMessage, reason: str) -> int:
-        """All steps of a command on a filter; how many jobs it did something to."""
-        done = 0
-        cursor = b""
-        while True:
-            request = wire.WhereRequest(request_id=os.urandom(16), filter=where, cursor=cursor, reason=reason)
-            response: wire.WhereResponse = await self._caller.call(method, request)
-            self._caller.wrote(response.applied_index)
-            done += response.done
-            cursor = response.next_cursor
-            if not cursor:
-                return done
+        return await steering.steer_where(self._caller, "purge_where", _JOBS["PurgeWhere"], where)
 
     async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> backups.Backup:
         """Write all that was acknowledged before this call, as of one log entry, to a new file: wholly or not

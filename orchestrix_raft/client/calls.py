@@ -280,8 +280,12 @@ _READS: Final = frozenset(
 )
 
 
+_SAID: Final = {"MarkContents": "the request to compare what the nodes hold"}
+"""Methods that no method of the SDK, and no command, is named after."""
+
+
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:
-    text = f"no server answered {method.name} within {patience_s:g} s; {TRIED}{last}"
+    text = f"no server answered {_SAID.get(method.name, method.name)} within {patience_s:g} s; {TRIED}{last}"
     if method.name in _READS:
         return Unavailable(text, "NO_SERVER")
     if in_doubt:

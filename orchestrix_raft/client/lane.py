@@ -59,9 +59,14 @@ class _Batch:
         self.sent_at = 0.0
         self.in_doubt = False  # an earlier sending of it may have been applied
 
-    @property
-    def over(self) -> bool:
-        return all(item.future.done() for item in self.items)
+    def leave_out_what_is_over(self) -> None:
+        """To be called before it is sent again: who was told that a job is certainly not enqueued was told so
+        for good."""
+        left = [item for item in self.items if not item.future.done()]
+        if len(left) < len(self.items):
+            self.items = left
+            jobs = [item.job for item in left]
+            self.request = EnqueueRequest(jobs=jobs, batch_id=self.request.batch_id)
 
 
 class Lane:
@@ -187,7 +192,8 @@ class Lane:
     def _next_batch(self) -> _Batch | None:
         while self._again:
             batch = self._again.popleft()
-            if not batch.over:
+            batch.leave_out_what_is_over()
+            if batch.items:
                 return batch
         items: list[_Item] = []
         size = 0

@@ -42,6 +42,7 @@ from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.mixes import GENTLE, MIXES
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.slots import SlotLedger
+from orchestrix_raft.simulation.story import LEADS
 from orchestrix_raft.simulation.unique_watch import UniqueWatch
 from orchestrix_raft.simulation.versions import NEW, VersionWatch
 from orchestrix_raft.simulation.workers import SimWorker
@@ -73,6 +74,14 @@ def fingerprint(machine: Machine) -> bytes:
 
 class Violation(Exception):
     """A promise is broken.  The message says which; the seed says how."""
+
+
+def broken_promise(error: BaseException) -> Violation | None:
+    """The violation itself, also when the node in which it was noticed took it for a fault of its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Violation):
+        cause = cause.__cause__
+    return cause
 
 
 class Checker:
@@ -137,6 +146,7 @@ class Checker:
 
     def _advance(self, node: SimNode, index: int, term: int, data: bytes) -> None:
         self.entries += 1
+        self.leading(node)
         entry = decode_entry(data)
         batches = [decode_batch(raw) for raw in entry.batches]
         self._count_repeats(batches)
@@ -163,6 +173,8 @@ class Checker:
             self.ownership.see(event, self.shadow.state)
         if node.core is not None:
             self.versions.entry(node.core, result.events)
+        if self.world.story is not None:
+            self.world.story.entry(self.world.now, node.name, index, term, result.events)
         if index % CHECK_EVERY == 0:
             check(self.shadow)
 
@@ -253,6 +265,8 @@ class Checker:
         """Election safety: one leader a term."""
         if node.core is not None and node.leads:
             term = node.core.consensus.term
+            if term not in self.leaders:
+                self.world.tell(f"{node.name} leads term {term}", LEADS)
             if self.leaders.setdefault(term, node.name) != node.name:
                 self.violation(f"{node.name} and {self.leaders[term]} both lead term {term}")
 

@@ -27,6 +27,7 @@ from orchestrix_raft.machine.commands import (
 from orchestrix_raft.machine.history import FINISHED
 from orchestrix_raft.simulation.histories import Pen
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.story import ASKS, in_words
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 
 WhereKind = type[CancelWhere] | type[RetryWhere] | type[PurgeWhere]
@@ -73,6 +74,7 @@ class SimClient:
         self._violation = violation
         self._gone = gone
         self._open = 0
+        self.newest = ""  # what it has asked for, in words
         self.twice = 0.0  # chance that a call reaches two nodes
         self._again: set[bytes] = set()  # job ids used in more than one call
 
@@ -256,6 +258,7 @@ class SimClient:
 
     def _call(self, command: Command, done: Callable[[Done], None]) -> None:
         self._open += 1
+        self.newest = in_words(command)
         self._try(command, done, [False], [False], self.pen.asks(command) if self.pen else 0)
 
     def _gives_up(self, command: Command) -> bool:
@@ -287,12 +290,17 @@ class SimClient:
             return
         self.calls += 1
         first, tried[0] = not tried[0], True
+        story = self.world.story
+        if story is not None:
+            self.world.tell(f"{self.name} asks {node.name}: {story.command(command)}", ASKS)
         over = [False]
 
         def finished(outcome: Outcome) -> None:
             if over[0] or answered[0] or node.core is not core:
                 return
             over[0] = True
+            if story is not None:
+                self.world.tell(f"{self.name} is told by {node.name}: {story.answer(outcome)}", ASKS)
             refused = isinstance(outcome, Done) and isinstance(outcome.result, Rejected)
             if isinstance(outcome, Done) and (self.takes_refusals or not refused):
                 answered[0] = True

@@ -33,6 +33,7 @@ from orchestrix_raft.domain.session import (
 from orchestrix_raft.simulation.histories import Pen
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 
 HEARTBEAT_S = 10.0
@@ -336,7 +337,7 @@ class SimWorker:
     def _poisoned(self, token: int) -> None:
         """The handler takes its process with it."""
         if token in self._running:
-            self.world.tell(f"{self.name} is killed by the handler of token {token}", fault=True)
+            self.world.tell(f"{self.name} is killed by the handler of token {token}", FAULT)
             self.crash()
             self.world.after(self.rng.uniform(0.1, 3.0), self.start)
 

@@ -77,6 +77,8 @@ WRONG_USAGE = [
     ("cluster", "add"),
     ("cluster", "add", "a:1", "b:1"),
     ("cluster", "remove"),
+    ("cluster", "remove", ""),
+    ("cluster", "undrain", ""),
     ("cluster", "transfer", ""),
     ("cluster", "backup"),
     ("cluster", "backup", "a", "b"),
