@@ -110,8 +110,8 @@ def test_where_nobody_listens_a_connection_breaks(echo: tuple[str, int]) -> None
     with Link() as wires:
         wires.serve("there", listening, lambda: (socket.socket(), nowhere), lambda _: "here")
         with (
-            socket.create_connection(listening.getsockname(), timeout=LATE_S) as connection,
             pytest.raises(ConnectionResetError),
+            socket.create_connection(listening.getsockname(), timeout=LATE_S) as connection,
         ):
             connection.recv(1024)
 
