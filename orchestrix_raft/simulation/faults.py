@@ -13,6 +13,7 @@ from orchestrix_raft.simulation.mixes import INJECTED, Mix
 from orchestrix_raft.simulation.node_faults import NODE_FAULTS
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.scene import Scene
+from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.versions import NEW, OLD
 from orchestrix_raft.simulation.wide_faults import WIDE_FAULTS, victim
 from orchestrix_raft.simulation.world import some
@@ -99,7 +100,9 @@ class Faults:
         """Wait for a state, and strike a node that is in it."""
         scene = self._scene
         fault = rng.choice(_HEAVY if rng.random() < 0.5 else _AIMED_FAULTS)
-        state = rng.choice([state for state in AIMED if state not in CANNOT.get(fault, {})])
+        states = [state for state in AIMED if state not in CANNOT.get(fault, {})]
+        any_state = rng.choice(states)
+        state = self._mix.aim_at if self._mix.aim_at in states else any_state
         until_s = scene.world.now + _AIM_S
         scene.world.steps.describe(f"{fault} for a node that is in the state {state}")
 
@@ -110,7 +113,7 @@ class Faults:
             if found:
                 scene.hindered()
                 node = rng.choice(found)
-                scene.world.tell(f"{node.name} is in the state {state}, which {fault} waited for", fault=True)
+                scene.world.tell(f"{node.name} is in the state {state}, which {fault} waited for", FAULT)
                 self._strike_node(fault, rng, node)
             elif scene.world.now < until_s:
                 scene.world.after(_LOOK_S, look)
@@ -132,7 +135,7 @@ class Faults:
             scene.tell(f"{lost.name} is lost for good")
             lost.crash()
             lost.lost = True
-        scene.world.tell("network: faults are over, everything is repaired", fault=True)
+        scene.world.tell("network: faults are over, everything is repaired", FAULT)
         for node in scene.nodes:
             node.repair()
             if node.rules is OLD:

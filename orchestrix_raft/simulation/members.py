@@ -16,6 +16,7 @@ from orchestrix_raft.coordinator.port import Done, Outcome
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.world import World
 
 GROWN: Final = 5
@@ -156,7 +157,7 @@ class SimMembers:
         self._hindered()
         for node in victims:
             if node.up:
-                self.world.tell(f"{node.name} is killed while {name} comes or goes", fault=True)
+                self.world.tell(f"{node.name} is killed while {name} comes or goes", FAULT)
                 node.crash(power=rng.random() < 0.5)
                 self.world.after(rng.choice((0.05, 1.0, 4.0)) * rng.uniform(0.5, 1.5), node.start)
 
@@ -173,7 +174,7 @@ class SimMembers:
         self._hindered()
         alive = [node for node in self._nodes if node.counts]
         for node in self._rng.sample(alive, count):
-            self.world.tell(f"{node.name} is lost for good", fault=True)
+            self.world.tell(f"{node.name} is lost for good", FAULT)
             self._killed.append(node.name)
             node.crash()
             node.lost = True

@@ -18,7 +18,7 @@ class Mix(NamedTuple):
     slow_disk: float = 0.0  # for a while each durable step takes long, and all else waits for it
     io_error: float = 0.0  # a disk fails to write, once: its node ends
     no_room: float = 0.0  # a disk is full for a while: its node ends, again and again
-    bad_snapshot: float = 0.0  # for a while snapshots leave it with flipped or missing bytes
+    bad_snapshot: float = 0.0  # its snapshots have flipped or missing bytes, and another node needs one
     leave: float = 0.0  # its process ends in good order and is started again
     drain: float = 0.0  # an operator drains it, and undrains it later
     drain_cut: float = 0.0  # the same, and in the middle of it the node is cut off from some others
@@ -49,10 +49,23 @@ class Mix(NamedTuple):
     apart_ms: int = 0  # wall clocks are up to this far off when the world begins
     drift: float = 0.0  # they gain or lose up to so many seconds in a second
     workers: int = 3
+    aim_at: str = ""  # the state that `aim` waits for; "": each time another
+    nodes: int = 1  # at least
     tail: int = 0  # entries kept behind a checkpoint, so few that who was away needs a snapshot; 0: drawn
 
 
-NO_RATES: Final = ("slow", "linger", "twice", "poison", "apart_ms", "drift", "workers", "tail")
+NO_RATES: Final = (
+    "slow",
+    "linger",
+    "twice",
+    "poison",
+    "apart_ms",
+    "drift",
+    "workers",
+    "aim_at",
+    "nodes",
+    "tail",
+)
 INJECTED: Final = tuple(name for name in Mix._fields if name not in NO_RATES)
 """The faults, each a family of steps."""
 
@@ -67,9 +80,19 @@ MIXES: Final = {
     ),
     "crash": Mix(crash=0.12, at_slot=0.05, fuse=0.05, worker_crash=0.03, twice=0.1),
     "power": Mix(crash=0.05, crash_all=0.03, outage=0.02, fuse=0.1, worker_crash=0.05),
-    "torn": Mix(fuse=0.3, crash_all=0.03, aim=0.1, flap=0.05, tail=20),
+    "torn": Mix(fuse=0.3, crash_all=0.03, aim=0.1, aim_at="checkpoint", flap=0.05, tail=20),
     "partition": Mix(partition=0.12, one_way=0.05, cut_worker=0.05, slow=0.02, worker_crash=0.08, twice=0.1),
-    "elections": Mix(storm=0.08, pause=0.05, flap=0.2, crash=0.02, one_way=0.05, linger=0.2, slow=0.05),
+    "elections": Mix(
+        storm=0.08,
+        pause=0.05,
+        flap=0.2,
+        crash=0.02,
+        one_way=0.05,
+        aim=0.1,
+        aim_at="candidate",
+        linger=0.2,
+        nodes=3,
+    ),
     "flap": Mix(flap=0.8, one_way=0.1, crash=0.03, slow=0.05, worker_leave=0.05, linger=0.3, twice=0.1),
     "workers": Mix(worker_crash=0.15, cut_worker=0.1, flap=0.2, worker_leave=0.15),
     "worker_storms": Mix(
@@ -88,12 +111,22 @@ MIXES: Final = {
     ),
     "disks": Mix(crash=0.02, io_error=0.15, no_room=0.06, fuse=0.03, flap=0.05, worker_crash=0.02),
     "slow_disks": Mix(slow_disk=0.15, crash=0.04, io_error=0.03, flap=0.1, leave=0.02, slow=0.02),
-    "snapshots": Mix(crash=0.1, aim=0.25, bad_snapshot=0.08, flap=0.2, partition=0.05, linger=0.1, tail=20),
+    "snapshots": Mix(
+        crash=0.08,
+        aim=0.25,
+        aim_at="snapshot",
+        bad_snapshot=0.1,
+        flap=0.1,
+        partition=0.05,
+        linger=0.1,
+        nodes=3,
+        tail=20,
+    ),
     "upgrade": Mix(
         upgrade=0.2, downgrade=0.05, crash=0.06, fuse=0.05, flap=0.2, partition=0.03, leave=0.02, pause=0.02
     ),
     "members_upgrade": Mix(upgrade=0.25, downgrade=0.06, crash=0.04, fuse=0.03, partition=0.03, flap=0.1),
-    "aimed": Mix(aim=0.5, crash=0.05, flap=0.2, partition=0.04, leave=0.03, drain=0.03, tail=20),
+    "aimed": Mix(aim=0.6, crash=0.05, flap=0.2, partition=0.04, leave=0.03, drain=0.03, nodes=3, tail=20),
     "full": Mix(
         crash=0.06,
         crash_all=0.01,

@@ -170,7 +170,7 @@ class Network:
 def spoiled(chunk: SnapshotChunk, rng: Random) -> SnapshotChunk:
     """As read from a disk that gives wrong or too few bytes, now and then."""
     data = bytearray(chunk.data)
-    if data and rng.random() < 0.3:
+    if data and rng.random() < 0.5:
         place = rng.randrange(len(data))
         if rng.random() < 0.5:
             data[place] ^= 1 << rng.randrange(8)

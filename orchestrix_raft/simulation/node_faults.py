@@ -9,6 +9,7 @@ from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.machine.rules import Rules
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.scene import Scene, down_time, long_down_time
+from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.versions import NEW, OLD
 
 Blow = Callable[[Scene, Random, SimNode], None]
@@ -38,7 +39,7 @@ def _crash_life(scene: Scene, rng: Random, node: SimNode, core: Core) -> None:
     if node.core is core:
         scene.coverage.note("at_slot", node)
         down_s = down_time(rng)
-        scene.world.tell(f"{node.name} is killed at a slot for {down_s:.1f} s", fault=True)
+        scene.world.tell(f"{node.name} is killed at a slot for {down_s:.1f} s", FAULT)
         node.crash(power=rng.random() < 0.5)
         scene.world.after(down_s, node.start)
 
@@ -92,10 +93,17 @@ def no_room(scene: Scene, rng: Random, node: SimNode) -> None:
 
 
 def bad_snapshot(scene: Scene, rng: Random, node: SimNode) -> None:
-    """What it reads of its snapshots has flipped or missing bytes, now and then."""
-    lasts_s = rng.uniform(2.0, 15.0)
+    """What it reads of its snapshots has flipped or missing bytes, now and then.  Another node is away for a
+    while, so that it may need one."""
+    lasts_s, down_s = rng.uniform(5.0, 20.0), rng.uniform(1.0, 6.0)
     scene.tell(f"{node.name} sends damaged snapshots for {lasts_s:.1f} s")
     node.spoils = rng
+    others = [other for other in scene.nodes if other is not node and other.up]
+    if others:
+        away = rng.choice(others)
+        scene.tell(f"{away.name} is killed for {down_s:.1f} s")
+        away.crash(power=False)
+        scene.world.after(down_s, away.start)
 
     def sound() -> None:
         if node.spoils is rng:
@@ -128,7 +136,7 @@ def drain_cut(scene: Scene, rng: Random, node: SimNode) -> None:
     wait_s, lasts_s = rng.uniform(0.0, 1.5), rng.choice((1.0, 5.0, 15.0)) * rng.uniform(0.5, 1.5)
 
     def cut() -> None:
-        scene.world.tell(f"{node.name} is cut off from {' '.join(rest)} for {lasts_s:.1f} s", fault=True)
+        scene.world.tell(f"{node.name} is cut off from {' '.join(rest)} for {lasts_s:.1f} s", FAULT)
         scene.world.after(lasts_s, scene.network.cut([node.name], rest))
 
     scene.later(wait_s, cut)

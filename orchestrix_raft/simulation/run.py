@@ -3,7 +3,7 @@
 import gc
 from functools import partial
 from random import Random
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
 from orchestrix_raft.consensus.options import Options
@@ -27,6 +27,7 @@ from orchestrix_raft.simulation.queues import SimOperator
 from orchestrix_raft.simulation.scene import Scene
 from orchestrix_raft.simulation.schedules import SimOwner
 from orchestrix_raft.simulation.steps import WHOLE, Cut
+from orchestrix_raft.simulation.story import Story
 from orchestrix_raft.simulation.versions import OLD
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
@@ -43,6 +44,16 @@ KEEPS = (
 )
 """What is kept, one of them a run: everything, by age, by number."""
 REBALANCE = RebalanceLimits(look_s=1.0, lasts_s=3.0, rest_s=10.0, at_once=2)
+
+_ACTS: Final = (
+    (0.6, SimClient.cancel),
+    (0.63, SimClient.retry),
+    (0.65, SimClient.purge),
+    (0.66, SimClient.steer_where),
+    (0.72, SimClient.wait),
+    (0.95, SimClient.read),
+)
+"""What a client does that does not enqueue: below which number, drawn between 0 and 1."""
 
 
 class Totals(NamedTuple):
@@ -83,11 +94,11 @@ class Run:
     def __init__(self, seed: int, mix: str, story: bool = False, cut: Cut = WHOLE) -> None:
         self.world = World(seed, cut)
         if story:
-            self.world.story = []
+            self.world.story = Story()
         rng = self.world.stream("settings")
         self.network = Network(self.world)
         self._mix = MIXES[mix]
-        drawn = rng.choice((1, 3, 3, 3, 5))
+        drawn = max(rng.choice((1, 3, 3, 3, 5)), self._mix.nodes)
         size = cut.nodes or {"calm": 3, **dict.fromkeys(GROWING, 1), "replaced": 3}.get(mix, drawn)
         names = [f"n{i + 1}" for i in range(size)]
         bootstrap = Configuration(
@@ -114,6 +125,7 @@ class Run:
         ]
         self.owner = SimOwner(self.world, "o1", self.nodes, self.checker.violation)
         self.operator = SimOperator(self.world, "o2", self.nodes, self.checker.violation)
+        self.checker.history.attach([*self.clients, self.owner], self.workers)
         for node in self.nodes:
             node.start()
         for worker in self.workers:
@@ -189,34 +201,31 @@ class Run:
             rng = self.world.step(client.name)
             if rng is not None:
                 client.rng = rng
-                client_acts(kind, min(count, cut.jobs or count) if enqueues else 0)
+                self._client_acts(client, kind, min(count, cut.jobs or count) if enqueues else 0)
             if left > 0 or self.world.now < cut.until:
                 self.world.after(times.uniform(0.05, 0.8), act)
 
-        def client_acts(kind: float, count: int) -> None:
-            if count:
-                client.enqueue(count)
-            elif kind < 0.6:
-                client.cancel()
-            elif kind < 0.63:
-                client.retry()
-            elif kind < 0.65:
-                client.purge()
-            elif kind < 0.66:
-                client.steer_where()
-            elif kind < 0.72:
-                client.wait()
-            elif kind < 0.95:
-                client.read()
-
         self.world.after(times.uniform(0.5, 2.0), act)
+
+    def _client_acts(self, client: SimClient, kind: float, jobs: int) -> None:
+        """One step of it: it enqueues if there are jobs, else something else, or nothing."""
+        if jobs:
+            self.world.steps.describe(f"enqueue {jobs}")
+            client.enqueue(jobs)
+            return
+        for below, act in _ACTS:
+            if kind < below:
+                self.world.steps.describe(act.__name__.replace("_", " "))
+                act(client)
+                return
 
     def _owner_loop(self, times: Random) -> None:
         for one in (self.owner, self.operator):
             rng = self.world.step(one.name)
             if rng is not None:
-                one.rng = rng
+                one.rng, one.newest = rng, ""
                 one.act()
+                self.world.steps.describe(one.newest)
         if self.world.now < self.world.steps.cut.until:
             self.world.after(times.uniform(0.2, 3.0), partial(self._owner_loop, times))
 
@@ -272,6 +281,7 @@ class Run:
             self.world.run_until(self.world.now + 1.0)
             missing = self._unsettled()
         self.checker.final(self.nodes, self.clients)
+        self.checker.history.judge(self.nodes, self.checker.violation)
         fault = self.members.fault(self.checker.shadow.state) if self.members.changes else ""
         if fault:
             self.checker.violation(fault)

@@ -7,6 +7,7 @@ from orchestrix_raft.simulation.coverage import Coverage
 from orchestrix_raft.simulation.drains import SimDrainer
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -35,7 +36,7 @@ class Scene:
     def tell(self, line: str) -> None:
         """What the newest step does, for the story and for the list of steps."""
         self.world.steps.describe(line)
-        self.world.tell(line, fault=True)
+        self.world.tell(line, FAULT)
 
     def later(self, delay_s: float, action: Callable[[], None]) -> None:
         """A blow that follows, unless the faults are over by then."""

@@ -12,7 +12,7 @@ import traceback
 
 import msgspec
 
-from orchestrix_raft.simulation.checks import Violation
+from orchestrix_raft.simulation.checks import broken_promise
 from orchestrix_raft.simulation.mixes import MIXES
 from orchestrix_raft.simulation.run import NOTHING, Run, Totals
 
@@ -47,10 +47,11 @@ def try_seed(seed: int, mix: str) -> Outcome:
     try:
         run = Run(seed, mix)
         totals = run.go()
-    except Violation as violation:
-        return Outcome(seed, mix, failure=f"VIOLATION {violation}")
     except Exception as error:
         # a node or the simulator failed: as bad as a broken promise
+        violation = broken_promise(error)
+        if violation is not None:
+            return Outcome(seed, mix, failure=f"VIOLATION {violation}")
         return Outcome(
             seed, mix, failure=f"FAILURE {type(error).__name__}: {error}", trace=traceback.format_exc()
         )

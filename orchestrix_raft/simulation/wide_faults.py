@@ -6,6 +6,7 @@ from typing import Final
 
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.scene import Scene, down_time
+from orchestrix_raft.simulation.story import FAULT
 
 _SHIFT_MAX_MS: Final = 20 * 3_600_000  # finished jobs are kept for 24 h, and are looked for at the end
 _LOOK_S: Final = 0.02
@@ -89,10 +90,10 @@ def storm(scene: Scene, rng: Random) -> None:
 def _depose(scene: Scene, rng: Random, node: SimNode) -> None:
     lasts_s = rng.uniform(0.6, 2.5)
     if rng.random() < 0.5:
-        scene.world.tell(f"{node.name} leads, and stands still for {lasts_s:.1f} s", fault=True)
+        scene.world.tell(f"{node.name} leads, and stands still for {lasts_s:.1f} s", FAULT)
         node.stand_still(lasts_s)
         return
-    scene.world.tell(f"{node.name} leads, and is cut off for {lasts_s:.1f} s", fault=True)
+    scene.world.tell(f"{node.name} leads, and is cut off for {lasts_s:.1f} s", FAULT)
     others = [other.name for other in scene.nodes if other is not node]
     scene.world.after(lasts_s, scene.network.cut([node.name], others))
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 
 from orchestrix_raft.simulation.steps import WHOLE, Cut, Steps, stream
+from orchestrix_raft.simulation.story import OTHER, Story
 
 START_WALL_MS = 1_790_000_000_000  # where wall clocks stand when a simulated world begins
 
@@ -20,7 +21,7 @@ class World:
         self._count = 0
         self.events = 0
         self.wall_shift_ms = 0  # what wall clocks show beyond `now`: time that passed while nothing ran
-        self.story: list[str] | None = None  # lines for a reader, when wanted
+        self.story: Story | None = None  # for a reader, when wanted
 
     def after(self, delay: float, action: Callable[[], None]) -> None:
         """Run `action` in `delay` virtual seconds."""
@@ -37,10 +38,10 @@ class World:
             action()
         self.now = max(self.now, end)
 
-    def tell(self, line: str, fault: bool = False) -> None:
+    def tell(self, line: str, mark: str = OTHER) -> None:
         """One line of the story; its first word says whose."""
         if self.story is not None:
-            self.story.append(f"{self.now:9.3f} {'!' if fault else ' '} {line}")
+            self.story.tell(self.now, mark, line)
 
     def stream(self, name: str) -> random.Random:
         """Chance for whoever has this name: what others draw does not change it."""
