@@ -30,7 +30,7 @@ class Faults:
     def __init__(self, scene: Scene, mix: Mix, may_lose: bool) -> None:
         """`may_lose`: a machine may be lost for good at the end."""
         self.injected: dict[str, int] = {}
-        self._scene = scene
+        self.scene = scene
         self._mix = mix
         self._may_lose = may_lose
         world = scene.world
@@ -46,17 +46,17 @@ class Faults:
     @property
     def coverage(self) -> Coverage:
         """Which faults met which states."""
-        return self._scene.coverage
+        return self.scene.coverage
 
     def _set_clocks(self) -> None:
         mix = self._mix
-        for node in self._scene.nodes if mix.apart_ms else ():
-            rng = self._scene.world.stream(f"wrong clock of {node.name}")
+        for node in self.scene.nodes if mix.apart_ms else ():
+            rng = self.scene.world.stream(f"wrong clock of {node.name}")
             node.clock.wall_offset_ms = rng.randint(-mix.apart_ms, mix.apart_ms)
             node.clock.wall_drift = rng.uniform(-mix.drift, mix.drift)
 
     def _repeat(self, name: str, rate: float, times: Random) -> Callable[[], None]:
-        scene = self._scene
+        scene = self.scene
 
         def again() -> None:
             if not scene.active:
@@ -71,7 +71,7 @@ class Faults:
         return again
 
     def _strike(self, name: str, rng: Random) -> None:
-        scene = self._scene
+        scene = self.scene
         if name == "aim":
             self._aim(rng)
         elif name in WIDE_FAULTS:
@@ -81,24 +81,25 @@ class Faults:
             before = OLD if name == "upgrade" else NEW
             found = [node for node in scene.nodes if node.rules is before and not node.leaving]
             if found:
-                self._strike_node(name, rng, rng.choice(found))
+                self.strike(name, rng, rng.choice(found))
         elif name == "clock_jump":
-            self._strike_node(name, rng, rng.choice(scene.nodes))
+            self.strike(name, rng, rng.choice(scene.nodes))
         else:
-            self._strike_node(name, rng, victim(scene, rng))
+            self.strike(name, rng, victim(scene, rng))
 
-    def _strike_node(self, name: str, rng: Random, node: SimNode) -> None:
+    def strike(self, name: str, rng: Random, node: SimNode) -> None:
+        """One fault of a node; what needs a process does nothing where there is none."""
         if "down" in CANNOT.get(name, {}) and not node.up:
             return
         if name not in ("at_slot", "leave"):
             self.coverage.note(name, node)
-        NODE_FAULTS[name](self._scene, rng, node)
+        NODE_FAULTS[name](self.scene, rng, node)
 
     # ---- aimed ---------------------------------------------------------------------------------------
 
     def _aim(self, rng: Random) -> None:
         """Wait for a state, and strike a node that is in it."""
-        scene = self._scene
+        scene = self.scene
         fault = rng.choice(_HEAVY if rng.random() < 0.5 else _AIMED_FAULTS)
         states = [state for state in AIMED if state not in CANNOT.get(fault, {})]
         any_state = rng.choice(states)
@@ -114,7 +115,7 @@ class Faults:
                 scene.hindered()
                 node = rng.choice(found)
                 scene.world.tell(f"{node.name} is in the state {state}, which {fault} waited for", FAULT)
-                self._strike_node(fault, rng, node)
+                self.strike(fault, rng, node)
             elif scene.world.now < until_s:
                 scene.world.after(_LOOK_S, look)
 
@@ -124,7 +125,7 @@ class Faults:
 
     def stop(self) -> None:
         """No more, and repair everything; but now and then a machine is lost for good."""
-        scene = self._scene
+        scene = self.scene
         scene.active = False
         scene.network.heal()
         chance = scene.world.stream("a lost machine").random()

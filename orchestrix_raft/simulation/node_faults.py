@@ -132,7 +132,7 @@ def drain_cut(scene: Scene, rng: Random, node: SimNode) -> None:
     """A drain, in the middle of which the node cannot reach some others, nodes or workers."""
     drain(scene, rng, node)
     names = [other.name for other in scene.nodes] + [worker.name for worker in scene.workers]
-    rest = sorted(name for name in names if name != node.name and rng.random() < 0.6)
+    rest = sorted(name for name in names if name != node.name and rng.random() < 0.6) or names[:1]
     wait_s, lasts_s = rng.uniform(0.0, 1.5), rng.choice((1.0, 5.0, 15.0)) * rng.uniform(0.5, 1.5)
 
     def cut() -> None:
