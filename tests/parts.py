@@ -40,6 +40,7 @@ PARTS = (
     ),
     Part("unit", _pytest("tests/unit")),
     Part("property", _pytest("tests/property")),
+    Part("fuzz", _pytest("tests/fuzz")),
     Part("contract", _pytest("tests/contract")),
     Part("scenarios", _pytest("tests/scenarios")),
     Part("compat", _pytest("tests/compat")),

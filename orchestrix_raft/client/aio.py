@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
-from orchestrix_raft.client import backups, building, leading
+from orchestrix_raft.client import backups, building, leading, steering
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.cluster import AsyncCluster
@@ -41,7 +41,6 @@ from orchestrix_raft.wire.cluster import StatusRequest
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import (
     DeadlineExceeded,
-    JobNotFound,
     OrchestrixError,
     OutcomeUnknown,
     Unavailable,
@@ -379,7 +378,7 @@ class AsyncClient(AsyncFollowing):
         with refused():
             text("reason", reason, empty=True)
         request = wire.CancelJobsRequest(request_id=os.urandom(16), job_ids=job_ids, reason=reason)
-        return await self._steer("cancel", _JOBS["CancelJobs"], request, job_id)
+        return await steering.steer(self._caller, "cancel", _JOBS["CancelJobs"], request, job_id)
 
     async def retry(self, job_id: str) -> str:
         """Make a dead, cancelled or backing-off job ready now, with its failures forgotten.
@@ -387,7 +386,7 @@ class AsyncClient(AsyncFollowing):
         Returns `retried`, or `already_pending`, `already_running` and the like.
         """
         request = wire.RetryJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
-        return await self._steer("retry", _JOBS["RetryJobs"], request, job_id)
+        return await steering.steer(self._caller, "retry", _JOBS["RetryJobs"], request, job_id)
 
     async def purge(self, job_id: str) -> str:
         """Forget a completed, cancelled or dead job and its history.  Its id stays known for a day after its
@@ -396,19 +395,7 @@ class AsyncClient(AsyncFollowing):
         Returns `purged`, or `still_pending`, `still_running` and the like.
         """
         request = wire.PurgeJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
-        return await self._steer("purge", _JOBS["PurgeJobs"], request, job_id)
-
-    async def _steer(self, op: str, method: services.Method, request: Any, job_id: str) -> str:
-        notes = self._caller.notes
-        if notes is None:
-            response: wire.JobsResponse = await self._caller.call(method, request)
-        else:
-            response = await notes.steer(op, job_id, request, lambda: self._caller.call(method, request))
-        self._caller.wrote(response.applied_index)
-        word = response.results[0]
-        if word == "not_found":
-            raise JobNotFound(f"no job {job_id}", "JOB_NOT_FOUND")
-        return word
+        return await steering.steer(self._caller, "purge", _JOBS["PurgeJobs"], request, job_id)
 
     async def cancel_where(
         self,
@@ -430,7 +417,7 @@ class AsyncClient(AsyncFollowing):
         with refused():
             text("reason", reason, empty=True)
         building.check_meant("cancel_where", all, state, queue, type, older_than)
-        return await self._steer_where("cancel_where", _JOBS["CancelWhere"], where, reason)
+        return await steering.steer_where(self._caller, "cancel_where", _JOBS["CancelWhere"], where, reason)
 
     async def retry_where(
         self,
@@ -449,7 +436,7 @@ class AsyncClient(AsyncFollowing):
         """
         where = building.job_filter("dead" if state is None else state, queue, type, older_than)
         building.check_meant("retry_where", all, state, queue, type, older_than)
-        return await self._steer_where("retry_where", _JOBS["RetryWhere"], where)
+        return await steering.steer_where(self._caller, "retry_where", _JOBS["RetryWhere"], where)
 
     async def purge_where(
         self,
@@ -465,28 +452,7 @@ class AsyncClient(AsyncFollowing):
         ago.
         """
         where = building.job_filter(state, queue, type, older_than)
-        return await self._steer_where("purge_where", _JOBS["PurgeWhere"], where)
-
-    async def _steer_where(
-        self, op: str, method: services.Method, where: wire.JobFilterMessage, reason: str = ""
-    ) -> int:
-        notes = self._caller.notes
-        if notes is None:
-            return await self._walk_where(method, where, reason)
-        return await notes.where(op, where, lambda: self._walk_where(method, where, reason))
-
-    async def _walk_where(self, method: services.Method, where: wire.JobFilterMessage, reason: str) -> int:
-        """All steps of a command on a filter; how many jobs it did something to."""
-        done = 0
-        cursor = b""
-        while True:
-            request = wire.WhereRequest(request_id=os.urandom(16), filter=where, cursor=cursor, reason=reason)
-            response: wire.WhereResponse = await self._caller.call(method, request)
-            self._caller.wrote(response.applied_index)
-            done += response.done
-            cursor = response.next_cursor
-            if not cursor:
-                return done
+        return await steering.steer_where(self._caller, "purge_where", _JOBS["PurgeWhere"], where)
 
     async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> backups.Backup:
         """Write all that was acknowledged before this call, as of one log entry, to a new file: wholly or not

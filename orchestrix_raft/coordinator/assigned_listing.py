@@ -12,7 +12,7 @@ from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.port import JobView, Page
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.job import Job, JobState
+from orchestrix_raft.domain.job import ASSIGNED, Job, JobState
 from orchestrix_raft.domain.worker import worker_id
 from orchestrix_raft.machine.ownership import JobOwnershipRegistry
 
@@ -81,8 +81,9 @@ class AssignedListing:
         self._found.sort(reverse=True)
         for token, job_id in self._found:
             job = self._core.state.jobs.get(job_id)
-            if job is not None and job.token == token and self._wanted(job):  # else it has moved on
-                self._jobs.append(queries.view(self._core, job))
+            if job is None or job.token != token or job.state not in ASSIGNED or not self._wanted(job):
+                continue  # it has moved on since it was seen
+            self._jobs.append(queries.view(self._core, job))
 
     def _sessions(self) -> list[bytes]:
         """Ids of the sessions to look at."""

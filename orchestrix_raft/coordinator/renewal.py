@@ -33,7 +33,7 @@ from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.offline import Survivor, make_directory
 from orchestrix_raft.storage.port import Damaged, Entry, Journal, Position, StateStore, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 WRITE_BYTES: Final = 32 << 20  # of changes held in memory while a log is replayed
 
@@ -240,7 +240,7 @@ class _Renewal:
             raise Damaged(f"{self._name}: {what} contradicts itself ({error})") from error
         except UNDECODABLE as error:
             raise Damaged(
-                f"{self._name}: {what} is damaged, or was written by a newer version ({error})"
+                f"{self._name}: {what} is damaged, or was written by a newer version ({words_of(error)})"
             ) from error
         except Exception as error:  # whatever it is: a node could not go on from here either
             raise StorageError(f"{self._name}: {what} cannot be used: {error!r}") from error

@@ -10,7 +10,7 @@ from orchestrix_raft.history.entries import Entry, begun, search_entries, shorte
 from orchestrix_raft.history.gathered import NEVER, History, Operation
 from orchestrix_raft.history.job_model import ABSENT, NOT_FOUND, WAITING, Asked, At, Freedom, step
 from orchestrix_raft.history.records import OK, REFUSED, AskedJob, FinalJob, Line
-from orchestrix_raft.history.search import STEPS_MAX, Answer, Found, Op
+from orchestrix_raft.history.search import STEPS_MAX, Answer, Found, Op, precedes
 from orchestrix_raft.history.verdict import Findings, Verdict
 
 CHECK: Final = "jobs"
@@ -159,6 +159,8 @@ def _spread(operation: Operation, found: dict[str, JobStory]) -> None:
     # Its steps may be applied until the last one was answered: what is known is the interval.
     op = _op(operation, what)._replace(to_index=0)
     for story in found.values():
+        if all(precedes(op, entry.op) for entry in story.entries):
+            continue  # over before the job was asked for
         if any(
             (not asked.queue or spec.queue == asked.queue) and (not asked.type or spec.type == asked.type)
             for spec in story.specs

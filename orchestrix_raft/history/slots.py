@@ -70,6 +70,7 @@ class _Book:
         self.fired: dict[tuple[int, int], Line] = {}
         self.buffered: set[tuple[int, int]] = set()
         self.paused = False
+        self.bounded = True  # it may have a number of runs after which it ends; also if that is not known
 
 
 class _Watch:
@@ -110,7 +111,9 @@ class _Watch:
         """All slots up to one are decided, and the next one is announced."""
         book, next_ms = self._book(name), event.d.get("next_slot_ms", 0)
         lines = (line,) if book.announced is None else (book.announced, line)
-        if book.next_ms and event.d.get("after_ms", 0) >= book.next_ms:
+        if not next_ms and book.bounded:
+            pass  # it has had all its runs: what was still to be decided is decided by that
+        elif book.next_ms and event.d.get("after_ms", 0) >= book.next_ms:
             self._findings.violation(f"slot {book.next_ms} of schedule {name} was passed over", lines)
         elif book.period_ms and book.next_ms and next_ms and next_ms != book.next_ms:
             what = f"slot {book.next_ms} of schedule {name} was to be next, and {next_ms} is"
@@ -127,6 +130,7 @@ class _Watch:
         timing = spec.get("timing", {})
         book.period_ms = timing.get("period_ms", 0) if isinstance(timing, dict) else 0
         book.next_ms = 0
+        book.bounded = bool(spec.get("max_runs", 0))
         if isinstance(timing, dict) and "run_at_ms" in timing:
             book.decided = {place: how for place, how in book.decided.items() if how[0] == "slot_fired"}
 

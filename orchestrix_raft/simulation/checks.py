@@ -36,6 +36,7 @@ from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.comparing import Comparing
 from orchestrix_raft.simulation.drains import OwnershipWatch
 from orchestrix_raft.simulation.feeds import FeedWatch
+from orchestrix_raft.simulation.histories import SimHistory
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
 from orchestrix_raft.simulation.mixes import GENTLE, MIXES
@@ -102,6 +103,7 @@ class Checker:
         self.hindered_at = 0.0  # the newest fault that can cost a session
         self.slots = SlotLedger(self.violation)
         self.limits = LimitsWatch()
+        self.history = SimHistory(world)
         self.ownership = OwnershipWatch(world, self.violation, self._gentle, rest_s)
         self.feeds = FeedWatch(self.violation)
         self.comparing = Comparing(world, history, self.violation)
@@ -159,6 +161,7 @@ class Checker:
         for resolved in result.resolved:
             self._resolved(resolved)
         self.slots.entry(self.shadow.state.wall_ms, result.events)
+        self.history.entry(index, self.shadow.state.elapsed_ms, self.shadow.state.wall_ms, result.events)
         for event in result.events:
             self.events[type(event)] += 1
             self._event(event)

@@ -25,6 +25,7 @@ from orchestrix_raft.machine.commands import (
     WhereResult,
 )
 from orchestrix_raft.machine.history import FINISHED
+from orchestrix_raft.simulation.histories import Pen
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.story import ASKS, in_words
 from orchestrix_raft.simulation.world import START_WALL_MS, World
@@ -42,6 +43,7 @@ PATIENCE_S = 9.0  # then a client asks another node
 class SimClient:
     """One client process; it never dies, its nodes do."""
 
+    pen: Pen | None = None  # for its history
     takes_refusals = False  # what the state machine refuses is answered; else it is asked again
 
     def __init__(
@@ -210,6 +212,8 @@ class SimClient:
             return
         job_id, index = self._told[-1] if self.rng.random() < 0.7 else self.rng.choice(self._told)
         asked_at, late = self.world.now, core.limits.read_wait_s + 1.0
+        linearizable = self.rng.random() < 0.5
+        number = self.pen.reads(job_id, 0 if linearizable else index, linearizable) if self.pen else 0
 
         def fresh(ok: bool) -> None:
             if node.core is not core:
@@ -218,10 +222,13 @@ class SimClient:
                 self._violation(f"a read at {node.name} took {self.world.now - asked_at:.1f} s")
             if ok:
                 self.reads += 1
+                if self.pen:
+                    seen = core.consensus.applied_index
+                    self.pen.saw(number, core.replica.job(job_id), seen, linearizable)
                 if core.replica.job(job_id) is None and core.replica.history.get(FINISHED, job_id) is None:
                     self._violation(f"stale read at {node.name}: acknowledged job {job_id.hex()} not found")
 
-        if self.rng.random() < 0.5:
+        if linearizable:
             node.act(lambda: core.reads.linearizable(core.now, fresh))
         else:
             node.act(lambda: core.reads.at(index, core.now, fresh))
@@ -252,7 +259,7 @@ class SimClient:
     def _call(self, command: Command, done: Callable[[Done], None]) -> None:
         self._open += 1
         self.newest = in_words(command)
-        self._try(command, done, [False], [False])
+        self._try(command, done, [False], [False], self.pen.asks(command) if self.pen else 0)
 
     def _gives_up(self, command: Command) -> bool:
         """After its only try was certainly not applied: then none of its jobs may ever appear."""
@@ -267,14 +274,19 @@ class SimClient:
         return True
 
     def _try(
-        self, command: Command, done: Callable[[Done], None], answered: list[bool], tried: list[bool]
+        self,
+        command: Command,
+        done: Callable[[Done], None],
+        answered: list[bool],
+        tried: list[bool],
+        number: int,
     ) -> None:
         if answered[0]:
             return
         node = self._node()
         core: Core | None = None if node is None else node.core
         if node is None or core is None:
-            self.world.after(0.2, lambda: self._try(command, done, answered, tried))
+            self.world.after(0.2, lambda: self._try(command, done, answered, tried, number))
             return
         self.calls += 1
         first, tried[0] = not tried[0], True
@@ -293,18 +305,22 @@ class SimClient:
             if isinstance(outcome, Done) and (self.takes_refusals or not refused):
                 answered[0] = True
                 self._open -= 1
+                if self.pen and number:
+                    self.pen.told(number, command, outcome, again=not first)
                 done(outcome)
             elif isinstance(outcome, NotApplied) and first and self._gives_up(command):
                 answered[0] = True
                 self._open -= 1
+                if self.pen:
+                    self.pen.refused(number)
             else:
                 delay = self.rng.uniform(0.05, 0.5)
-                self.world.after(delay, lambda: self._try(command, done, answered, tried))
+                self.world.after(delay, lambda: self._try(command, done, answered, tried, number))
 
         def lost_patience() -> None:
             if not over[0] and not answered[0]:
                 over[0] = True
-                self._try(command, done, answered, tried)
+                self._try(command, done, answered, tried, number)
 
         if self.twice and self.rng.random() < self.twice:
             # now nothing is certain about it any more, but that its ids count once

@@ -125,6 +125,7 @@ class Run:
         ]
         self.owner = SimOwner(self.world, "o1", self.nodes, self.checker.violation)
         self.operator = SimOperator(self.world, "o2", self.nodes, self.checker.violation)
+        self.checker.history.attach([*self.clients, self.owner], self.workers)
         for node in self.nodes:
             node.start()
         for worker in self.workers:
@@ -280,6 +281,7 @@ class Run:
             self.world.run_until(self.world.now + 1.0)
             missing = self._unsettled()
         self.checker.final(self.nodes, self.clients)
+        self.checker.history.judge(self.nodes, self.checker.violation)
         fault = self.members.fault(self.checker.shadow.state) if self.members.changes else ""
         if fault:
             self.checker.violation(fault)

@@ -30,6 +30,7 @@ from orchestrix_raft.domain.session import (
     Welcome,
     WorkerMessage,
 )
+from orchestrix_raft.simulation.histories import Pen
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.story import FAULT
@@ -62,6 +63,8 @@ class Running:
 
 class SimWorker:
     """One worker machine; a process on it has a session id of its own."""
+
+    pen: Pen | None = None  # for its history
 
     def __init__(
         self, world: World, network: Network, name: str, nodes: list[SimNode], capacity: int
@@ -137,6 +140,9 @@ class SimWorker:
             self.world.tell(f"{self.name} says goodbye with {len(self._running)} handlers running")
             self._given_back.update(self._running)
             self.ended.update(self._running)
+            for token, running in self._running.items():
+                if self.pen:
+                    self.pen.gives_back(running.assignment.job_id, token)
             self._running.clear()
             self._say(Goodbye())
         self._later(2.0, self._goodbye)
@@ -229,6 +235,8 @@ class SimWorker:
                 for token in payload.tokens + payload.stale:
                     self._results.pop(token, None)
                 self.acknowledged.update(payload.tokens)
+                if self.pen:
+                    self.pen.heard(payload.tokens, payload.stale)
             case Stop():
                 for stop in payload.jobs:
                     self._stop(stop)
@@ -316,6 +324,8 @@ class SimWorker:
         rng = self.world.stream(f"handler of {job_id.hex()}, attempt {assignment.attempt}")
         self._running[token] = Running(assignment, self.world.now, rng)
         self.executions.append(Execution(job_id, token, assignment.attempt, self.name, self.world.now))
+        if self.pen:
+            self.pen.starts(assignment)
         duration = rng.uniform(0.001, 0.05) if rng.random() < 0.7 else rng.uniform(0.5, 15.0)
         if self.poison and self.world.stream(f"poison {job_id.hex()}").random() < self.poison:
             self._later(min(duration, 1.0), lambda: self._poisoned(token))
@@ -358,6 +368,8 @@ class SimWorker:
         else:
             outcome = Completed(job_id, token, b'"ok"', started, finished)
         self._results[token] = outcome
+        if self.pen:
+            self.pen.ends(outcome)
         if not self._reporting:
             self._reporting = True
             self._later(0.001, self._report)

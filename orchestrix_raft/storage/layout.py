@@ -26,7 +26,7 @@ from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.local import LmdbLocalStore
 from orchestrix_raft.storage.port import Damaged, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 SCHEMA = 1
 """Version of the layout; raised when an older program would misread the directory."""
@@ -214,7 +214,7 @@ def read_stored_identity(path: Path) -> Identity:
         return msgspec.json.decode(sealed.identity, type=Identity)
     except UNDECODABLE as error:
         raise Damaged(
-            f"{file}: damaged ({error}); restore the file or remove the node from its cluster"
+            f"{file}: damaged ({words_of(error)}); restore the file or remove the node from its cluster"
         ) from None
 
 

@@ -207,7 +207,7 @@ class Run:
             told = await settle(client, load.books, self.ledger, watch)
             told.events = len(watch.cursors)
             verified = await client.verify(timeout=60.0)
-            if not verified.agree:
+            if not verified.whole:
                 told.problems.append(f"the contents of the nodes differ: {verified.nodes}")
             return told
 

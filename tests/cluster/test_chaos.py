@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from orchestrix_raft.testing import eventually
+from orchestrix_raft.testing.network import why_impossible
 
 pytestmark = pytest.mark.cluster
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -55,6 +56,19 @@ def test_a_short_run_is_clean_and_leaves_nothing(tmp_path: Path) -> None:
     for kind in ("kill-node", "one-way", "break-connections"):
         assert f" {kind}" in told.rpartition("faults: ")[2], told
     assert list(tmp_path.iterdir()) == []
+    assert not started_in(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("network", ["hosts", "loopback"])
+def test_three_minutes_of_everything_are_clean(tmp_path: Path, network: str) -> None:
+    why = why_impossible() if network == "hosts" else ""
+    if why:
+        pytest.skip(why)
+    with chaos(["--minutes", "3", "--network", network, "--no-record"], tmp_path) as run:
+        told, _ = run.communicate()
+    assert run.returncode == 0, told
     assert not started_in(tmp_path)
 
 

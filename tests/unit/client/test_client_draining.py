@@ -77,14 +77,14 @@ async def test_a_node_that_does_not_run_is_neither_drained_nor_undrained(
     node.known["n2"].health = health
     with pytest.raises(OrchestrixError) as drained:
         await client.cluster.drain("n2")
-    assert str(drained.value).startswith(f"node n2 is {health.word}: it has no workers to hand over")
+    assert str(drained.value).startswith(f"node n2 is {health.word}, so it has nothing to hand over: ")
     with pytest.raises(OrchestrixError) as undrained:
         await client.cluster.undrain("n2")
     assert str(undrained.value) == (
         f"node n2 is {health.word}: a drain ends with its node's process, and when it is started again it "
         "takes workers"
     )
-    assert drained.value.reason == undrained.value.reason == "INCARNATION_OVER"
+    assert drained.value.reason == undrained.value.reason == "NODE_OVER"
     assert not node.submitted
 
 

@@ -10,7 +10,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.report import Completed, Failed
-from orchestrix_raft.machine.commands import CancelJobs, Enqueue, NodeHealthChanged, Report
+from orchestrix_raft.machine.commands import CancelJobs, Enqueue, NodeHealthChanged, NoteAudit, Report
 from tests.scenarios.driver import WALL_START_MS, job, key, name_of
 from tests.unit.coordinator.bench import Cores
 
@@ -270,3 +270,19 @@ def test_what_the_log_cannot_do_for_a_peer_is_a_problem(
     why = "node n3 lags behind and gets no snapshot: no room"
     monkeypatch.setattr(cores["n1"].consensus, "problems", lambda: [why])
     assert why in status(cores["n1"], "c").problems
+
+
+def test_the_audit_trail_is_read_from_the_front_or_from_its_end(cores: Cores) -> None:
+    for number in range(1, 6):
+        cores.submit("n1", NoteAudit("alice", "verify", str(number), "done"))
+    cores.run(0.5)
+
+    def targets(after: int, limit: int, latest: bool = False) -> list[tuple[int, str]]:
+        found = queries.audit(cores["n1"], after, limit, latest)
+        return [(number, record.target) for number, record in found]
+
+    assert targets(0, 2) == [(1, "1"), (2, "2")]
+    assert targets(3, 9) == targets(0, 2, latest=True) == [(4, "4"), (5, "5")]
+    assert targets(4, 3, latest=True) == [(5, "5")]
+    assert targets(5, 3, latest=True) == []
+    assert len(targets(0, 99, latest=True)) == 5
