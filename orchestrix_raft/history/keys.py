@@ -145,6 +145,9 @@ def _take(operation: Operation, position: int, spec: AskedJob) -> Entry:
     step = Step("take", spec.id, "", replaces=spec.on_conflict == "replace")
     if told is not None and told.outcome == OK and position < len(told.placed):
         placed = told.placed[position]
+        if placed.open_for(spec):
+            op = _op(operation, step)._replace(ended=NEVER, required=False, to_index=0)
+            return Entry(op, operation.lines, True)
         if placed.refused:
             step = step._replace(word="taken" if placed.refused == TAKEN else "same")
         elif placed.id != spec.id:

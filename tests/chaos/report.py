@@ -13,6 +13,7 @@ from tests.chaos.settling import Settled
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 RUNS: Final = ROOT / "docs" / "explanation" / "chaos-runs.md"
+SHOWN: Final = 150  # characters of a problem, in the list
 CHANGED: Final = " and changes"
 """Behind the commit of a run whose tree was not that of a commit."""
 
@@ -42,7 +43,7 @@ class Result(msgspec.Struct, kw_only=True):
         """One word, or what was found first."""
         if self.clean:
             return "clean"
-        return "interrupted" if self.interrupted else f"FAILED: {self.problems[0]}"
+        return "interrupted" if self.interrupted else f"FAILED: {self.problems[0].splitlines()[0][:SHOWN]}"
 
 
 def commit() -> str:
@@ -87,7 +88,7 @@ def _counts(faults: Mapping[str, int]) -> str:
 def row(result: Result) -> str:
     """For the list of runs."""
     told = result.settled
-    verdict = result.verdict.replace("|", "\\|").replace("\n", " ")
+    verdict = result.verdict.replace("|", "\\|")
     cells = [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
         result.commit,
@@ -99,7 +100,7 @@ def row(result: Result) -> str:
         str(told.doubled),
         f"{told.in_doubt}",
         f"{result.pauses.longest_s:.1f} s, {result.pauses.unexplained_s:.1f} s",
-        verdict[:200],
+        verdict,
     ]
     return f"| {' | '.join(cells)} |\n"
 
