@@ -149,8 +149,10 @@ def _enqueue(operation: Operation, position: int) -> Entry:
                 word = "other" if placed[0].refused == "UNIQUE_KEY_TAKEN" else "refused"
             elif placed and placed[0].id != spec.id:
                 word = "other"
-            elif placed and placed[0].created is not None:
-                word = "created" if placed[0].created else "there"
+            elif placed and placed[0].created:
+                # That it is there, may also be said of one that this very request made: a node that cannot
+                # know whether a command was applied proposes it again.
+                word = "created"
             if any(one.open_for(spec) for one in placed):
                 op = _op(operation, Asked("enqueue", "", later=spec.later))
                 return Entry(op._replace(ended=NEVER, required=False, to_index=0), lines, True)

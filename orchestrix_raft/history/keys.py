@@ -156,8 +156,8 @@ def _take(operation: Operation, position: int, spec: AskedJob) -> Entry:
             step = step._replace(word="taken" if placed.refused == TAKEN else "same")
         elif placed.id != spec.id:
             step = step._replace(word="existing", holder=placed.id)
-        elif placed.created is not None:
-            step = step._replace(word="created" if placed.created else "same")
+        elif placed.created:
+            step = step._replace(word="created")
     return Entry(_op(operation, step), operation.lines_of(position), step.word in ("", "created"))
 
 

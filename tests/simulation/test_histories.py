@@ -9,6 +9,7 @@ import pytest
 from orchestrix_raft.coordinator.reads import WaitingReads
 from orchestrix_raft.machine import apply, firing, jobs, schedule_items
 from orchestrix_raft.machine.commands import FireSchedule
+from orchestrix_raft.machine.events import JobEnqueued
 from orchestrix_raft.simulation import checks
 from orchestrix_raft.simulation.checks import Checker
 from orchestrix_raft.simulation.histories import SimHistory
@@ -24,7 +25,7 @@ def drop_enqueues(patch: Patch) -> None:
 
     def dropping(state: Any, spec: Any) -> Any:
         decided = decide(state, spec)
-        made = isinstance(decided, jobs.JobEnqueued) and spec.firing is None
+        made = isinstance(decided, JobEnqueued) and spec.firing is None
         return () if made and spec.job_id[-1] % 32 == LOST else decided
 
     patch.setattr(jobs, "decide_enqueue", dropping)
