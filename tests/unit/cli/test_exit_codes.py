@@ -92,6 +92,7 @@ WRONG_USAGE = [
     ("cluster", "undrain", "a", "b"),
     ("cluster", "events", "--job", "7"),
     ("cluster", "events", "--since", "yesterday"),
+    ("check-history", "--no-such-option"),
     ("no-such-command",),
     ("--no-such-option",),
 ]

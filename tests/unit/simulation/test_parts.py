@@ -68,6 +68,22 @@ def test_a_broken_connection_loses_what_is_under_way_and_both_ends_notice_once()
     assert wire.network.all_pipes() == []
 
 
+def test_what_is_under_way_may_arrive_after_a_newer_connection_stands() -> None:
+    wire = Wire()
+    wire.network.linger = 1.0
+    wire.network.stall("a", "b", 0.4)
+    old = wire.connect()
+    old.send("a", "old")
+    old.close(by="a")
+    wire.network.stall("a", "b", 0.0)
+    new = wire.connect()
+    new.send("a", "new")
+    old.send("a", "never sent")
+    wire.world.run_until(5.0)
+    assert sorted(payload for _, payload in wire.b.heard) == ["new", "old"]
+    assert (wire.a.breaks, wire.b.breaks) == (0, 1)
+
+
 def test_a_stalled_direction_keeps_its_messages_for_later_and_the_other_goes_on() -> None:
     wire = Wire()
     pipe = wire.connect()
