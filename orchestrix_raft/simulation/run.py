@@ -125,7 +125,6 @@ class Run:
         ]
         self.owner = SimOwner(self.world, "o1", self.nodes, self.checker.violation)
         self.operator = SimOperator(self.world, "o2", self.nodes, self.checker.violation)
-        self.checker.history.attach([*self.clients, self.owner], self.workers)
         for node in self.nodes:
             node.start()
         for worker in self.workers:
@@ -269,6 +268,7 @@ class Run:
                 gc.enable()
 
     def _go(self) -> Totals:
+        self.checker.history.attach([*self.clients, self.owner], self.workers)
         until_s = self.world.steps.cut.until
         self.checker.comparing.repeat(self.nodes, until_s)
         self.world.run_until(until_s)
