@@ -224,22 +224,25 @@ class Engine:
             if raft.leading:
                 self._replication.advance_commit()
                 self._step_down_if_alone()
-            self._apply_committed()
+            if raft.applied_index < raft.commit_index or self._loading is not None:
+                self._apply_committed()
             if raft.leading:
                 self._replication.send(self._now)
                 self._membership.leave_if_removed(self._send_all, self._elections.step_down)
             self._note_office()
-            self._post.release(raft.term)
-            self._reads.answer()
+            if self._post.holds:
+                self._post.release(raft.term)
+            if self._reads.waiting:
+                self._reads.answer()
 
     @property
     def wake_at(self) -> float:
-        raft = self._raft
+        raft, journal = self._raft, self._log.journal
         if (
             self._post.holds
             or not raft.term_durable
             or raft.applied_index < raft.commit_index
-            or self._log.journal.durable_index < self._log.last_index
+            or journal.durable_index < journal.last_index
         ):
             return self._now
         if raft.leading:

@@ -7,7 +7,7 @@ format: add at the end, never renumber.  Which disk speaks is known from the con
 Terms are Raft terms, indexes are log indexes (the first real entry is 2), sizes are bytes.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -139,6 +139,19 @@ Message = (
     | SnapshotChunk
     | SnapshotAnswer
 )
+
+OF_CONSENSUS: Final = (
+    AppendEntries,
+    AppendAnswer,
+    PreVote,
+    PreVoteAnswer,
+    VoteRequest,
+    VoteAnswer,
+    TimeoutNow,
+    SnapshotChunk,
+    SnapshotAnswer,
+)
+"""The same for `isinstance`."""
 
 
 def malformed(message: Message) -> str | None:

@@ -10,8 +10,9 @@ durable, commit, apply and replicate, then let effects follow the committed even
 
 import random
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import assert_never
 
+from orchestrix_raft.consensus.messages import OF_CONSENSUS
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
@@ -21,7 +22,7 @@ from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
-from orchestrix_raft.coordinator.leadership import Leadership
+from orchestrix_raft.coordinator.leadership import LOOK_S, Leadership
 from orchestrix_raft.coordinator.log_exchange import LogExchange, Others
 from orchestrix_raft.coordinator.members import ChangeLimits, MemberChanges, removes
 from orchestrix_raft.coordinator.messages import (
@@ -53,11 +54,6 @@ from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
-
-LOOK_S: Final = 0.25
-"""At the latest so often somebody looks at deadlines of callers, silent streams, observations, beats and
-checkpoints.  Most wait for seconds and are many: one coarse look costs less than knowing the nearest of them,
-and the consensus of a healthy node wants its own step more often than that."""
 
 
 class Core:
@@ -117,6 +113,8 @@ class Core:
         self._connected: set[str] = set()
         self._leader: tuple[int, str | None] = (0, None)
         self._stopped = False
+        self._look_at = 0.0  # when `_timed` looks next, if nothing happens; 0: something has happened
+        self._looked_index = -1  # up to where entries were applied when it looked
         self.addresses: dict[str, str] = {}  # of members whose NodeStarted is not applied yet; by the shell
 
     # ---- in ------------------------------------------------------------------------------------------
@@ -135,6 +133,7 @@ class Core:
 
     def connected(self, peer: str, disk_id: str) -> None:
         """A connection to a member is up (again)."""
+        self._look_at = 0.0
         self._connected.add(peer)
         self.consensus.connected(peer, disk_id)
         if peer == self.consensus.leader_id:
@@ -142,12 +141,17 @@ class Core:
 
     def disconnected(self, peer: str) -> None:
         """The connection to a member is gone."""
+        self._look_at = 0.0
         self._connected.discard(peer)
         self.log_exchange.lost(peer)
         self.consensus.disconnected(peer)
 
     def receive(self, peer: str, message: PeerMessage) -> None:
         """A message from a member.  Consensus handles its own and drops nonsense."""
+        if isinstance(message, OF_CONSENSUS):
+            self.consensus.receive(peer, message)
+            return
+        self._look_at = 0.0
         match message:
             case Forward():
                 # A leader that is not ready yet keeps them until it is: its followers will not ask again
@@ -171,7 +175,7 @@ class Core:
             case MemberAnswer():
                 self.members.answered(peer, message)
             case _:
-                self.consensus.receive(peer, message)
+                assert_never(message)
 
     def _read_request(self, peer: str, number: int) -> None:
         def done(index: int | None) -> None:
@@ -238,6 +242,7 @@ class Core:
 
     def _start_over(self) -> None:
         """What was sent to the leader may never have reached it."""
+        self._look_at = 0.0
         self.proposer.resend(self._clocks.monotonic())
         self.reads.leader_changed()
         self._origin.announce_at = 0.0
@@ -305,6 +310,8 @@ class Core:
 
     def _follow_members(self) -> None:
         """Another configuration is committed and applied: what is kept of nodes that left is forgotten."""
+        if self.consensus.applied_index == self._looked_index:
+            return
         settled = self.consensus.settled
         if settled.configuration is None or settled.index == self._settled_index:
             return
@@ -320,6 +327,9 @@ class Core:
     def _timed(self, now: float) -> None:
         consensus = self.consensus
         self.proposer.expire(now, consensus.leader_id is not None)
+        if self._is_quiet(now):
+            return
+        self._looked_index, self._look_at = consensus.applied_index, now + LOOK_S
         self.hub.tick(now, consensus.leader_contact_s())
         self._cleanup.step(now)
         self.drain.step(now)
@@ -334,6 +344,18 @@ class Core:
             work = self.replica.begin_checkpoint(consensus, now)
             if work is not None:
                 self.disk_work.append(work)
+
+    def _is_quiet(self, now: float) -> bool:
+        """Nothing was applied and nothing has come in since the last look, nobody waits for an answer of the
+        next step, and the look is not due: of most steps, which only carry the heartbeats of consensus."""
+        return (
+            now < self._look_at
+            and self.consensus.applied_index == self._looked_index
+            and not self.hub.beating
+            and not self.drain.busy
+            and not self.log_exchange.busy
+            and not (self.leadership.active and self.leadership.due(now))
+        )
 
     def _send_beat(self, now: float) -> None:
         self.beats.beat_at = now + self.limits.beats.interval_s
@@ -363,11 +385,12 @@ class Core:
         now = self._clocks.monotonic()
         wake = min(self.consensus.wake_at, now + LOOK_S)
         if wake > now and self.leadership.active:
-            wake = min(wake, now + self.leadership.due_in_s(now))
+            wake = min(wake, self.leadership.due_at(now))
         return max(now, wake)
 
     def checkpoint_done(self, work: CheckpointWork, view: StateView | None = None) -> None:
         """`checkpoints.write(work)` has returned, with `view`."""
+        self._look_at = 0.0
         self.replica.checkpoint_done(work, view, self.consensus)
 
     # ---- reads ---------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ class Checker:
         self.feeds = FeedWatch(self.violation)
         self.comparing = Comparing(world, history, self.violation)
         self._unique = UniqueWatch()
-        self._committed: dict[int, bytes] = {}
+        self._committed: dict[int, tuple[int, bytes]] = {}  # term and bytes of every entry
         self._digests: dict[int, bytes] = {}
         self._print = (0, b"")  # index, the shadow's fingerprint there
         self._newest_token: dict[bytes, int] = {}
@@ -115,14 +115,13 @@ class Checker:
 
     def applied(self, node: SimNode, index: int, term: int, data: bytes) -> None:
         """A node has just applied an entry."""
-        mark = hashlib.blake2b(data, digest_size=12, key=term.to_bytes(8, "big")).digest()
         known = self._committed.get(index)
         if known is None:
             if self._committed and index <= self.shadow.state.index:
                 self.violation(f"{node.name} applied {index}, which nobody applied before a later entry")
-            self._committed[index] = mark
+            self._committed[index] = (term, data)
             self._advance(node, index, term, data)
-        elif known != mark:
+        elif known != (term, data):
             self.violation(f"{node.name} applied another entry at {index} than was committed")
         core = node.core
         if core is not None:

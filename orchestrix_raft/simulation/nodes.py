@@ -27,7 +27,8 @@ from orchestrix_raft.storage.port import StateStore, StorageError
 from orchestrix_raft.storage.views import Contents, contents_of
 
 LEAVE_S = 60.0  # a process that was told to end is gone by then
-
+SOON_S = 0.0005  # at most, until a process comes to what has arrived
+_ENDS = (DiskGone, starts.Superseded, StorageError, SafetyFault)  # each may be the end of a process
 
 Observer = Callable[["SimNode", int, int, bytes], None]
 """(node, index, term, data) after a node applied an entry."""
@@ -79,7 +80,11 @@ class SimNode:
         self._pipes: dict[str, Pipe] = {}
         self._streams: dict[Pipe, Stream | None] = {}
         self._scheduled = False
-        self._wake = 0.0
+        self._wake = 0.0  # when the next wake-up is in the world's queue; not before now: none is
+        self._due = 0.0  # when the newest step wanted the next one
+        self.led: Callable[[SimNode], None] = _ignore_leader
+        self._led_term = 0
+        self._applied_index = -1
 
     # ---- life ----------------------------------------------------------------------------------------
 
@@ -155,6 +160,9 @@ class SimNode:
             self._end_too_old(error)
             return
         self.core.carry = self._carry
+        self._wake, self._led_term, self._applied_index = 0.0, 0, -1
+        self._stepping = partial(self._step, self.core)
+        self._waking = partial(self._woken, self.core)
         self.world.tell(f"{self.name} starts ({self.starts}), applied {self.core.consensus.applied_index}")
         for peer in self.peers:
             if self.name > peer:
@@ -254,12 +262,17 @@ class SimNode:
         core = self.core
         if core is None:
             return
-        if self.paused_until <= self.world.now and not self._inbox:
+        if self.runs:
             self.guarded(action)
             return
         if not self._inbox:
             self.world.after(self.paused_until - self.world.now, lambda: self._catch_up(core))
         self._inbox.append(action)
+
+    @property
+    def runs(self) -> bool:
+        """The process does not stand still, and has caught up."""
+        return self.paused_until <= self.world.now and not self._inbox
 
     def stand_still(self, duration: float) -> None:
         """SIGSTOP, and SIGCONT later."""
@@ -287,27 +300,31 @@ class SimNode:
         """Something happened: step soon, once."""
         if not self._scheduled and self.core is not None:
             self._scheduled = True
-            core = self.core
-            delay = max(self.world.rng.uniform(0.0, 0.0005), self.paused_until - self.world.now)
-            self.world.after(delay, partial(self._step, core))
+            at = self.world.now + SOON_S * self.world.rng.random()
+            self.world.at(at if at > self.paused_until else self.paused_until, self._stepping)
 
     def guarded(self, action: Callable[[], Any]) -> None:
         """Run a piece of the process; it may die in the middle of it."""
         try:
             action()
-        except DiskGone:
+        except _ENDS as error:
+            self._ends_of(error)
+
+    def _ends_of(self, error: BaseException) -> None:
+        """What becomes of a process that meets this."""
+        if isinstance(error, DiskGone):
             self.crash(power=True)
             self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
-        except starts.Superseded as error:
+        elif isinstance(error, starts.Superseded):
             self._end_for_good(error)
-        except (StorageError, SafetyFault) as error:
+        else:
             cause = error if isinstance(error, StorageError) else error.__cause__
             if isinstance(cause, TooOld):
                 self._end_too_old(cause)
             elif isinstance(cause, StorageError):
                 self._end_of_disk(cause)
             else:
-                raise
+                raise error
 
     def _end_too_old(self, why: TooOld) -> None:
         """The process has found a level that its version cannot run; somebody installs another one."""
@@ -337,29 +354,40 @@ class SimNode:
         if self.paused_until > self.world.now:
             self.poke()
             return
-        self.guarded(self._step_now)
+        try:
+            self._step_now(core)
+        except _ENDS as error:
+            self._ends_of(error)
 
-    def _step_now(self) -> None:
-        core = self.core
-        if core is None:
-            return
+    def _step_now(self, core: Core) -> None:
         more = core.step()
-        self._carry()
+        if core.outbox:
+            self._carry()
+        consensus = core.consensus
+        if consensus.role is Role.LEADER and consensus.term != self._led_term:
+            self._led_term = consensus.term
+            self.led(self)
+        if consensus.applied_index != self._applied_index:
+            self._applied_index = consensus.applied_index
+            self._follow_members(core)
+        if core.drain.over:
+            self._end(core)
+            return
+        if core.disk_work:
+            for work in core.disk_work:
+                self._checkpoint_later(core, work)
+            core.disk_work.clear()
+        if more:
+            self.poke()
+        else:
+            self._wake_later(core)
+
+    def _follow_members(self, core: Core) -> None:
         if core.consensus.settled.index != self._settled_index:
             self._settled_index = core.consensus.settled.index
             self.world.after(GRACE_S, lambda: self._judge_anew(core))
         if core.removed_index and self._leaving is not core:
             self._leave_for_good(core)
-        if core.drain.over:
-            self._end(core)
-            return
-        for work in core.disk_work:
-            self._checkpoint_later(core, work)
-        core.disk_work.clear()
-        if more:
-            self.poke()
-        else:
-            self._wake_later(core)
 
     def _carry(self) -> None:
         """Send what the core has for its peers; also called in the middle of a step."""
@@ -371,10 +399,22 @@ class SimNode:
             self.core.outbox.clear()
 
     def _wake_later(self, core: Core) -> None:
-        at = self.world.now + self.clock.until(core.wake_at) + 0.0001
-        if self._wake <= self.world.now or at < self._wake:
+        now = self.world.now
+        self._due = at = now + self.clock.until(core.wake_at) + 0.0001
+        if self._wake <= now or at < self._wake:
             self._wake = at
-            self.world.after(at - self.world.now, self.poke)
+            self.world.at(at, self._waking)
+
+    def _woken(self, core: Core) -> None:
+        """A wake-up that was asked for; a step since then may want a later one."""
+        if self.core is not core:
+            return
+        now = self.world.now
+        if now >= self._due:
+            self.poke()
+        elif self._wake <= now:
+            self._wake = self._due
+            self.world.at(self._due, self._waking)
 
     def _checkpoint_later(self, core: Core, work: CheckpointWork) -> None:
         def write() -> None:
@@ -429,7 +469,15 @@ class SimNode:
 
     def received(self, pipe: Pipe, payload: Any) -> None:
         """From a peer or a worker."""
-        self.act(partial(self._received, pipe, payload))
+        if self.core is None:
+            return
+        if self.runs:
+            try:
+                self._received(pipe, payload)
+            except _ENDS as error:
+                self._ends_of(error)
+        else:
+            self.act(partial(self._received, pipe, payload))
         self.poke()
 
     def _received(self, pipe: Pipe, payload: Any) -> None:
@@ -443,7 +491,7 @@ class SimNode:
         elif isinstance(payload, Hello):
             self.open_stream(pipe, payload)
         else:
-            core.receive(pipe.names[0] if pipe.names[1] == self.name else pipe.names[1], payload)
+            core.receive(pipe.other(self.name), payload)
 
     def broken(self, pipe: Pipe) -> None:
         """A connection ended."""
@@ -459,7 +507,7 @@ class SimNode:
                 stream.closed()
             self.poke()
             return
-        peer = pipe.names[0] if pipe.names[1] == self.name else pipe.names[1]
+        peer = pipe.other(self.name)
         if self._pipes.get(peer) is pipe:
             del self._pipes[peer]
             core.disconnected(peer)
@@ -486,6 +534,10 @@ class SimNode:
     def leads(self) -> bool:
         """This process believes that it leads."""
         return self.core is not None and self.core.consensus.role is Role.LEADER
+
+
+def _ignore_leader(node: SimNode) -> None:
+    """Default of `SimNode.led`."""
 
 
 def _ignore(name: str, index: int, contents: Contents) -> None:

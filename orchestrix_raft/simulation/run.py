@@ -135,7 +135,6 @@ class Run:
         for client in self.clients:
             self._client_loop(client)
         self._owner_loop()
-        self._watch()
 
     def _limits(self, beats: BeatLimits, keeping: Keeping) -> CoreLimits:
         checkpoint_s = self.world.rng.choice((0.5, 2.0, 5.0, 30.0))
@@ -158,6 +157,7 @@ class Run:
         )
         node.rules = OLD if self._mix.upgrade else RULES
         node.cluster = self._cluster
+        node.led = self.checker.leading
         node.compare = self.checker.comparing.found
         self._cluster[name] = node
         self.nodes.append(node)
@@ -197,11 +197,6 @@ class Run:
         self.operator.act()
         if self.world.now < FAULTS_UNTIL_S:
             self.world.after(self.world.rng.uniform(0.2, 3.0), self._owner_loop)
-
-    def _watch(self) -> None:
-        for node in self.nodes:
-            self.checker.leading(node)
-        self.world.after(0.05, self._watch)
 
     def _unsettled(self) -> str:
         """What is still missing: first every slot is decided, then schedules are paused, then all comes to
