@@ -98,7 +98,9 @@ class Engine:
         self._replication = Replication(raft, log, peers, post, self._reads, self._sender, options)
         self._following = Following(raft, log, self._elections, post, store, self._installed)
         self._membership = Membership(raft, log, peers, post, options, self._time)
-        log.on_change = peers.follow_configuration
+        self._alone_at = 0.0
+        """Until then a leader has a majority, whatever it hears; 0: look anew."""
+        log.on_change = self._follow_configuration
         peers.follow_configuration()
 
     def _time(self) -> float:
@@ -251,17 +253,15 @@ class Engine:
             return min(self._replication.next_heartbeat_at(), self._now + self._options.heartbeat_s)
         return raft.election_deadline
 
-    def begin_step(self) -> None:
-        """SafetyFault once the engine has stopped."""
-        if self._fault is not None:
-            raise self._fault
-        self._now = self._clock()
-
     def stop_for(self, error: Exception) -> SafetyFault:
         """Fail-stop: a half-done step must not be continued."""
         fault = error if isinstance(error, SafetyFault) else SafetyFault(f"{type(error).__name__}: {error}")
         self._fault = fault
         return fault
+
+    def _follow_configuration(self) -> None:
+        self._alone_at = 0.0  # another majority
+        self._peers.follow_configuration()
 
     def _send_early(self) -> None:
         """Entries may leave before they are durable here; a term may not."""
@@ -278,8 +278,13 @@ class Engine:
         self._raft.term_durable = True
 
     def _step_down_if_alone(self) -> None:
-        if self._now - self._peers.majority_heard_at(self._now) > self._options.step_down_s:
+        if self._now <= self._alone_at:
+            return
+        heard_at, step_down_s = self._peers.majority_heard_at(self._now), self._options.step_down_s
+        if self._now - heard_at > step_down_s:
             self._elections.step_down()
+        else:
+            self._alone_at = heard_at + step_down_s
 
     def _note_office(self) -> None:
         """A leader that is one no more (or in another term) owes answers to those who wait."""
@@ -288,6 +293,7 @@ class Engine:
         if leads == self._leads_term:
             return
         led, self._leads_term = self._leads_term, leads
+        self._alone_at = 0.0
         if leads is not None:
             self._following.abandon()
         if led is not None:
@@ -479,8 +485,8 @@ class Engine:
 
 
 class _Step:
-    """One step of an engine at one time; whatever escapes from it stops the engine.  There are thousands
-    in a second, so there is one such object for all of them."""
+    """One step of an engine at one time; whatever escapes from it stops the engine, which raises its fault
+    from then on.  There are thousands in a second, so there is one such object for all of them."""
 
     __slots__ = ("_engine",)
 
@@ -488,7 +494,10 @@ class _Step:
         self._engine = engine
 
     def __enter__(self) -> None:
-        self._engine.begin_step()
+        engine = self._engine
+        if engine._fault is not None:
+            raise engine._fault
+        engine._now = engine._clock()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -200,13 +200,17 @@ class Core:
         now = self._clocks.monotonic()
         self._follow_leadership(now)
         self._propose(now)
-        self.members.pump(now, self.consensus.leader_id in self._connected)
+        if self.members.busy:
+            self.members.pump(now, self.consensus.leader_id in self._connected)
         self.consensus.tick()
         self._follow_leadership(now)
-        self._effects(now)
-        self._follow_members()
+        if self.replica.unfollowed or self.replica.replaced:
+            self._effects(now)
+        if self.consensus.applied_index != self._looked_index:
+            self._follow_members()
         self._timed(now)
-        self.reads.pump(now, self._ask_leader)
+        if self.reads.waiting:
+            self.reads.pump(now, self._ask_leader)
         self.hub.flush()
         self._collect()
         return self._more()
@@ -232,10 +236,11 @@ class Core:
 
     def _follow_leadership(self, now: float) -> None:
         consensus = self.consensus
-        self.leadership.look(now)
-        leader = (consensus.term, consensus.leader_id)
-        if leader != self._leader:
-            self._leader = leader
+        if consensus.ready is not self.leadership.active:
+            self.leadership.look(now)
+        term, leader_id = self._leader
+        if consensus.leader_id != leader_id or consensus.term != term:
+            self._leader = (consensus.term, consensus.leader_id)
             if consensus.role is not Role.LEADER:
                 self.proposer.lost_leadership()
             self._start_over()
@@ -253,7 +258,7 @@ class Core:
             self.leadership.propose(now)
         else:
             leader = self.consensus.leader_id
-            if leader is not None and leader in self._connected:
+            if leader is not None and leader in self._connected and self.proposer.pending:
                 batch = self.proposer.take_for_leader()
                 if batch is not None:
                     self.outbox.append((leader, Forward((batch,))))
@@ -310,8 +315,6 @@ class Core:
 
     def _follow_members(self) -> None:
         """Another configuration is committed and applied: what is kept of nodes that left is forgotten."""
-        if self.consensus.applied_index == self._looked_index:
-            return
         settled = self.consensus.settled
         if settled.configuration is None or settled.index == self._settled_index:
             return

@@ -27,7 +27,7 @@ from orchestrix_raft.storage.port import StateStore, StorageError
 from orchestrix_raft.storage.views import Contents, contents_of
 
 LEAVE_S = 60.0  # a process that was told to end is gone by then
-SOON_S = 0.0005  # at most, until a process comes to what has arrived
+SOON_S = (0.0005, 0.003, 0.01)  # at most, until a process comes to what has arrived: machines differ
 _ENDS = (DiskGone, starts.Superseded, StorageError, SafetyFault)  # each may be the end of a process
 
 Observer = Callable[["SimNode", int, int, bytes], None]
@@ -55,6 +55,7 @@ class SimNode:
         self.limits = limits
         self.options = options
         self.clock = NodeClock(world)
+        self._soon_s = world.rng.choice(SOON_S)
         self.disk = MemoryDisk(disk_id=disk_id)
         self.core: Core | None = None
         self.store: StateStore | None = None
@@ -300,7 +301,7 @@ class SimNode:
         """Something happened: step soon, once."""
         if not self._scheduled and self.core is not None:
             self._scheduled = True
-            at = self.world.now + SOON_S * self.world.rng.random()
+            at = self.world.now + self._soon_s * self.world.rng.random()
             self.world.at(at if at > self.paused_until else self.paused_until, self._stepping)
 
     def guarded(self, action: Callable[[], Any]) -> None:
@@ -391,7 +392,7 @@ class SimNode:
 
     def _carry(self) -> None:
         """Send what the core has for its peers; also called in the middle of a step."""
-        if self.core is not None:
+        if self.core is not None and self.core.outbox:
             for peer, message in self.core.outbox:
                 pipe = self._pipes.get(peer)
                 if pipe is not None:
