@@ -98,6 +98,8 @@ class Engine:
         self._replication = Replication(raft, log, peers, post, self._reads, self._sender, options)
         self._following = Following(raft, log, self._elections, post, store, self._installed)
         self._membership = Membership(raft, log, peers, post, options, self._time)
+        self._stirred = False
+        """What has come in is for the next step to act upon."""
         self._alone_at = 0.0
         """Until then a leader has a majority, whatever it hears; 0: look anew."""
         log.on_change = self._follow_configuration
@@ -216,6 +218,7 @@ class Engine:
     def tick(self) -> None:
         with self._step:
             raft = self._raft
+            self._stirred = False
             self._elections.tick()
             self._note_office()
             if raft.leading:
@@ -241,7 +244,8 @@ class Engine:
     def wake_at(self) -> float:
         raft, journal = self._raft, self._log.journal
         if (
-            self._post.holds
+            self._stirred
+            or self._post.holds
             or not raft.term_durable
             or raft.applied_index < raft.commit_index
             or journal.durable_index < journal.last_index
@@ -361,13 +365,17 @@ class Engine:
                 return
             self._handle(peer, message)
             self._note_office()
+            if self._post.holds and self._raft.term_durable and not self._log.journal.dirty:
+                self._post.release(self._raft.term)  # nothing that it claims is still to be made durable
 
     def _handle(self, peer: str, message: Message) -> None:
         match message:
             case AppendEntries():
                 self._following.on_append(peer, message)
+                return
             case AppendAnswer():
                 self._on_append_answer(peer, message)
+                return
             case PreVote():
                 self._elections.on_pre_vote(peer, message)
             case PreVoteAnswer():
@@ -384,11 +392,17 @@ class Engine:
                 self._on_snapshot_answer(peer, message)
             case _:
                 assert_never(message)
+        self._stirred = True
 
     def _on_append_answer(self, peer_id: str, message: AppendAnswer) -> None:
         peer = self._count_answer(peer_id, message)
-        if peer is not None:
-            self._replication.on_append_answer(peer, message)
+        if peer is None:
+            return
+        held = self._raft.match_index
+        before = held[peer.node]
+        self._replication.on_append_answer(peer, message)
+        if held[peer.node] != before or self._reads.waiting or peer.standing is not Standing.VOTER:
+            self._stirred = True
 
     def _on_snapshot_answer(self, peer_id: str, message: SnapshotAnswer) -> None:
         peer = self._count_answer(peer_id, message)

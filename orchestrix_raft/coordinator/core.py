@@ -1,7 +1,8 @@
 """One node, without I/O: messages, commands and time go in; messages, pushes and disk work come out.
 
 The shell (asyncio in production, a virtual clock in the simulator) calls `receive`, `submit`,
-`connected`, `disconnected`, then `step`, and carries away `outbox` and `disk_work`.  Nothing here
+`connected`, `disconnected`, then `step`, and carries away `outbox` and `disk_work`.  After `receive` it may
+leave the step out unless `wants_step`: most messages of an idle cluster are heartbeats.  Nothing here
 sleeps, reads a clock or opens a socket, so the code that runs in production is the code that is simulated.
 
 A step: hand pending commands to the log (leader) or to the leader (follower), let consensus elect, make
@@ -10,7 +11,7 @@ durable, commit, apply and replicate, then let effects follow the committed even
 
 import random
 from collections.abc import Callable, Generator
-from typing import assert_never
+from typing import Final, assert_never
 
 from orchestrix_raft.consensus.messages import OF_CONSENSUS
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
@@ -54,6 +55,8 @@ from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
+
+SOON_S: Final = 0.05  # between two looks while somebody waits for what depends on other nodes
 
 
 class Core:
@@ -150,6 +153,7 @@ class Core:
         """A message from a member.  Consensus handles its own and drops nonsense."""
         if isinstance(message, OF_CONSENSUS):
             self.consensus.receive(peer, message)
+            self._collect()
             return
         self._look_at = 0.0
         match message:
@@ -190,6 +194,16 @@ class Core:
         self.replica.digests.compare(peer, beat.digest_index, beat.digest)
         if self.leading:
             self.outbox.append((peer, self.beats.summary(now)))
+
+    @property
+    def wants_step(self) -> bool:
+        """What has come in is not done with.  False: `wake_at` is no nearer than it was, or than LOOK_S."""
+        consensus = self.consensus
+        return (
+            self._look_at == 0.0
+            or consensus.leader_id != self._leader[1]
+            or consensus.wake_at <= self._clocks.monotonic()
+        )
 
     # ---- the step ------------------------------------------------------------------------------------
 
@@ -386,10 +400,14 @@ class Core:
     def wake_at(self) -> float:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
-        wake = min(self.consensus.wake_at, now + LOOK_S)
+        wake = min(self.consensus.wake_at, now + (SOON_S if self._somebody_waits else LOOK_S))
         if wake > now and self.leadership.active:
             wake = min(wake, self.leadership.due_at(now))
         return max(now, wake)
+
+    @property
+    def _somebody_waits(self) -> bool:
+        return self.reads.waiting or self.members.busy or self.drain.busy or self.log_exchange.busy
 
     def checkpoint_done(self, work: CheckpointWork, view: StateView | None = None) -> None:
         """`checkpoints.write(work)` has returned, with `view`."""

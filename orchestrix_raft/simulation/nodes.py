@@ -55,7 +55,7 @@ class SimNode:
         self.limits = limits
         self.options = options
         self.clock = NodeClock(world)
-        self._soon_s = world.rng.choice(SOON_S)
+        self._soon_s = SOON_S[(world.seed // 7 + int(name[1:])) % len(SOON_S)]
         self.disk = MemoryDisk(disk_id=disk_id)
         self.core: Core | None = None
         self.store: StateStore | None = None
@@ -479,7 +479,7 @@ class SimNode:
                 self._ends_of(error)
         else:
             self.act(partial(self._received, pipe, payload))
-        self.poke()
+            self.poke()
 
     def _received(self, pipe: Pipe, payload: Any) -> None:
         core = self.core
@@ -493,6 +493,11 @@ class SimNode:
             self.open_stream(pipe, payload)
         else:
             core.receive(pipe.other(self.name), payload)
+            if core.outbox:
+                self._carry()
+            if not core.wants_step:
+                return
+        self.poke()
 
     def broken(self, pipe: Pipe) -> None:
         """A connection ended."""
