@@ -398,10 +398,14 @@ class Engine:
         peer = self._count_answer(peer_id, message)
         if peer is None:
             return
-        held = self._raft.match_index
-        before = held[peer.node]
         self._replication.on_append_answer(peer, message)
-        if held[peer.node] != before or self._reads.waiting or peer.standing is not Standing.VOTER:
+        raft = self._raft
+        if (
+            raft.match_index[peer.node] > raft.commit_index
+            or raft.next_index[peer.node] <= self._log.last_index
+            or self._reads.waiting
+            or peer.standing is not Standing.VOTER
+        ):
             self._stirred = True
 
     def _on_snapshot_answer(self, peer_id: str, message: SnapshotAnswer) -> None:

@@ -6,6 +6,8 @@ at every index, however often it crashed, was rebuilt from a checkpoint or took 
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.domain.job import TERMINAL, AttemptState, JobState
@@ -57,16 +59,17 @@ def fingerprint(machine: Machine) -> bytes:
     state = machine.state
     mark.update(encode_record(state.audit))
     mark.update(level_record(state))
-    for entities in (state.jobs, state.sessions):
-        for _, entity in sorted(entities.items()):
-            mark.update(encode_record(entity))
-    for _, node in sorted(state.nodes.items()):
-        mark.update(encode_record(node))
-    for rest in (state.limited, state.key_windows, state.unique_windows):
-        for _, entity in sorted(rest.items()):
-            mark.update(encode_record(entity))
-    for _, schedule in sorted(state.schedules.items()):
-        mark.update(encode_record(schedule))
+    tables: tuple[Mapping[Any, object], ...] = (
+        state.jobs,
+        state.sessions,
+        state.nodes,
+        state.limited,
+        state.key_windows,
+        state.unique_windows,
+        state.schedules,
+    )
+    for entities in tables:
+        mark.update(encode_record([entities[key] for key in sorted(entities)]))
     return mark.digest()
 
 
@@ -85,7 +88,6 @@ class Checker:
         self.workers = workers
         history = MemoryStore()
         self.shadow = Machine(history, history, NEW if mix in MIXES and MIXES[mix].upgrade else RULES)
-        self.events: Counter[type] = Counter()
         self.losses = 0
         self.entries = 0
         self.repeats = 0  # commands in the log a second time
@@ -148,10 +150,9 @@ class Checker:
         for resolved in result.resolved:
             self._resolved(resolved)
         self.slots.entry(self.shadow.state.wall_ms, result.events)
+        elapsed_ms = self.shadow.state.elapsed_ms
         for event in result.events:
-            self.events[type(event)] += 1
             self._event(event)
-            elapsed_ms = self.shadow.state.elapsed_ms
             fault = self.limits.see(event, elapsed_ms) or self._unique.see(event, elapsed_ms)
             if fault:
                 self.violation(fault)
