@@ -12,7 +12,6 @@ cannot be applied, a disk that refuses) stops it for good with a SafetyFault.
 from collections import Counter
 from collections.abc import Callable, Generator
 from random import Random
-from types import TracebackType
 from typing import assert_never
 
 from orchestrix_raft.consensus import entries, rules
@@ -20,6 +19,7 @@ from orchestrix_raft.consensus.bridge import Raft
 from orchestrix_raft.consensus.configuration import Configuration, Placed, Standing
 from orchestrix_raft.consensus.elections import Elections
 from orchestrix_raft.consensus.following import Following
+from orchestrix_raft.consensus.guard import Step
 from orchestrix_raft.consensus.membership import Membership
 from orchestrix_raft.consensus.messages import (
     AppendAnswer,
@@ -75,13 +75,13 @@ class Engine:
         SafetyFault: log and checkpoint do not join, or this disk is not the one the list names."""
         options = options or Options()
         log, start = join_log_and_checkpoint(node_id, disk_id, journal, store.position(), bootstrap)
-        self._log, self._options, self._clock = log, options, clock
+        self._log, self._options, self.clock = log, options, clock
         self._apply, self._restore = apply, restore
-        self._now = clock()
-        self._fault: SafetyFault | None = None
+        self.now = clock()
+        self.fault: SafetyFault | None = None
         self._leads_term: int | None = None
         self._applied_term = start.term
-        self._step = _Step(self)
+        self._step = Step(self)
         self._loading: tuple[SnapshotRef, Generator[object, None, None]] | None = None
         self.dropped: Counter[str] = Counter()
         """Messages that were not looked at, by reason."""
@@ -100,14 +100,12 @@ class Engine:
         self._membership = Membership(raft, log, peers, post, options, self._time)
         self._stirred = False
         """What has come in is for the next step to act upon."""
-        self._alone_at = 0.0
-        """Until then a leader has a majority, whatever it hears; 0: look anew."""
-        log.on_change = self._follow_configuration
+        log.on_change = peers.follow_configuration
         peers.follow_configuration()
 
     def _time(self) -> float:
         """The instant of the step under way: one step sees one time."""
-        return self._now
+        return self.now
 
     # -- what is known ---------------------------------------------------------------------------
     @property
@@ -194,13 +192,13 @@ class Engine:
         return [*self._sender.problems, *self._replication.problems(), *([mine] if mine else [])]
 
     def leader_contact_s(self) -> float:
-        now = self._clock()
+        now = self.clock()
         if self._raft.leading:
             return now - self._peers.majority_heard_at(now)
         return now - self._elections.backed_leader_at
 
     def progress(self) -> list[PeerProgress]:
-        raft, now = self._raft, self._clock()
+        raft, now = self._raft, self.clock()
         if not raft.leading:
             return []
         return [
@@ -232,7 +230,7 @@ class Engine:
             if raft.applied_index < raft.commit_index or self._loading is not None:
                 self._apply_committed()
             if raft.leading:
-                self._replication.send(self._now)
+                self._replication.send(self.now)
                 self._membership.leave_if_removed(self._send_all, self._elections.step_down)
             self._note_office()
             if self._post.holds:
@@ -250,31 +248,27 @@ class Engine:
             or raft.applied_index < raft.commit_index
             or journal.durable_index < journal.last_index
         ):
-            return self._now
+            return self.now
         if raft.leading:
             if raft.replicate_now:
-                return self._now
-            return min(self._replication.next_heartbeat_at(), self._now + self._options.heartbeat_s)
+                return self.now
+            return min(self._replication.next_heartbeat_at(), self.now + self._options.heartbeat_s)
         return raft.election_deadline
 
     def stop_for(self, error: Exception) -> SafetyFault:
         """Fail-stop: a half-done step must not be continued."""
         fault = error if isinstance(error, SafetyFault) else SafetyFault(f"{type(error).__name__}: {error}")
-        self._fault = fault
+        self.fault = fault
         return fault
-
-    def _follow_configuration(self) -> None:
-        self._alone_at = 0.0  # another majority
-        self._peers.follow_configuration()
 
     def _send_early(self) -> None:
         """Entries may leave before they are durable here; a term may not."""
         if self._raft.term_durable:
-            self._replication.send(self._now)
+            self._replication.send(self.now)
             self.before_flush()
 
     def _send_all(self) -> None:
-        self._replication.send(self._now)
+        self._replication.send(self.now)
 
     def _make_durable(self) -> None:
         """The barrier: what this node says or counts from here on is on disk."""
@@ -282,13 +276,8 @@ class Engine:
         self._raft.term_durable = True
 
     def _step_down_if_alone(self) -> None:
-        if self._now <= self._alone_at:
-            return
-        heard_at, step_down_s = self._peers.majority_heard_at(self._now), self._options.step_down_s
-        if self._now - heard_at > step_down_s:
+        if self.now - self._peers.majority_heard_at(self.now) > self._options.step_down_s:
             self._elections.step_down()
-        else:
-            self._alone_at = heard_at + step_down_s
 
     def _note_office(self) -> None:
         """A leader that is one no more (or in another term) owes answers to those who wait."""
@@ -297,7 +286,6 @@ class Engine:
         if leads == self._leads_term:
             return
         led, self._leads_term = self._leads_term, leads
-        self._alone_at = 0.0
         if leads is not None:
             self._following.abandon()
         if led is not None:
@@ -341,7 +329,7 @@ class Engine:
         until then this node applies nothing, wants no office and takes no other snapshot."""
         self._raft.loading = True
         self._loading = ref, self._restore()
-        self._now = self._clock()
+        self.now = self.clock()
 
     def _load(self, ref: SnapshotRef, steps: Generator[object, None, None]) -> None:
         """One slice a tick, so that messages are answered in between.  With the last one the state stands
@@ -411,14 +399,14 @@ class Engine:
     def _on_snapshot_answer(self, peer_id: str, message: SnapshotAnswer) -> None:
         peer = self._count_answer(peer_id, message)
         if peer is not None:
-            self._sender.on_answer(peer, message, self._now)
+            self._sender.on_answer(peer, message, self.now)
 
     def _count_answer(self, peer_id: str, message: AppendAnswer | SnapshotAnswer) -> Peer | None:
         if message.term > self._raft.term:
             if self._peers.speaks_for_member(peer_id):
                 self._elections.adopt(message.term)
             return None
-        return self._replication.note_answer(peer_id, message, self._now)
+        return self._replication.note_answer(peer_id, message, self.now)
 
     def connected(self, peer: str, disk_id: str) -> None:
         with self._step:
@@ -499,31 +487,7 @@ class Engine:
         self._reads.fail()
         self._membership.give_up("the node stops")
         self._raft.destroy()
-        self._fault = self._fault or SafetyFault("the engine is closed")
-
-
-class _Step:
-    """One step of an engine at one time; whatever escapes from it stops the engine, which raises its fault
-    from then on.  There are thousands in a second, so there is one such object for all of them."""
-
-    __slots__ = ("_engine",)
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def __enter__(self) -> None:
-        engine = self._engine
-        if engine._fault is not None:
-            raise engine._fault
-        engine._now = engine._clock()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception):
-            fault = self._engine.stop_for(error)
-            if fault is not error:
-                raise fault from error
+        self.fault = self.fault or SafetyFault("the engine is closed")
 
 
 def _nothing() -> None:

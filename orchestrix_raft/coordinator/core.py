@@ -11,7 +11,7 @@ durable, commit, apply and replicate, then let effects follow the committed even
 
 import random
 from collections.abc import Callable, Generator
-from typing import Final, assert_never
+from typing import assert_never
 
 from orchestrix_raft.consensus.messages import OF_CONSENSUS
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
@@ -23,7 +23,7 @@ from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
-from orchestrix_raft.coordinator.leadership import LOOK_S, Leadership
+from orchestrix_raft.coordinator.leadership import LOOK_S, SOON_S, Leadership
 from orchestrix_raft.coordinator.log_exchange import LogExchange, Others
 from orchestrix_raft.coordinator.members import ChangeLimits, MemberChanges, removes
 from orchestrix_raft.coordinator.messages import (
@@ -55,8 +55,6 @@ from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
-
-SOON_S: Final = 0.05  # between two looks while somebody waits for what depends on other nodes
 
 
 class Core:
@@ -182,10 +180,7 @@ class Core:
                 assert_never(message)
 
     def _read_request(self, peer: str, number: int) -> None:
-        def done(index: int | None) -> None:
-            self.outbox.append((peer, ReadAnswer(number, -1 if index is None else index)))
-
-        self.consensus.read_index(done)
+        self.consensus.read_index(lambda at: self._send(peer, ReadAnswer(number, -1 if at is None else at)))
 
     def _beat(self, peer: str, beat: NodeBeat) -> None:
         now = self._clocks.monotonic()
@@ -198,12 +193,8 @@ class Core:
     @property
     def wants_step(self) -> bool:
         """What has come in is not done with.  False: `wake_at` is no nearer than it was, or than LOOK_S."""
-        consensus = self.consensus
-        return (
-            self._look_at == 0.0
-            or consensus.leader_id != self._leader[1]
-            or consensus.wake_at <= self._clocks.monotonic()
-        )
+        followed = self._look_at > 0.0 and self.consensus.leader_id == self._leader[1]
+        return not followed or self.consensus.wake_at <= self.now
 
     # ---- the step ------------------------------------------------------------------------------------
 
@@ -363,8 +354,7 @@ class Core:
                 self.disk_work.append(work)
 
     def _is_quiet(self, now: float) -> bool:
-        """Nothing was applied and nothing has come in since the last look, nobody waits for an answer of the
-        next step, and the look is not due: of most steps, which only carry the heartbeats of consensus."""
+        """Nothing was applied or has come in since the last look, nobody waits, and the look is not due."""
         return (
             now < self._look_at
             and self.consensus.applied_index == self._looked_index
@@ -400,14 +390,11 @@ class Core:
     def wake_at(self) -> float:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
-        wake = min(self.consensus.wake_at, now + (SOON_S if self._somebody_waits else LOOK_S))
+        waits = self.reads.waiting or self.members.busy or self.drain.busy or self.log_exchange.busy
+        wake = min(self.consensus.wake_at, now + (SOON_S if waits else LOOK_S))
         if wake > now and self.leadership.active:
             wake = min(wake, self.leadership.due_at(now))
         return max(now, wake)
-
-    @property
-    def _somebody_waits(self) -> bool:
-        return self.reads.waiting or self.members.busy or self.drain.busy or self.log_exchange.busy
 
     def checkpoint_done(self, work: CheckpointWork, view: StateView | None = None) -> None:
         """`checkpoints.write(work)` has returned, with `view`."""

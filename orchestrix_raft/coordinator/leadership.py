@@ -24,6 +24,8 @@ LOOK_S: Final = 0.25
 """At the latest so often somebody looks at deadlines of callers, silent streams, observations, beats and
 checkpoints.  Most wait for seconds and are many: one coarse look costs less than knowing the nearest of them,
 and the consensus of a healthy node wants its own step more often than that."""
+SOON_S: Final = 0.05
+"""The same while somebody waits for what depends on other nodes."""
 
 
 class Leadership:

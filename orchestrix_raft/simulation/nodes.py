@@ -17,24 +17,23 @@ from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.coordinator.standing import GRACE_S
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
-from orchestrix_raft.machine.rules import RULES, TooOld
-from orchestrix_raft.simulation.machine_clocks import NodeClock
+from orchestrix_raft.machine.rules import TooOld
+from orchestrix_raft.simulation.machines import Machine
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.versions import NEW
 from orchestrix_raft.simulation.world import World
-from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
-from orchestrix_raft.storage.port import StateStore, StorageError
+from orchestrix_raft.storage.memory import DiskGone
+from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.storage.views import Contents, contents_of
 
 LEAVE_S = 60.0  # a process that was told to end is gone by then
-SOON_S = (0.0005, 0.003, 0.01)  # at most, until a process comes to what has arrived: machines differ
 _ENDS = (DiskGone, starts.Superseded, StorageError, SafetyFault)  # each may be the end of a process
 
 Observer = Callable[["SimNode", int, int, bytes], None]
 """(node, index, term, data) after a node applied an entry."""
 
 
-class SimNode:
+class SimNode(Machine):
     """One machine that runs, at times, one node process."""
 
     def __init__(
@@ -49,60 +48,26 @@ class SimNode:
         observe: Observer,
     ) -> None:
         """`bootstrap`: of a founder; another node is first added by the others."""
-        self.world = world
+        super().__init__(world, name, disk_id, bootstrap)
         self.network = network
-        self.name = name
         self.limits = limits
         self.options = options
-        self.clock = NodeClock(world)
-        self._soon_s = SOON_S[(world.seed // 7 + int(name[1:])) % len(SOON_S)]
-        self.disk = MemoryDisk(disk_id=disk_id)
-        self.core: Core | None = None
-        self.store: StateStore | None = None
-        self.starts = 0
-        self.paused_until = 0.0
         self.cluster: dict[str, SimNode] = {}
-        self.snapshots = 0  # installed by processes that have ended
-        self.farewells = 0  # asked for, and still without an answer when the process ended
-        self.refusals = 0  # of the disk, each the end of a process
-        self.lost = False  # the machine is gone for good
-        self.rules = RULES  # of the version that starts here next
-        self.ends_too_old = 0
-        self.superseded = ""  # why no process starts here any more: the disk is an old copy
-        self.removed = False  # the same: the node is no member any more
         self._settled_index = -1
         self.compare: Callable[[str, int, Contents], None] = _ignore
         self._leaving: Core | None = None
         self._down_s = 0.0  # after it has left in good order
-        self._pauses: list[tuple[float, float]] = []
-        self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
-        self._bootstrap = bootstrap
         self._observe = observe
         self._pipes: dict[str, Pipe] = {}
         self._streams: dict[Pipe, Stream | None] = {}
         self._scheduled = False
         self._wake = 0.0  # when the next wake-up is in the world's queue; not before now: none is
         self._due = 0.0  # when the newest step wanted the next one
-        self.led: Callable[[SimNode], None] = _ignore_leader
+        self.led: Callable[[SimNode], None] = lambda node: None
         self._led_term = 0
         self._applied_index = -1
 
     # ---- life ----------------------------------------------------------------------------------------
-
-    @property
-    def up(self) -> bool:
-        """A process runs here."""
-        return self.core is not None
-
-    @property
-    def added(self) -> bool:
-        """A founder, or somebody has told it that it is a member."""
-        return self._bootstrap is not None or self.disk.identity.joined_index > 0
-
-    @property
-    def counts(self) -> bool:
-        """A process should run here, sooner or later."""
-        return self.added and not (self.lost or self.removed or self.disk.identity.removed_index)
 
     @property
     def peers(self) -> list[str]:
@@ -160,10 +125,7 @@ class SimNode:
             self.disk.kill()
             self._end_too_old(error)
             return
-        self.core.carry = self._carry
-        self._wake, self._led_term, self._applied_index = 0.0, 0, -1
-        self._stepping = partial(self._step, self.core)
-        self._waking = partial(self._woken, self.core)
+        self._drive(self.core)
         self.world.tell(f"{self.name} starts ({self.starts}), applied {self.core.consensus.applied_index}")
         for peer in self.peers:
             if self.name > peer:
@@ -171,6 +133,12 @@ class SimNode:
             else:
                 self.cluster[peer]._dial_later(self.name)
         self.poke()
+
+    def _drive(self, core: Core) -> None:
+        core.carry = self._carry
+        self._wake, self._led_term, self._applied_index = 0.0, 0, -1
+        self._stepping = partial(self._step, core)
+        self._waking = partial(self._woken, core)
 
     def _servers(self) -> tuple[str, ...]:
         return (self.name, *self.peers)
@@ -269,21 +237,6 @@ class SimNode:
         if not self._inbox:
             self.world.after(self.paused_until - self.world.now, lambda: self._catch_up(core))
         self._inbox.append(action)
-
-    @property
-    def runs(self) -> bool:
-        """The process does not stand still, and has caught up."""
-        return self.paused_until <= self.world.now and not self._inbox
-
-    def stand_still(self, duration: float) -> None:
-        """SIGSTOP, and SIGCONT later."""
-        self.world.tell(f"{self.name} stands still for {duration:.1f} s")
-        self.paused_until = max(self.paused_until, self.world.now + duration)
-        self._pauses.append((self.world.now, duration))
-
-    def stood_still_since(self, start: float) -> float:
-        """For how long, since a moment, this machine's processes did nothing."""
-        return sum(duration for at, duration in self._pauses if at + duration >= start)
 
     def _catch_up(self, core: Core) -> None:
         if self.core is not core:
@@ -540,10 +493,6 @@ class SimNode:
     def leads(self) -> bool:
         """This process believes that it leads."""
         return self.core is not None and self.core.consensus.role is Role.LEADER
-
-
-def _ignore_leader(node: SimNode) -> None:
-    """Default of `SimNode.led`."""
 
 
 def _ignore(name: str, index: int, contents: Contents) -> None:
