@@ -335,6 +335,10 @@ class Core:
     def _timed(self, now: float) -> None:
         consensus = self.consensus
         self.proposer.expire(now, consensus.leader_id is not None)
+        if not self.disk_work:
+            work = self.replica.begin_checkpoint(consensus, now)
+            if work is not None:
+                self.disk_work.append(work)
         if self._is_quiet(now):
             return
         self._looked_index, self._look_at = consensus.applied_index, now + LOOK_S
@@ -348,10 +352,6 @@ class Core:
             self.feed.tick(now, self.wall_ms)
         if self.leadership.active:
             self.leadership.do_duties(now)
-        if not self.disk_work:
-            work = self.replica.begin_checkpoint(consensus, now)
-            if work is not None:
-                self.disk_work.append(work)
 
     def _is_quiet(self, now: float) -> bool:
         """Nothing was applied or has come in since the last look, nobody waits, and the look is not due."""
