@@ -150,7 +150,6 @@ class Run:
             client.twice = self._mix.twice
             self._client_loop(client, JOBS // len(self.clients))
         self._owner_loop(self.world.stream("times of operators"))
-        self._watch()
 
     def _make_workers(self, count: int) -> None:
         for name in (f"w{i + 1}" for i in range(count)):
@@ -180,6 +179,7 @@ class Run:
         )
         node.rules = OLD if self._mix.upgrade else RULES
         node.cluster = self._cluster
+        node.led = self.checker.leading
         node.compare = self.checker.comparing.found
         self._cluster[name] = node
         self.nodes.append(node)
@@ -227,11 +227,6 @@ class Run:
                 self.world.steps.describe(one.newest)
         if self.world.now < self.world.steps.cut.until:
             self.world.after(times.uniform(0.2, 3.0), partial(self._owner_loop, times))
-
-    def _watch(self) -> None:
-        for node in self.nodes:
-            self.checker.leading(node)
-        self.world.after(0.05, self._watch)
 
     def _unsettled(self) -> str:
         """What is still missing: first every slot is decided, then schedules are paused, then all comes to
