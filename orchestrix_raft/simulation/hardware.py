@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from orchestrix_raft.consensus.configuration import Configuration
+from orchestrix_raft.consensus.port import Role
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.machine_clocks import NodeClock
@@ -42,11 +43,23 @@ class SimMachine:
         self._pauses: list[tuple[float, float]] = []
         self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
         self._bootstrap = bootstrap
+        self._leaving: Core | None = None
+        self._down_s = 0.0  # after it has left in good order
 
     @property
     def up(self) -> bool:
         """A process runs here."""
         return self.core is not None
+
+    @property
+    def leads(self) -> bool:
+        """This process believes that it leads."""
+        return self.core is not None and self.core.consensus.role is Role.LEADER
+
+    @property
+    def leaving(self) -> bool:
+        """A process runs here and is about to end in good order."""
+        return self.core is not None and self._leaving is self.core
 
     @property
     def added(self) -> bool:

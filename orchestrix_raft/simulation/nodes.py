@@ -56,8 +56,6 @@ class SimNode(SimMachine):
         self.cluster: dict[str, SimNode] = {}
         self._settled_index = -1
         self.compare: Callable[[str, int, Contents], None] = _ignore
-        self._leaving: Core | None = None
-        self._down_s = 0.0  # after it has left in good order
         self._observe = observe
         self._pipes: dict[str, Pipe] = {}
         self._streams: dict[Pipe, Stream | None] = {}
@@ -161,11 +159,6 @@ class SimNode(SimMachine):
         self._scheduled = False
         for pipe in self.network.pipes_of(self.name):
             pipe.close(by=self.name)
-
-    @property
-    def leaving(self) -> bool:
-        """A process runs here and is about to end in good order."""
-        return self.core is not None and self._leaving is self.core
 
     def leave(self, down_s: float) -> None:
         """SIGTERM: hand over leadership and sessions, commit the farewell, end; start again later."""
@@ -436,8 +429,6 @@ class SimNode(SimMachine):
             self.act(lambda: core.connected(peer, disk_id))
             self.poke()
 
-    # ---- End -----------------------------------------------------------------------------------------
-
     def received(self, pipe: Pipe, payload: Any) -> None:
         """From a peer or a worker."""
         if self.core is None:
@@ -491,8 +482,6 @@ class SimNode(SimMachine):
             if self.name > peer:
                 self._dial_later(peer)
 
-    # ---- workers -------------------------------------------------------------------------------------
-
     def open_stream(self, pipe: Pipe, hello: Hello) -> None:
         """A worker's Hello arrived on a new connection."""
         core = self.core
@@ -505,11 +494,6 @@ class SimNode(SimMachine):
         self._streams[pipe] = None
         self._streams[pipe] = core.open_session(hello, deliver)
         self.poke()
-
-    @property
-    def leads(self) -> bool:
-        """This process believes that it leads."""
-        return self.core is not None and self.core.consensus.role is Role.LEADER
 
 
 def _ignore(name: str, index: int, contents: Contents) -> None:
