@@ -4,8 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from orchestrix_raft.history.entries import Entry, begun, search_entries, shortest
 from orchestrix_raft.history.gathered import NEVER, History, Operation
 from orchestrix_raft.history.job_model import ABSENT, NOT_FOUND, WAITING, Asked, At, Freedom, step
@@ -141,24 +139,25 @@ def _op(operation: Operation, what: Asked) -> Op:
 def _enqueue(operation: Operation, position: int) -> Entry:
     asked, told = operation.asked, operation.told
     spec = asked.jobs[position]
-    lines = [Line(operation.asked_at.where, msgspec.structs.replace(asked, jobs=(spec,)))]
+    lines = operation.lines_of(position)
     word = ""
-    if told is not None and operation.told_at is not None:
+    if told is not None:
         placed = told.placed[position : position + 1]
-        lines.append(Line(operation.told_at.where, msgspec.structs.replace(told, placed=placed)))
         if told.outcome == OK:
             word = "either"
             if placed and placed[0].refused:
                 word = "other" if placed[0].refused == "UNIQUE_KEY_TAKEN" else "refused"
             elif placed and placed[0].id != spec.id:
                 word = "other"
-            elif placed and placed[0].created is not None:
-                word = "created" if placed[0].created else "there"
+            elif placed and placed[0].created:
+                # That it is there, may also be said of one that this very request made: a node that cannot
+                # know whether a command was applied proposes it again.
+                word = "created"
             if any(one.open_for(spec) for one in placed):
                 op = _op(operation, Asked("enqueue", "", later=spec.later))
-                return Entry(op._replace(ended=NEVER, required=False, to_index=0), tuple(lines), True)
+                return Entry(op._replace(ended=NEVER, required=False, to_index=0), lines, True)
     op = _op(operation, Asked("enqueue", word, later=spec.later))
-    return Entry(op, tuple(lines), word in ("", "created", "either"))
+    return Entry(op, lines, word in ("", "created", "either"))
 
 
 def _read(operation: Operation) -> Entry:

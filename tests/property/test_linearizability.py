@@ -13,7 +13,7 @@ from orchestrix_raft.history.search import Answer, Op, Search, precedes
 FREE: Final = Freedom()
 ASKED: Final = (
     Asked("enqueue", "created"),
-    Asked("enqueue", "there"),
+    Asked("enqueue", "either"),
     Asked("enqueue", ""),
     Asked("read", "pending", 0),
     Asked("read", "running", 1),

@@ -211,6 +211,14 @@ def other_types_have_keys_of_their_own(t: Tale) -> None:
     t.over()
 
 
+@good("unique keys")
+def a_job_that_is_retried_by_filter_has_its_key_again(t: Tale) -> None:
+    t.enqueue("a", "j", **ONE)
+    t.enqueue("a", "i", **ONE)
+    t.told("a", t.asks("a", "retry_where"), done=1)
+    t.enqueue("a", "h", Placed(id="j", created=False), **ONE)
+
+
 @bad("unique keys")
 def two_that_are_not_done(t: Tale) -> None:
     t.enqueue("a", "j", **ONE)
