@@ -300,7 +300,10 @@ class SimClient:
                 return
             over[0] = True
             if story is not None:
-                self.world.tell(f"{self.name} is told by {node.name}: {story.answer(outcome)}", ASKS)
+                about = story.command(command)
+                self.world.tell(
+                    f"{self.name} is told by {node.name} of {about}: {story.answer(outcome)}", ASKS
+                )
             refused = isinstance(outcome, Done) and isinstance(outcome.result, Rejected)
             if isinstance(outcome, Done) and (self.takes_refusals or not refused):
                 answered[0] = True

@@ -125,10 +125,7 @@ class Run:
         ]
         self.owner = SimOwner(self.world, "o1", self.nodes, self.checker.violation)
         self.operator = SimOperator(self.world, "o2", self.nodes, self.checker.violation)
-        for node in self.nodes:
-            node.start()
-        for worker in self.workers:
-            self.world.after(worker.rng.uniform(0.0, 2.0), worker.start)
+        self._power_on()
         self.members = SimMembers(
             self.world,
             self.nodes,
@@ -150,6 +147,12 @@ class Run:
             client.twice = self._mix.twice
             self._client_loop(client, JOBS // len(self.clients))
         self._owner_loop(self.world.stream("times of operators"))
+
+    def _power_on(self) -> None:
+        for node in self.nodes:
+            node.start()
+        for worker in self.workers:
+            self.world.after(worker.rng.uniform(0.0, 2.0), worker.start)
 
     def _make_workers(self, count: int) -> None:
         for name in (f"w{i + 1}" for i in range(count)):
