@@ -41,9 +41,9 @@ class Result(msgspec.Struct, kw_only=True):
     @property
     def verdict(self) -> str:
         """One word, or what was found first."""
-        if self.clean:
-            return "clean"
-        return "interrupted" if self.interrupted else f"FAILED: {self.problems[0].splitlines()[0][:SHOWN]}"
+        if self.problems:
+            return f"FAILED: {self.problems[0].splitlines()[0][:SHOWN]}"
+        return "interrupted" if self.interrupted else "clean"
 
 
 def commit() -> str:
@@ -76,7 +76,7 @@ def text(result: Result) -> str:
         f"longest time without a start {result.pauses.longest_s:.1f} s; in the {result.pauses.well_s:.0f} s "
         f"in which a majority and a worker were well: {result.pauses.unexplained_s:.1f} s",
         *(f"PROBLEM: {problem}" for problem in result.problems),
-        result.verdict if result.clean or result.interrupted else "FAILED",
+        "FAILED" if result.problems else result.verdict,
     ]
     return "\n".join(lines)
 
