@@ -106,7 +106,8 @@ def _standing(node: NodeStatus, drain: DrainProgress) -> str:
     """How far it is, and whether the node can go on."""
     left = f"{counted(node.sessions, 'worker')} left, {drain.asked} handed over"
     words = f"{left}, {drain.acknowledged} acknowledged, {drain.orphaned} orphaned"
-    if node.role == "unreachable" or node.health == "suspect":
+    # Nodes of earlier versions say it as a role.
+    if "unreachable" in (node.role, node.health) or node.health == "suspect":
         return f"{words}; the node does not answer"
     return words
 

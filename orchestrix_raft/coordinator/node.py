@@ -214,19 +214,26 @@ class Node(NodeReads):
         def say() -> None:
             for message in messages:
                 self.core.receive(node_id, message)
+            self._carry_messages()
 
-        self.tell(say)
+        if self._told(say) and self.core.wants_step:
+            self.schedule()
 
     def tell(self, say: Callable[[], None]) -> None:
         """Tell the core something that came from outside, and step soon."""
+        if self._told(say):
+            self.schedule()
+
+    def _told(self, say: Callable[[], None]) -> bool:
+        """Whether the core lives on."""
         if self._closed:
-            return
+            return False
         try:
             say()
         except Exception as error:  # of any kind, as in a step
             self.fail(error)
-            return
-        self.schedule()
+            return False
+        return True
 
     # ---- NodePort ------------------------------------------------------------------------------------
 

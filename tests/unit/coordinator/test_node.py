@@ -349,7 +349,7 @@ async def test_an_error_in_a_step_stops_the_node_and_answers_everybody(
     node = here.lead()
 
     def break_it() -> None:
-        monkeypatch.setattr(here.core, "_effects", lambda now: 1 / 0)
+        monkeypatch.setattr(here.core, "_timed", lambda now: 1 / 0)
         node.schedule()
 
     outcome = await outcome_after(node, break_it)
