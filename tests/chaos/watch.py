@@ -68,7 +68,7 @@ class Watch:
 
     @staticmethod
     def beginning(address: str) -> tuple[int, ...]:
-        """Where the feed of the node there begins: one that took over a snapshot knows nothing from before."""
+        """Where the feed of the node there begins: after a snapshot it knows nothing from before."""
         with contextlib.closing(Client(address, deadline=30.0)) as client:
             for event in client.events():
                 return tuple(int(part) for part in event.cursor.split("-"))
