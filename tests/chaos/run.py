@@ -196,7 +196,8 @@ class Run:
     def _close_books(self, faults: Faults, load: Load, watch: Watch, span_s: tuple[float, float]) -> None:
         result, story = self.result, self.story
         load.books.acknowledged[LAST_JOB] = "last"
-        result.settled = asyncio.run(self._settled(load, watch))
+        longest = min(self.cluster.addresses, key=watch.beginning)
+        result.settled = asyncio.run(self._settled(load, watch, longest))
         offset_s = story.begun_s
         works = [(at_s + offset_s, good) for at_s, good in faults.working]
         starts = [line.at_s for line in self.ledger.lines() if line.what == "start"]
@@ -214,8 +215,9 @@ class Run:
         if load.books.left_out:
             story.tell(f"  {load.books.left_out} calls were left out: too many waited")
 
-    async def _settled(self, load: Load, watch: Watch) -> Settled:
-        async with AsyncClient(self.cluster.servers) as client:
+    async def _settled(self, load: Load, watch: Watch, longest: str) -> Settled:
+        """longest: address of the node whose event feed goes back furthest, for the history."""
+        async with AsyncClient(longest) as client:
             named = sorted(named_jobs(read_history([self.cluster.history])))
             told = await settle(client, load.books, self.ledger, watch)
             told.events = len(watch.cursors)
@@ -229,10 +231,11 @@ class Run:
         """As users do, on everything that clients and workers have recorded."""
         command = [sys.executable, "-m", "orchestrix_raft", "check-history", str(self.cluster.history)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        for line in done.stdout.splitlines():
+        table, _, found = done.stdout.partition("\n\n")
+        for line in table.splitlines():
             self.story.tell(f"  {line}")
         if done.returncode:
-            self.story.trouble(f"check-history found something\n{done.stdout}{done.stderr}")
+            self.story.trouble(f"check-history: {found or done.stdout + done.stderr}")
 
     def _compare_nodes(self, watch: Watch) -> None:
         try:
