@@ -15,7 +15,7 @@ from orchestrix_raft.domain.node import OVER, Health
 from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import decode_batch, decode_entry, encode_record
-from orchestrix_raft.machine.commands import Batch
+from orchestrix_raft.machine.commands import Batch, CloseSession
 from orchestrix_raft.machine.events import (
     AttemptEnded,
     Event,
@@ -114,6 +114,9 @@ class Checker:
         self._digests: dict[int, bytes] = {}
         self._print = (0, b"")  # index, the shadow's fingerprint there
         self._newest_token: dict[bytes, int] = {}
+        self._holder: dict[int, bytes] = {}  # token -> the session that was given it
+        self._leaving: set[bytes] = set()  # sessions whose worker says goodbye in the entry that is applied:
+        # with it goes what the worker was given and never heard of
         self._completed: set[bytes] = set()
         self._origins: dict[str, int] = {}  # node -> its living incarnation
         self._sequences: Counter[str] = Counter()  # node -> its newest command
@@ -152,6 +155,8 @@ class Checker:
         batches = [decode_batch(raw) for raw in entry.batches]
         self._count_repeats(batches)
         self._lives.next_entry(batches)
+        commands = (command for batch in batches for command in batch.commands)
+        self._leaving = {one.session_id for one in commands if isinstance(one, CloseSession)}
         result = self.shadow.apply(index, term, entry)
         self._digests[index] = self.shadow.state.digest
         self.feeds.entry(index, result)
@@ -212,6 +217,7 @@ class Checker:
                 if event.token <= self._newest_token[event.job_id]:
                     self.violation(f"job {event.job_id.hex()} got token {event.token} after a newer one")
                 self._newest_token[event.job_id] = event.token
+                self._holder[event.token] = event.session_id
             case JobCompleted():
                 if event.token != self._newest_token[event.job_id]:
                     self.violation(f"job {event.job_id.hex()} completed by an old token")
@@ -235,7 +241,8 @@ class Checker:
                 self._completed.discard(event.job_id)
             case AttemptEnded():
                 self.losses += event.state is AttemptState.LOST
-                if event.reported and not any(event.token in worker.ended for worker in self.workers):
+                told = any(event.token in worker.ended for worker in self.workers)
+                if event.reported and not told and self._holder[event.token] not in self._leaving:
                     self.violation(f"token {event.token} was ended by a report that nobody made")
                 if self._gentle and event.state is AttemptState.LOST:
                     self.violation(f"an attempt of job {event.job_id.hex()} was lost for no reason")
