@@ -194,7 +194,9 @@ def test_a_survivor_can_be_recovered_again(former: Former) -> None:
         assert {job.token for job in machine.state.jobs.values()} == {0, 2, 3}
 
 
-@pytest.mark.parametrize("name", ["of\nyesterday", os.fsdecode(b"of\xffyesterday")], ids=["two lines", "no text"])
+@pytest.mark.parametrize(
+    "name", ["of\nyesterday", os.fsdecode(b"of\xffyesterday")], ids=["two lines", "no text"]
+)
 def test_a_backup_may_have_a_name_that_the_audit_trail_cannot_hold(
     former: Former, tmp_path: Path, name: str
 ) -> None:
