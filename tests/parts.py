@@ -31,7 +31,9 @@ PARTS = (
     Part("generated", (("proto/generate.py", "--check"),)),
     Part(
         "structure",
-        _pytest(*(f"tests/test_{name}.py" for name in ("architecture", "determinism", "style", "docs"))),
+        _pytest(
+            *(f"tests/test_{name}.py" for name in ("architecture", "determinism", "style", "docs", "mutants"))
+        ),
     ),
     Part("unit", _pytest("tests/unit")),
     Part("property", _pytest("tests/property")),
