@@ -6,14 +6,18 @@ import time
 from collections.abc import Awaitable
 from typing import Final
 
+import msgspec
+
 from bench.measure import ARGUMENTS, WORKER, Figure, Size
 from bench.watch import Probe, anonymous_mib
+from bench.watched_node import INTERVAL_S, WatchedCluster
 from orchestrix_raft import AsyncClient
 from orchestrix_raft.testing import LocalCluster, eventually
 
 MEMORY_TARGET_MIB: Final = 1.5e9 / 2**20
 RESTART_TARGET_S: Final = 20.0
 COMMIT_TARGET_MS: Final = 100.0
+STOP_TARGET_MS: Final = 20.0
 CHURN_PER_S: Final = 1_000
 CHURN_S: Final = 20.0
 STEP_S: Final = 0.1
@@ -30,7 +34,7 @@ def measure(size: Size) -> list[Figure]:
 async def _measure(count: int) -> list[Figure]:
     """Five hundredths are left out: at the cluster's limit of unfinished jobs others would be refused."""
     count -= count // 20
-    with LocalCluster(nodes=3, options={"--log-tail-entries": str(TAIL_ENTRIES)}) as cluster:
+    with WatchedCluster(nodes=3, options={"--log-tail-entries": str(TAIL_ENTRIES)}) as cluster:
         for _ in range(2):
             cluster.worker(WORKER, "--concurrency", "200")
         async with AsyncClient(cluster.servers) as client:
@@ -39,6 +43,7 @@ async def _measure(count: int) -> list[Figure]:
             memory = max(anonymous_mib(cluster))
             async with Probe.running(cluster.servers) as probe:
                 churn = await _churn(client)
+                stops = _stops(cluster, churn)
                 away = (cluster.leader() + 1) % len(cluster)
                 restart_s = await asyncio.to_thread(_restart, cluster, away)
                 copy = await _copy(cluster, client, away)
@@ -48,6 +53,7 @@ async def _measure(count: int) -> list[Figure]:
     return [
         Figure(f"{name}: memory of the largest node", memory, "MiB", MEMORY_TARGET_MIB),
         *_commits(f"{name}: commit of another job while {CHURN_PER_S:,}/s run", probe, churn),
+        *[msgspec.structs.replace(figure, name=f"{name}: {figure.name}") for figure in stops],
         Figure(f"{name}: restart of a node", restart_s, "s", RESTART_TARGET_S, "until it has caught up"),
         *_commits(f"{name}: commit of another job while a node gets a copy", probe, copy),
         Figure(
@@ -61,6 +67,23 @@ async def _measure(count: int) -> list[Figure]:
         Figure(f"{name}: a backup", backup[1] - backup[0], "s", None, "to a file on the same machine"),
         *_commits(f"{name}: commit of another job while contents are compared", probe, verified),
         Figure(f"{name}: comparing what three nodes hold", verified[1] - verified[0], "s"),
+    ]
+
+
+def _stops(cluster: WatchedCluster, span: tuple[float, float]) -> list[Figure]:
+    """The longest stops of a node's loop, of any node, while checkpoints are made and while none is."""
+    watched = cluster.watched()
+    making, other = (
+        max(node.longest_ms(*span, checkpoints=checkpoints) for node in watched)
+        for checkpoints in (True, False)
+    )
+    count = sum(begin >= span[0] and end <= span[1] for node in watched for begin, end in node.checkpoints)
+    note = f"{count} checkpoints, looked at every {INTERVAL_S * 1e3:.0f} ms"
+    return [
+        Figure(
+            "longest stop of a node's loop while it makes a checkpoint", making, "ms", STOP_TARGET_MS, note
+        ),
+        Figure("longest stop of a node's loop at other times", other, "ms", None, note),
     ]
 
 

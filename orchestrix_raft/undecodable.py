@@ -10,3 +10,10 @@ from typing import Final
 import msgspec
 
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_WORDS_CHARS: Final = 300
+
+
+def words_of(error: Exception) -> str:
+    """What such an error says, as part of one line: it repeats what it read, which may be anything."""
+    return "".join(char if char.isprintable() else "?" for char in str(error)[:_WORDS_CHARS])

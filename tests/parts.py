@@ -32,11 +32,15 @@ PARTS = (
     Part(
         "structure",
         _pytest(
-            *(f"tests/test_{name}.py" for name in ("architecture", "determinism", "style", "docs", "mutants"))
+            *(
+                f"tests/test_{name}.py"
+                for name in ("architecture", "determinism", "style", "docs", "promises", "mutants")
+            )
         ),
     ),
     Part("unit", _pytest("tests/unit")),
     Part("property", _pytest("tests/property")),
+    Part("fuzz", _pytest("tests/fuzz")),
     Part("contract", _pytest("tests/contract")),
     Part("scenarios", _pytest("tests/scenarios")),
     Part("compat", _pytest("tests/compat")),

@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "storage": frozenset[str](),
     "machine": frozenset({"domain"}),
     "timetable": frozenset({"domain"}),
+    "history": frozenset({"domain"}),
+    "recording": frozenset({"history"}),
     "consensus": frozenset({"storage"}),
     "wire": frozenset({"domain"}),
     "telemetry": frozenset[str](),
@@ -31,15 +33,16 @@ MAY_IMPORT = {
     "api": frozenset(
         {"coordinator", "timetable", "wire", "domain", "telemetry", "machine.commands"}  # it makes commands
     ),
-    "client": frozenset({"wire", "domain"}),
-    "worker": frozenset({"wire", "domain"}),
-    "testing": frozenset({"client", "worker", "wire", "domain"}),
+    "client": frozenset({"wire", "domain", "history", "recording"}),
+    "worker": frozenset({"wire", "domain", "history", "recording"}),
+    "testing": frozenset({"client", "worker", "wire", "domain", "history", "recording"}),
     "cli": frozenset(
         {"domain", "storage", "machine", "consensus", "wire", "telemetry", "duties", "coordinator"}
-        | {"timetable", "api", "client", "worker", "simulation", "testing"}
+        | {"timetable", "api", "client", "worker", "simulation", "testing", "history", "recording"}
     ),
     "simulation": frozenset(
         {"domain", "machine", "duties", "timetable", "coordinator", "consensus", "storage", "telemetry"}
+        | {"history"}
     ),
 }
 """package -> packages of orchestrix_raft it may import; `package.module` allows that module only."""
@@ -54,7 +57,7 @@ exceptions of both), and the program."""
 USE_THE_PUBLIC_NAMES = frozenset({"cli"})
 """Packages that may import from `orchestrix_raft` itself, as users do."""
 
-PURE = frozenset({"domain", "machine", "duties"})
+PURE = frozenset({"domain", "machine", "duties", "history"})
 IMPURE_MODULES = frozenset(
     {"time", "datetime", "random", "secrets", "uuid", "os", "socket", "logging", "asyncio", "threading"}
     | {"subprocess", "pathlib", "io", "tempfile", "sys", "zoneinfo", "multiprocessing", "concurrent"}

@@ -285,7 +285,7 @@ ALLOWED: Final = {
     (
         "machine.levels",
         "import",
-        "from orchestrix_raft.undecodable import UNDECODABLE",
+        "from orchestrix_raft.undecodable import UNDECODABLE, words_of",
     ): "names of exceptions: a node that meets one stops",
     (
         "machine.rules",
@@ -344,9 +344,14 @@ ALLOWED: Final = {
     ("machine.keeping.decide_forget", ORDER, "rows.values()"): "merged by time, state and id",
     ("machine.keeping._edges", ORDER, "rows.items()"): "in the order of STATES_OF, a constant",
     ("machine.keeping._oldest_records", ORDER, "rows"): "a list of rows, in the order of their keys",
-    ("machine.loading.load", ORDER, "state.jobs.values()"): "sorted in the next line",
     (
-        "machine.loading.load",
+        "machine.loading",
+        "import",
+        "from orchestrix_raft.undecodable import UNDECODABLE",
+    ): "names of exceptions: a node that meets one stops",
+    ("machine.loading._load", ORDER, "state.jobs.values()"): "sorted in the next line",
+    (
+        "machine.loading._load",
         "order by a key",
         "ready.sort(key=lambda job: job.seq)",
     ): "no two jobs share one",

@@ -26,10 +26,13 @@ class BackupCalls(Service):
         backup = await self._node.backup()
         if isinstance(backup, Rejected):
             raise Refusal(backup)
+        whole = "not known to be whole: the caller did not take it all"
         try:
             await self._send(backup, context)
+            whole = f"done: {backup.head.size} bytes"
         finally:
             backup.close()
+            self._notes.made("backup", f"as of index {backup.head.index}", whole)
 
     async def _send(self, backup: BackupHandle, context: Context) -> None:
         await context.write(wire.BackupPiece(info=_info(backup.head, backup.head_bytes)))
@@ -44,7 +47,9 @@ class BackupCalls(Service):
 
     async def mark_contents(self, _request: wire.MarkContentsRequest) -> wire.MarkContentsResponse:
         """Commits the mark."""
-        return wire.MarkContentsResponse(index=applied(await self._node.submit(MarkContents())).index)
+        index = applied(await self._node.submit(MarkContents())).index
+        self._notes.made("verify", "all nodes", f"done: asked for what they hold as of index {index}")
+        return wire.MarkContentsResponse(index=index)
 
     async def get_contents(self, request: wire.GetContentsRequest) -> wire.GetContentsResponse:
         """What this node held there."""

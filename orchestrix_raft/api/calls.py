@@ -17,12 +17,20 @@ from orchestrix_raft.wire.services import Service
 _log = logging.getLogger(__name__)
 _INTERNAL = Rejected(Code.INTERNAL, "INTERNAL", "the node failed to answer; its log says why")
 
+_TURNED_AWAY = (Refusal, UnknownOutcome, DecodeError)
+
 Unary = Callable[[Any], Awaitable[Any]]
 Stream = Callable[[Context], Awaitable[None]]
 Feed = Callable[[Any, Context], Awaitable[None]]
 
 
-def handlers(service: Service, methods: Mapping[str, Unary | Stream | Feed]) -> Handlers:
+TurnedAway = Callable[[str, Any, Exception], None]
+"""Told of a refused call: its method, its request (None: it could not be read), and why."""
+
+
+def handlers(
+    service: Service, methods: Mapping[str, Unary | Stream | Feed], turned_away: TurnedAway | None = None
+) -> Handlers:
     """Handlers for all methods of `service`; a method without one is an error of the program.
 
     A unary method takes the request and returns the response; one that streams both ways takes the context
@@ -31,6 +39,7 @@ def handlers(service: Service, methods: Mapping[str, Unary | Stream | Feed]) -> 
     """
     if service.methods.keys() != methods.keys():
         raise LookupError(f"{service.name}: {sorted(service.methods.keys() ^ methods.keys())} not matched")
+    told = turned_away or _nobody
     table = {}
     for name, method in service.methods.items():
         serve: Any = methods[name]
@@ -39,18 +48,26 @@ def handlers(service: Service, methods: Mapping[str, Unary | Stream | Feed]) -> 
         if method.client_streams:
             table[name] = grpc.stream_stream_rpc_method_handler(_stream(serve), read, write)
         elif method.server_streams:
-            table[name] = grpc.unary_stream_rpc_method_handler(_feed(serve, read), None, write)
+            table[name] = grpc.unary_stream_rpc_method_handler(_feed(name, serve, read, told), None, write)
         else:
-            table[name] = grpc.unary_unary_rpc_method_handler(_unary(serve, read), None, write)
+            table[name] = grpc.unary_unary_rpc_method_handler(_unary(name, serve, read, told), None, write)
     return grpc.method_handlers_generic_handler(service.name, table)
 
 
-def _unary(serve: Unary, read: Callable[[bytes], Any]) -> Any:
+def _nobody(_method: str, _request: Any, _error: Exception) -> None:
+    """Nobody wants to know of refused calls."""
+
+
+def _unary(name: str, serve: Unary, read: Callable[[bytes], Any], told: TurnedAway) -> Any:
     async def call(data: bytes, context: Context) -> Any:
         CALL.set(context)
+        request = None
         try:
-            return await serve(read(data))
+            request = read(data)
+            return await serve(request)
         except Exception as error:  # the boundary: whatever it is, the caller gets a status
+            if isinstance(error, _TURNED_AWAY):
+                told(name, request, error)
             await _answer(context, error)
 
     return call
@@ -69,12 +86,17 @@ def _stream(serve: Stream) -> Any:
     return call
 
 
-def _feed(serve: Feed, read: Callable[[bytes], Any]) -> Any:
+def _feed(name: str, serve: Feed, read: Callable[[bytes], Any], told: TurnedAway) -> Any:
     async def call(data: bytes, context: Context) -> None:
+        CALL.set(context)
+        request = None
         try:
             await context.send_initial_metadata(())
-            await serve(read(data), context)
+            request = read(data)
+            await serve(request, context)
         except Exception as error:  # the boundary, as above
+            if isinstance(error, _TURNED_AWAY):
+                told(name, request, error)
             await _answer(context, error)
 
     return call

@@ -282,6 +282,15 @@ def name_filter(check: Callable[[str], Rejected | None], value: str) -> str:
     return value
 
 
+def holder(owner: str, worker_id: bytes) -> None:
+    """Which node's or worker's jobs are listed; either may be empty; raises `Refusal`."""
+    if len(owner) > limits.NODE_ID_CHARS:
+        raise invalid("NODE_ID_INVALID", f"owner has {len(owner)} characters")
+    if worker_id and len(worker_id) != limits.SESSION_ID_BYTES:
+        words = f"worker_id has {len(worker_id)} bytes, must have {limits.SESSION_ID_BYTES}"
+        raise invalid("WORKER_ID_INVALID", words)
+
+
 def hello(message: Hello) -> str:
     """What is wrong with a worker's Hello; "" if nothing is."""
     if len(message.session_id) != limits.JOB_ID_BYTES:

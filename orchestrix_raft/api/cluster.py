@@ -7,24 +7,23 @@ from orchestrix_raft.api.backups import BackupCalls
 from orchestrix_raft.api.calls import Feed, Unary, handlers
 from orchestrix_raft.api.errors import Context, Handlers, Refusal, UnknownOutcome, applied, invalid
 from orchestrix_raft.api.service import Service
-from orchestrix_raft.api.workers import stuck_slots
+from orchestrix_raft.api.workers import worker_infos
 from orchestrix_raft.coordinator.port import (
     Added,
     ClusterView,
     NodeView,
     NotApplied,
-    Outcome,
-    Unknown,
 )
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.node import Health
 from orchestrix_raft.wire import cluster as wire
 from orchestrix_raft.wire import drain as wire_drain
 from orchestrix_raft.wire.events import ListAuditRequest, ListAuditResponse, WatchRequest
 from orchestrix_raft.wire.services import CLUSTER
-from orchestrix_raft.wire.workers import worker_info
 
 _NEVER_HEARD: Final = "unknown"
+_UNREACHED: Final = "unreachable"  # and the cluster has not noticed for long enough to call it anything else
 
 
 class ClusterService(Service):
@@ -32,7 +31,7 @@ class ClusterService(Service):
 
     def handlers(self) -> Handlers:
         """For `Server.add_generic_rpc_handlers`."""
-        backups = BackupCalls(self._door)
+        backups = BackupCalls(self._door, self._notes)
         methods: dict[str, Unary | Feed] = {
             "Status": self.status,
             "TransferLeadership": self.transfer_leadership,
@@ -46,14 +45,13 @@ class ClusterService(Service):
             "MarkContents": backups.mark_contents,
             "GetContents": backups.get_contents,
         }
-        return handlers(CLUSTER, methods)
+        return handlers(CLUSTER, methods, self._notes.turned_away)
 
     async def status(self, _request: wire.StatusRequest) -> wire.StatusResponse:
         """Everything this node knows; works without a leader."""
         view = self._node.status()
         response = _status(view)
-        for session in view.sessions:
-            response.workers.append(worker_info(session, stuck_slots(self._node, session)))
+        response.workers.extend(worker_infos(self._node, view.sessions))
         return response
 
     async def watch(self, request: WatchRequest, context: Context) -> None:
@@ -70,10 +68,9 @@ class ClusterService(Service):
         """Returns the node that leads now."""
         _check_node_id(request.node_id)
         target = await self._node.transfer_leadership(request.node_id)
-        outcome = f"refused: {target.reason}" if isinstance(target, Rejected) else f"done: to {target}"
-        self._note("transfer_leadership", request.node_id or "any node", outcome)
         if isinstance(target, Rejected):
             raise Refusal(target)
+        self._notes.made("transfer_leadership", request.node_id or "any node", f"done: to {target}")
         return wire.TransferLeadershipResponse(target=target)
 
     async def add_member(self, request: wire.AddMemberRequest) -> wire.AddMemberResponse:
@@ -81,8 +78,9 @@ class ClusterService(Service):
         if len(request.address) > limits.ADDRESS_CHARS:
             raise invalid("ADDRESS_INVALID", f"address has {len(request.address)} characters")
         outcome = await self._node.add_member(request.address)
-        self._note("add_member", request.address, _told(outcome))
         if isinstance(outcome, Added):
+            words = "was one already" if outcome.already else "is a learner"
+            self._notes.made("add_member", request.address, f"done: {outcome.node_id} {words}")
             return wire.AddMemberResponse(node_id=outcome.node_id, already=outcome.already)
         if isinstance(outcome, NotApplied):
             raise Refusal(outcome.rejected)
@@ -91,32 +89,23 @@ class ClusterService(Service):
     async def remove_member(self, request: wire.RemoveMemberRequest) -> wire.RemoveMemberResponse:
         """Returns when the removal is committed."""
         _check_node_id(request.node_id)
-        self._note("remove_member", request.node_id, "asked")  # before: this node may be gone afterwards
-        outcome = await self._node.remove_member(request.node_id)
-        if isinstance(outcome, NotApplied):
-            self._note("remove_member", request.node_id, _told(outcome))
-        applied(outcome)
+        self._notes.asked("remove_member", request.node_id)
+        applied(await self._node.remove_member(request.node_id))
+        self._notes.made("remove_member", request.node_id)
         return wire.RemoveMemberResponse()
 
     async def drain_node(self, request: wire_drain.DrainNodeRequest) -> wire_drain.DrainNodeResponse:
         """Committed; how far it has come is to be seen in Status."""
-        return await self._noted("drain_node", request.node_id, draining.drain_node(self._node, request))
+        response, cost = await draining.drain_node(self._node, request)
+        forced = f", forced: {cost}" if cost else ", forced without need" if request.force else ""
+        self._notes.made("drain_node", request.node_id, f"done{forced}")
+        return response
 
     async def undrain_node(self, request: wire_drain.UndrainNodeRequest) -> wire_drain.UndrainNodeResponse:
         """It takes workers again."""
-        return await self._noted("undrain_node", request.node_id, draining.undrain_node(self._node, request))
-
-
-def _told(outcome: Added | Outcome) -> str:
-    match outcome:
-        case Added(node_id=node_id):
-            return f"done: {node_id}"
-        case NotApplied(rejected=rejected):
-            return f"refused: {rejected.reason}"
-        case Unknown():
-            return "unknown"
-        case _:
-            return "done"
+        response = await draining.undrain_node(self._node, request)
+        self._notes.made("undrain_node", request.node_id)
+        return response
 
 
 def _check_node_id(node_id: str) -> None:
@@ -146,6 +135,9 @@ def _status(view: ClusterView) -> wire.StatusResponse:
 
 def _node(node: NodeView) -> wire.NodeStatus:
     fields = node._asdict()
-    fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
+    if fields.pop("reached") or node.health is not Health.ALIVE:
+        fields["health"] = node.health.word if node.health is not None else _NEVER_HEARD
+    else:
+        fields["health"] = _UNREACHED
     fields["drain"] = wire_drain.drain_message(node.drain)
     return wire.NodeStatus(**fields)

@@ -29,13 +29,18 @@ class ApiError(Exception):
 class Refusal(Exception):
     """The call is answered with this rejection."""
 
-    def __init__(self, rejected: Rejected) -> None:
+    def __init__(self, rejected: Rejected, noted: bool = False) -> None:
         super().__init__(rejected.message)
         self.rejected = rejected
+        self.noted = noted  # it is in the audit trail already
 
 
 class UnknownOutcome(Exception):
     """The call's command may or may not be applied."""
+
+    def __init__(self, message: str, noted: bool = False) -> None:
+        super().__init__(message)
+        self.noted = noted  # it will be in the audit trail if it is applied
 
 
 def invalid(reason: str, message: str) -> Refusal:

@@ -54,7 +54,7 @@ async def list_audit(node: NodePort, request: wire.ListAuditRequest) -> wire.Lis
             target=record.target,
             outcome=record.outcome,
         )
-        for number, record in node.audit(after, limit)
+        for number, record in node.audit(after, limit, request.latest)
     ]
     return wire.ListAuditResponse(records=records, read=read_info(*fresh))
 

@@ -4,7 +4,9 @@ import asyncio
 from typing import Final, NamedTuple
 
 from orchestrix_raft.api import checks, logs
+from orchestrix_raft.api.audit import Notes
 from orchestrix_raft.api.calls import handlers
+from orchestrix_raft.api.draining import holder_missing
 from orchestrix_raft.api.errors import (
     OUTCOME_UNKNOWN,
     Context,
@@ -53,8 +55,8 @@ class _Accepted(NamedTuple):
 class JobService(Service):
     """One per server; holds nothing but the node and how many wait."""
 
-    def __init__(self, door: Door) -> None:
-        super().__init__(door)
+    def __init__(self, door: Door, notes: Notes | None = None) -> None:
+        super().__init__(door, notes)
         self._waiters = 0
         self._followers = logs.LogFollowers()
 
@@ -79,6 +81,7 @@ class JobService(Service):
                 "PurgeWhere": self.purge_where,
                 "ExplainJob": self.explain_job,
             },
+            self._notes.turned_away,
         )
 
     # ---- enqueue ---------------------------------------------------------------------------------------
@@ -173,12 +176,32 @@ class JobService(Service):
         queue = checks.name_filter(checks.queue, request.queue)
         job_type = checks.name_filter(checks.job_type, request.type)
         limit = checks.page(request.limit, LIST_DEFAULT)
+        wanted = _states(request), queue, job_type, limit, request.cursor
         fresh = await self._fresh(request.read)
-        page = await self._node.list_jobs(_states(request), queue, job_type, limit, request.cursor)
+        holder = request.owner, request.worker_id
+        if any(holder):
+            fresh = await self._known_holder(*holder, request.read, fresh)
+        page = await self._node.list_jobs(*wanted, *holder)
         if isinstance(page, Rejected):
             raise Refusal(page)
         listed = [wire.listed_job_message(*view) for view in page.jobs]
-        return wire.ListJobsResponse(jobs=listed, next_cursor=page.cursor, read=read_info(*fresh))
+        return wire.ListJobsResponse(
+            jobs=listed, next_cursor=page.cursor, read=read_info(*fresh), by_assignment=any(holder)
+        )
+
+    async def _known_holder(
+        self, owner: str, worker_id: bytes, read: ReadOptions, fresh: Freshness
+    ) -> Freshness:
+        """Raise `Refusal` for a node or a worker that is not there; its absence is confirmed with the leader
+        first."""
+        checks.holder(owner, worker_id)
+        missing = holder_missing(self._node, owner, worker_id)
+        if missing is not None and not read.linearizable:
+            fresh = await self._fresh(ReadOptions(min_index=read.min_index, linearizable=True))
+            missing = holder_missing(self._node, owner, worker_id)
+        if missing is not None:
+            raise Refusal(missing)
+        return fresh
 
     async def get_history(self, request: wire.GetHistoryRequest) -> wire.GetHistoryResponse:
         """Finished attempts of a job that exists."""

@@ -33,6 +33,7 @@ class QueueService(Service):
                 "ConfigureQueue": self.configure_queue,
                 "PurgeQueue": self.purge_queue,
             },
+            self._notes.turned_away,
         )
 
     async def list_queues(self, request: wire.ListQueuesRequest) -> wire.ListQueuesResponse:

@@ -61,6 +61,7 @@ class ScheduleService(Service):
                 "DeleteSchedule": self.delete_schedule,
                 "PreviewSchedule": self.preview_schedule,
             },
+            self._notes.turned_away,
         )
 
     async def put_schedule(self, request: wire.PutScheduleRequest) -> wire.PutScheduleResponse:

@@ -4,6 +4,7 @@ import grpc
 import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
+from orchestrix_raft.api.audit import Notes
 from orchestrix_raft.api.cluster import ClusterService
 from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.api.health import SERVICE as HEALTH_SERVICE
@@ -24,14 +25,15 @@ class ApiServer:
         self._tls = tls
         names = [service.name for service in services.ALL]
         self._health = Health(door, names)
+        notes = Notes(door)
         self._server = grpc.aio.server(options=SERVER_OPTIONS)
         self._server.add_generic_rpc_handlers(
             (
-                JobService(door).handlers(),
-                ScheduleService(door).handlers(),
-                QueueService(door).handlers(),
-                WorkerService(door).handlers(),
-                ClusterService(door).handlers(),
+                JobService(door, notes).handlers(),
+                ScheduleService(door, notes).handlers(),
+                QueueService(door, notes).handlers(),
+                WorkerService(door, notes).handlers(),
+                ClusterService(door, notes).handlers(),
                 self._health.handlers(),
             )
         )

@@ -1,6 +1,7 @@
 """WorkerService: one stream per worker process, and the listing of workers."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from orchestrix_raft.api import checks, incoming
@@ -43,6 +44,7 @@ class WorkerService(Service):
                 "ListWorkers": self.list_workers,
                 "DrainWorker": self.drain_worker,
             },
+            self._notes.turned_away,
         )
 
     async def session(self, context: Context) -> None:
@@ -57,17 +59,30 @@ class WorkerService(Service):
         await _Stream(context).run(self._node, hello)
 
     async def list_workers(self, request: wire.ListWorkersRequest) -> wire.ListWorkersResponse:
-        """All sessions, attached or not."""
+        """All workers, see `listed`."""
         fresh = await self._node.fresh(request.read.min_index, request.read.linearizable)
         if isinstance(fresh, Rejected):
             raise Refusal(fresh)
-        workers = [wire.worker_info(s, stuck_slots(self._node, s)) for s in self._node.sessions()]
+        workers = worker_infos(self._node, self._node.sessions())
         return wire.ListWorkersResponse(workers=workers, read=read_info(*fresh))
 
     async def drain_worker(self, request: DrainWorkerRequest) -> DrainWorkerResponse:
         """Committed: it gets nothing new, and is told."""
-        call = drain_worker(self._node, request)
-        return await self._noted("drain_worker", request.worker_id.hex(), call)
+        response = await drain_worker(self._node, request)
+        self._notes.made("drain_worker", request.worker_id.hex())
+        return response
+
+
+def worker_infos(node: NodePort, sessions: Sequence[Session]) -> list[wire.WorkerInfo]:
+    """Those of `listed`, for the wire."""
+    return [wire.worker_info(session, stuck_slots(node, session)) for session in listed(sessions)]
+
+
+def listed(sessions: Sequence[Session]) -> list[Session]:
+    """One for each worker process.  A process that stood still for too long, and woke, has a new session
+    beside the old one until that expires: the old one is left out unless it still holds jobs."""
+    attached = {session.name for session in sessions if session.node_id}
+    return [one for one in sessions if one.node_id or one.slots or one.name not in attached]
 
 
 def stuck_slots(node: NodePort, session: Session) -> int:

@@ -1,6 +1,6 @@
 """The program: its commands, and the one place where exceptions become an exit code and a line on stderr.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted; a node has two more, see `node`.
 """
 
 import errno
@@ -72,10 +72,10 @@ def run(arguments: list[str] | None = None) -> int:
         code = app(arguments, prog_name="orchestrix-raft", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
-        return _usage(error)
+        return _usage(error, sys.argv[1:] if arguments is None else arguments)
     except (OrchestrixError, Failure) as error:
         output.trouble(f"{str(error) or type(error).__name__}{_hint(error)}")
-        return 1
+        return error.code if isinstance(error, Failure) else 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except UnicodeEncodeError as error:  # of an argument: output never raises it
@@ -112,7 +112,7 @@ def _write_no_more() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _usage(error: typer.TyperException) -> int:
+def _usage(error: typer.TyperException, arguments: list[str]) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # typer does not export it; its message is the help
         print(error.message, file=sys.stderr)
         return error.exit_code
@@ -124,6 +124,7 @@ def _usage(error: typer.TyperException) -> int:
     message = message.replace("Input should be", "it must be")
     unknown = getattr(error, "option_name", None) or ""
     if _LIKE_A_NUMBER(unknown):
-        message = f"a negative value is not possible here: {unknown}..."
+        whole = next((one for one in arguments if one.startswith(unknown)), unknown)
+        message = f"a negative value is not possible here: {whole}"
     output.trouble(f"{message} (see {command} --help)")
     return error.exit_code

@@ -3,6 +3,7 @@
 What works on files alone is in `offline`, which is imported only when it is used: it needs what nodes need.
 """
 
+import errno
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -40,12 +41,30 @@ def backup(
         except FileExistsError as error:
             raise Failure(f"{error}: name another file, or replace it with --force") from error
         except OSError as error:
-            raise Failure(f"{error.filename or file}: {error.strerror or error}") from error
+            raise Failure(_why_not_written(error, file)) from error
     if as_json:
         output.document(made)
         return
+    for name in made.removed:
+        output.line(f"removed {name}, which an earlier backup that was cut short had left")
     size = counted(made.bytes, "byte")
     output.line(f"{made.path}: index {made.index}, {jobs_of(made.jobs)}, {size}, digest {made.digest}")
+
+
+def _why_not_written(error: OSError, file: Path) -> str:
+    """One line with what to do, for the file system's usual refusals."""
+    system = error.strerror or str(error)
+    match error.errno:
+        case errno.ENOENT:
+            return f"{error.filename or file}: there is no such directory: make it first"
+        case errno.EISDIR:
+            return f"{file} is a directory: name a file in it, such as {file / 'backup'}"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"{error.filename or file}: this user cannot write there ({system}): name another place"
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return f"{error.filename or file}: no room for the backup ({system}): nothing is left of it"
+        case _:
+            return f"{error.filename or file}: {system}"
 
 
 def restore(
@@ -61,16 +80,31 @@ def restore(
 
 
 def recover(
+    context: typer.Context,
     data_dir: DataDir,
     force_new_cluster: Annotated[
         bool,
-        typer.Option("--force-new-cluster", help="Do it; without this, only say what the directory holds."),
+        typer.Option("--force-new-cluster", help="Do it; without this, only say what would be done."),
+    ] = False,
+    despite_majority: Annotated[
+        bool,
+        typer.Option(
+            "--despite-majority",
+            help="Also if no majority is lost: of a copy, or of a disk that was set back to an earlier time.",
+        ),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
     """After the loss of a majority for good: make a survivor's data directory that of a new cluster of
-    one."""
-    _offline().recover(data_dir, force_new_cluster, as_json)
+    one.
+
+    Without --force-new-cluster it changes nothing and prints a report; that is exit code 0. It asks the other
+    members how they are; as long as the cluster works, or if this is its only member, nothing is to be
+    recovered, and it is refused.
+    """
+    wish = (force_new_cluster, despite_majority, as_json, options.tls_files(context))
+    recovery = importlib.import_module("orchestrix_raft.cli.recovery")
+    recovery.recover(data_dir, recovery.Wish(*wish))
 
 
 def verify(
@@ -84,7 +118,11 @@ def verify(
     as_json: options.Json = False,
     servers: options.Servers = None,
 ) -> None:
-    """Let every node read all that it holds as of one log entry, and compare."""
+    """Let every node read all that it holds as of one log entry, and compare.
+
+    Exit code 0: every node has answered, and all hold the same; else 1, and the last line says which nodes
+    hold other data and which did not answer.
+    """
     timeout_s = options.read(parse_duration_ms, timeout, "--timeout") / 1_000
     with options.connect(context, servers) as client:
         found = client.verify(timeout=timeout_s)
@@ -111,8 +149,8 @@ def _verdict(found: Verification) -> str:
         if not node.error:
             holders.setdefault(node.digest, []).append(node.node_id)
     groups = sorted(holders.values(), key=len)
-    silent = ", ".join(node.node_id for node in found.nodes if node.error)
-    unknown = f"; not known of {silent}" if silent else ""
+    silent = ", ".join(found.unanswered)
+    unknown = f"; no answer from {silent}" if silent else ""
     if len(groups) > 1 and len(groups[-1]) > len(groups[-2]):
         odd = ", ".join(name for group in groups[:-1] for name in group)
         return (
@@ -123,7 +161,13 @@ def _verdict(found: Verification) -> str:
         return (
             f"the nodes hold different data as of log index {found.index}, none is in the majority{unknown}"
         )
-    return f"not known of {silent}; the others hold the same as of log index {found.index}" if silent else ""
+    if not silent:
+        return ""
+    again = "ask again when they run, or remove those that are gone"
+    if found.agree is None:
+        return f"no answer from {silent}: there was nothing to compare; {again}"
+    same = ", ".join(groups[0])
+    return f"no difference between {same} as of log index {found.index}, but no answer from {silent}: {again}"
 
 
 def jobs_of(jobs: dict[str, int]) -> str:

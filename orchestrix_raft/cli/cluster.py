@@ -50,7 +50,14 @@ def add(
 @app.command()
 def remove(
     context: typer.Context,
-    node_id: Annotated[str, typer.Argument(metavar="ID", help="The member to remove, dead or alive.")],
+    node_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The member to remove, dead or alive.",
+            callback=options.checked(options.given),
+        ),
+    ],
     as_json: options.Json = False,
     servers: options.Servers = None,
 ) -> None:

@@ -34,6 +34,10 @@ COMMANDS: Final = {
     "queues": Entry("queues:app", "Pause, limit and look at queues."),
     "workers": Entry("workers:app", "Look at worker processes."),
     "cluster": Entry("cluster:app", "Steer the cluster."),
+    "check-history": Entry(
+        "check_history:check_history",
+        "Check a recorded history: could a correct cluster have answered like this?",
+    ),
 }
 """In the order of the help."""
 

@@ -7,9 +7,9 @@ import msgspec
 import typer
 
 from orchestrix_raft import Client
-from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli import naming, options, output, waiting
 from orchestrix_raft.cli.output import Failure
-from orchestrix_raft.client.model import DrainProgress, NodeStatus, WorkerStatus
+from orchestrix_raft.client.model import DrainProgress, NodeStatus
 from orchestrix_raft.domain.words import counted
 
 WAIT_S: Final = 40.0  # a node closes what is left after 30 s
@@ -21,7 +21,7 @@ NodeId = Annotated[
     typer.Argument(
         metavar="ID",
         help="The node's id, as `status` shows it.",
-        callback=options.checked(options.not_empty),
+        callback=options.checked(options.given),
     ),
 ]
 
@@ -38,13 +38,15 @@ def drain(
 ) -> None:
     """Hand a node's leadership and workers over to the others; it takes none until it is undrained.
 
-    What its workers run goes on.  The node stays a member of the cluster and serves clients.
+    What its workers run goes on.  The node stays a member of the cluster and serves clients.  Until its
+    workers are elsewhere: how far it is, a line for each change.
     """
     with options.connect(context, servers) as client:
         progress = client.cluster.drain(node_id, force=force)
         left = 0
         if wait:
-            progress, left = _until_empty(client, node_id, progress)
+            with waiting.steps(f"node {node_id}", shown=not as_json) as say:
+                progress, left = _until_empty(client, node_id, progress, say)
     if as_json:
         output.document({"node_id": node_id, "left": left, **msgspec.to_builtins(progress)})
         if wait and (progress.orphaned or left):
@@ -66,24 +68,59 @@ def drain(
         raise typer.Exit(1)  # so that a script does not go on to the next node
 
 
-def _until_empty(client: Client, node_id: str, progress: DrainProgress) -> tuple[DrainProgress, int]:
-    """How far it has come when no worker is left, or nothing more is to be expected; and how many are."""
+def _until_empty(
+    client: Client, node_id: str, progress: DrainProgress, say: waiting.Say
+) -> tuple[DrainProgress, int]:
+    """How far it has come when no worker is left, or nothing more is to be expected; and how many are.
+    `say` is told what has changed."""
     begin = time.monotonic()
-    seen = False
+    seen, before = False, ""
     while True:
         node = _node(client, node_id)
         waited_s = time.monotonic() - begin
         if node is not None and node.drain is not None:
-            seen = True
+            seen, progress = True, node.drain
+            words = _standing(node, progress)
+            if words != before:
+                before = words
+                say(_percent(node, progress), words)
+            if node.health == "dead":
+                raise Failure(_died(node_id, progress))
             if not node.sessions or waited_s >= WAIT_S:
-                return node.drain, node.sessions
+                return progress, node.sessions
+        elif seen and node is None:
+            raise Failure(f"node {node_id} is no member any more: it was removed while it handed over")
         elif seen or waited_s >= BEHIND_S:  # until then the node that answers may not know of it yet
-            raise Failure(f"the drain of node {node_id} was undone meanwhile")
+            raise Failure(
+                f"the drain of node {node_id} was undone meanwhile, by `cluster undrain` or because the node"
+                " was started again: it takes workers"
+            )
         time.sleep(LOOK_S)
 
 
 def _node(client: Client, node_id: str) -> NodeStatus | None:
     return next((node for node in client.status().nodes if node.node_id == node_id), None)
+
+
+def _standing(node: NodeStatus, drain: DrainProgress) -> str:
+    """How far it is, and whether the node can go on."""
+    left = f"{counted(node.sessions, 'worker')} left, {drain.asked} handed over"
+    words = f"{left}, {drain.acknowledged} acknowledged, {drain.orphaned} orphaned"
+    if node.role == "unreachable" or node.health == "suspect":
+        return f"{words}; the node does not answer"
+    return words
+
+
+def _percent(node: NodeStatus, drain: DrainProgress) -> int:
+    return 100 * max(0, drain.workers - node.sessions) // drain.workers if drain.workers else 0
+
+
+def _died(node_id: str, drain: DrainProgress) -> str:
+    gone = f"{drain.acknowledged} of {counted(drain.workers, 'worker')} had gone"
+    return (
+        f"node {node_id} died while it handed over: {gone}, {drain.orphaned} were detached. They go to other"
+        " nodes by themselves; the jobs of one that does not come back within 30 s run elsewhere"
+    )
 
 
 def undrain(
@@ -116,19 +153,9 @@ def drain_worker(
     It gets nothing new from now on, finishes within its time (30 s), and what it gives back costs no attempt.
     """
     with options.connect(context, servers) as client:
-        worker = _worker(client, worker_id)
+        worker = naming.worker_named(client, worker_id)
         client.cluster.drain_worker(worker.id)
     if as_json:
         output.document({"id": worker.id, "name": worker.name, "used": worker.used})
     else:
         output.line(f"worker {worker.name} drains: it runs {counted(worker.used, 'job')}")
-
-
-def _worker(client: Client, named: str) -> WorkerStatus:
-    workers = client.status().workers
-    found = [worker for worker in workers if worker.id.startswith(named.lower()) or worker.name == named]
-    if not found:
-        raise Failure(f"no worker {named}: `orchestrix-raft workers list` shows those there are")
-    if len(found) > 1:
-        raise Failure(f"{len(found)} workers are meant by {named}: give more of the id")
-    return found[0]

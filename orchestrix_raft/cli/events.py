@@ -1,7 +1,8 @@
 """`cluster events`: what happened in the cluster, and what happens."""
 
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,6 +15,8 @@ from orchestrix_raft.wire.events import check_since
 if TYPE_CHECKING:
     from orchestrix_raft import Client
 
+LOOK_S: Final = 1.0  # between two looks at a trail that is followed
+
 
 def events(
     context: typer.Context,
@@ -23,8 +26,8 @@ def events(
         typer.Option(
             "--since",
             metavar="CURSOR",
-            help="What happened after the event of this cursor."
-            " [default: all that is known; with --follow: now]",
+            help="What happened after the event of this cursor; with --audit: after the record of this"
+            " number. [default: all that is known; with --follow: now]",
         ),
     ] = None,
     job: Annotated[
@@ -40,6 +43,16 @@ def events(
     audit: Annotated[
         bool, typer.Option("--audit", help="Who changed what by hand, instead, as far back as it is kept.")
     ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=1,
+            help="With --audit: at most so many records, the first after --since, or else the latest;"
+            " with --follow: so many of the latest first.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
     servers: options.Servers = None,
 ) -> None:
@@ -48,28 +61,68 @@ def events(
     The first column is the event's cursor; --since goes on behind it, at any node.  With --audit it is the
     number of the record.
     """
-    if since is not None:
-        options.read(check_since, since, "--since")
-    for job_id in job or ():
-        options.read(parse_job_id, job_id, "--job")
-    if audit and (follow or since or job or queue or job_type or kind):
-        raise typer.BadParameter("goes with --json only", param_hint="--audit")
+    if audit:
+        _check_audit({"--job": job, "--queue": queue, "--type": job_type, "--kind": kind})
+        after = _first_number(since, limit, follow)
+        with options.connect(context, servers) as client:
+            for entry in _trail(client, after, limit, follow):
+                output.document(entry, one_line=True) if as_json else _show_entry(entry)
+        return
+    if limit is not None:
+        raise typer.BadParameter("goes with --audit only", param_hint="--limit")
+    _check_place(since, job)
     with options.connect(context, servers) as client:
-        for entry in _trail(client) if audit else ():
-            output.document(entry, one_line=True) if as_json else _show_entry(entry)
-        if audit:
-            return
         for event in client.events(
             since=since, follow=follow, job=job, queue=queue, type=job_type, kind=kind
         ):
             output.document(event, one_line=True) if as_json else _show(event)
 
 
-def _trail(client: "Client") -> Iterator[AuditEntry]:
-    after = 0
-    while page := client.audit(after=after, limit=limits.PAGE):
+def _check_place(since: str | None, jobs: list[str] | None) -> None:
+    if since is not None:
+        options.read(check_since, since, "--since")
+    for job_id in jobs or ():
+        options.read(parse_job_id, job_id, "--job")
+
+
+def _check_audit(filters: dict[str, list[str] | None]) -> None:
+    for name, given in filters.items():
+        if given:
+            raise typer.BadParameter("is about events: it does not go with --audit", param_hint=name)
+
+
+def _first_number(since: str | None, limit: int | None, follow: bool) -> int | None:
+    """The record behind which to begin; None: it was not said."""
+    if follow and since is not None and limit is not None:
+        words = "with --follow it says how many of the latest come first: leave it or --since out"
+        raise typer.BadParameter(words, param_hint="--limit")
+    return None if since is None else options.read(_number, since, "--since")
+
+
+def _number(text: str) -> int:
+    """Of a record of the audit trail."""
+    if not text.isdecimal() or not text.isascii() or int(text) > limits.LINE_NUMBER_MAX:
+        raise ValueError(f"{text[:40]!r} is no number of a record: --audit shows them in its first column")
+    return int(text)
+
+
+def _trail(client: "Client", after: int | None, limit: int | None, follow: bool) -> Iterator[AuditEntry]:
+    """Records behind `after`, at most `limit`; without it all of them or the latest `limit`.  With `follow`
+    then those to come."""
+    if after is None and (limit is not None or follow):
+        newest = client.audit(limit=1, latest=True)
+        after = max(0, newest[-1].number - (limit or 0)) if newest else 0
+    after, left = after or 0, None if follow else limit
+    while left is None or left > 0:
+        page = client.audit(after=after, limit=limits.PAGE if left is None else min(left, limits.PAGE))
         yield from page
-        after = page[-1].number
+        if page:
+            after = page[-1].number
+            left = None if left is None else left - len(page)
+        elif follow:
+            time.sleep(LOOK_S)
+        else:
+            return
 
 
 def _show_entry(one: AuditEntry) -> None:

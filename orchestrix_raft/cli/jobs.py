@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from orchestrix_raft import Attempt, Job
-from orchestrix_raft.cli import options, output, steering
+from orchestrix_raft.cli import naming, options, output, steering
 from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import LogLine
 from orchestrix_raft.domain.durations import format_duration, parse_duration_ms
@@ -35,13 +35,37 @@ def list_jobs(
     state: options.State = None,
     queue: options.OfQueue = None,
     job_type: options.OfType = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            "--owner",
+            metavar="NODE",
+            help="Only jobs that this node answers for now.",
+            callback=options.checked(options.not_empty),
+        ),
+    ] = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            "--worker",
+            metavar="ID",
+            help="Only jobs that this worker holds now: its id or its beginning, or its name.",
+            callback=options.checked(options.not_empty),
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1)] = 100,
     as_json: options.Json = False,
     servers: options.Servers = None,
 ) -> None:
-    """List jobs: unfinished ones, newest first; then ended ones, latest end first."""
+    """List jobs: unfinished ones, newest first; then ended ones, latest end first.
+
+    With --owner or --worker: latest assignment first.
+    """
     with options.connect(context, servers) as client:
-        jobs = client.list_jobs(state=state, queue=queue, type=job_type, limit=limit)
+        worker_id = None if worker is None else naming.worker_named(client, worker).id
+        jobs = client.list_jobs(
+            state=state, queue=queue, type=job_type, limit=limit, owner=owner, worker=worker_id
+        )
     if as_json:
         output.document({"jobs": jobs})
         return

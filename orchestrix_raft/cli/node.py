@@ -1,9 +1,11 @@
 """`node`: the composition root.  Options become a process with storage, consensus, core and API around it."""
 
 import asyncio
+import difflib
 import inspect
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,11 +14,12 @@ import typer
 
 from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.api.server import ApiServer
-from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.cli.options import SERVERS_VARIABLE
+from orchestrix_raft.cli.output import FAILED, Failure
 from orchestrix_raft.consensus.port import SafetyFault
-from orchestrix_raft.coordinator.first_start import StartError
+from orchestrix_raft.coordinator.first_start import Removed, StartError
 from orchestrix_raft.coordinator.listening import LinkError
-from orchestrix_raft.coordinator.option_table import OPTIONS, Kind, Option, read_value
+from orchestrix_raft.coordinator.option_table import ENV_PREFIX, OPTIONS, Kind, Option, read_value
 from orchestrix_raft.coordinator.options import NodeOptions, OptionError, read_config, resolve
 from orchestrix_raft.coordinator.port import Door
 from orchestrix_raft.coordinator.process import Process
@@ -37,6 +40,9 @@ NOT_YET: Final = frozenset({"dashboard"})
 STOPPED: Final = (StartError, StorageError, LinkError, TlsError, ApiError, SafetyFault, Superseded, TooOld)
 """Why a node cannot start or go on: each says it in one line."""
 
+REMOVED: Final = 3
+"""Exit code of a node that was removed from its cluster."""
+
 LOG_OPTIONS: Final = (
     Option(
         "log_format", Kind.WORD, "text", f"of the lines on stderr: {' or '.join(logs.FORMATS)}", logs.FORMATS
@@ -47,6 +53,9 @@ LOG_OPTIONS: Final = (
 )
 SHOWN: Final = tuple(option for option in OPTIONS if option.name not in NOT_YET) + LOG_OPTIONS
 """What `node --help` and the reference list."""
+
+_OF_KUBERNETES: Final = re.compile(r"[^=]*_(SERVICE_(HOST|PORT\w*)=|PORT_\d+_\w+=|PORT=\w+://)").match
+"""What Kubernetes sets in every container for a service whose name begins like our variables."""
 
 _CONFIG: Final = Option(
     "config", Kind.PATH, None, "a TOML file that sets any of these (data_dir for --data-dir)"
@@ -68,7 +77,12 @@ def node(**flags: Any) -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_run(options))
     except STOPPED as error:
-        raise Failure(str(error)) from error
+        raise Failure(str(error), _exit_code(error)) from error
+
+
+def _exit_code(error: Exception) -> int:
+    """For whoever starts nodes again when they end, such as the units under deploy/."""
+    return REMOVED if isinstance(error, Removed) else FAILED
 
 
 async def _run(options: NodeOptions) -> None:
@@ -91,12 +105,27 @@ def _options(flags: Mapping[str, object], env: Mapping[str, str]) -> NodeOptions
     toml = read_config(path) if path is not None else {}
     form, level = (read_value(option, flags, env, toml) for option in LOG_OPTIONS)
     logs.configure(form, level)
+    for words in unknown_variables(env):
+        log.warning("%s", words)
     of_logs = {option.name for option in LOG_OPTIONS}
     options = resolve(flags, env, {key: value for key, value in toml.items() if key not in of_logs})
     for name in NOT_YET:
         if getattr(options, name) is not None:
             raise OptionError(f"{name} is not there yet: leave it out")
     return options
+
+
+def unknown_variables(env: Mapping[str, str]) -> list[str]:
+    """A line for each variable that looks like an option of a node and is none."""
+    known = [option.env for option in (*OPTIONS, *LOG_OPTIONS, _CONFIG)] + [SERVERS_VARIABLE]
+    lines = []
+    for name in sorted(env):
+        if name.startswith(ENV_PREFIX) and name not in known and not _OF_KUBERNETES(f"{name}={env[name]}"):
+            ends = [one.removeprefix(ENV_PREFIX) for one in known]  # all begin alike
+            near = difflib.get_close_matches(name.removeprefix(ENV_PREFIX), ends, 1)
+            hint = f": did you mean {ENV_PREFIX}{near[0]}?" if near else ""
+            lines.append(f"{name} is set in the environment and means nothing to a node{hint}")
+    return lines
 
 
 def _api(door: Door, options: NodeOptions) -> ApiServer:

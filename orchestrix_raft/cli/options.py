@@ -61,6 +61,13 @@ def not_empty(text: str) -> str:
     return text
 
 
+def given(text: str) -> str:
+    """`text`; ValueError if there is none: a variable that is not set must not become somebody's id."""
+    if not text:
+        raise ValueError("it is empty: name one")
+    return text
+
+
 def one_of(words: Iterable[str]) -> Callable[[str | None], str | None]:
     """A callback that lets these words through."""
     known = tuple(words)

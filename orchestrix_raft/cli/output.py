@@ -15,8 +15,16 @@ import msgspec
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 
 
+FAILED: Final = 1
+
+
 class Failure(Exception):
-    """The command could not do what it was asked: one line that says what and what to do; exit code 1."""
+    """The command could not do what it was asked: one line that says what and what to do.  code: of the
+    process."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def printable(text: str) -> str:

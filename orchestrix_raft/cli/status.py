@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -72,10 +73,15 @@ def _standing(answer: ClusterStatus) -> tuple[bool, bool, int]:
     return in_touch, in_touch and answer.answered_by == answer.leader, answer.applied_index
 
 
+async def ask_each(servers: Iterable[str], tls: TlsFiles | None) -> list[ClusterStatus | Silent]:
+    """What each of them answers."""
+    return await asyncio.gather(*(_ask(server, tls) for server in servers))
+
+
 async def _ask_all(
     servers: tuple[str, ...], tls: TlsFiles | None
 ) -> tuple[list[ClusterStatus], list[Silent]]:
-    results = await asyncio.gather(*(_ask(server, tls) for server in servers))
+    results = await ask_each(servers, tls)
     answers = [one for one in results if isinstance(one, ClusterStatus)]
     return answers, [one for one in results if isinstance(one, Silent)]
 

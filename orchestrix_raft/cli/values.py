@@ -32,12 +32,12 @@ def parse_time(text: str) -> datetime:
         raise ValueError(f"not a time: {text[:40]!r} (write 2026-03-01T12:00:00Z, or a date: midnight UTC)")
     date, clock, offset = match.groups()
     if clock is not None and offset is None:
-        raise ValueError(f"no time zone in {text!r} (add Z for UTC, or an offset such as +02:00)")
+        raise ValueError(f"no time zone in {text[:40]!r} (add Z for UTC, or an offset such as +02:00)")
     try:
         at = datetime.fromisoformat(f"{date}T{clock or '00:00'}{(offset or 'Z').upper()}")
         return at.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"not a time: {text!r} ({error})") from error
+        raise ValueError(f"not a time: {text[:40]!r} ({error})") from error
 
 
 def parse_state(text: str) -> str:

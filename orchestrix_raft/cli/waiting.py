@@ -1,7 +1,7 @@
 """What takes long: waiting for a job's end, and commands on many jobs.
 
 On a terminal something moves meanwhile, on stderr, and is gone at the end; in scripts, logs and with
-`--json` nothing of it is written.
+`--json` nothing of it is written, except where a line for each step is worth having.
 """
 
 import json
@@ -75,6 +75,19 @@ def busy(text: str, *, shown: bool) -> Iterator[None]:
         return
     with _bar(text):
         yield
+
+
+@contextmanager
+def steps(text: str, *, shown: bool) -> Iterator[Say]:
+    """For what comes to its end in steps that somebody waits for: on a terminal a bar, elsewhere a line on
+    stdout for each step."""
+    if not shown:
+        yield lambda _percent, _words: None
+    elif sys.stderr.isatty():
+        with _bar(text) as say:
+            yield say
+    else:
+        yield lambda _percent, words: output.line(f"{text}: {words}")
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
-from orchestrix_raft.client import backups, building, leading
+from orchestrix_raft.client import backups, building, leading, steering
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.cluster import AsyncCluster
+from orchestrix_raft.client.draining import worker_id_of
 from orchestrix_raft.client.following import AsyncFollowing
 from orchestrix_raft.client.lane import Lane
 from orchestrix_raft.client.model import (
@@ -26,10 +27,13 @@ from orchestrix_raft.client.model import (
     reason_of,
     status_of,
 )
+from orchestrix_raft.client.notes import Notes
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.history.recorder import CLIENT
+from orchestrix_raft.recording.writing import Target, recorder_of
 from orchestrix_raft.wire import jobs as wire
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import refused, seconds, text, whole
@@ -37,7 +41,6 @@ from orchestrix_raft.wire.cluster import StatusRequest
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import (
     DeadlineExceeded,
-    JobNotFound,
     OrchestrixError,
     OutcomeUnknown,
     Unavailable,
@@ -50,6 +53,10 @@ DEADLINE_S: Final = 30.0
 WAIT_SLICE_S: Final = 30.0  # one WaitJob call; a longer wait is several
 REQUESTS: Final = 4  # of one enqueue_many under way
 
+_TOO_OLD_TO_LIST: Final = (
+    "the node that answered is of a version that cannot list jobs by owner or worker: ask one that is newer"
+)
+
 _JOBS: Final = services.JOBS.methods
 _CLUSTER: Final = services.CLUSTER.methods
 
@@ -60,7 +67,8 @@ class AsyncClient(AsyncFollowing):
     `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
     further members for `deadline` seconds, then raise `Unavailable` (certainly not done) or
     `OutcomeUnknown`.  What a client wrote, its own later reads see.  Use it on one event loop, and close it
-    (`async with` does).
+    (`async with` does).  `history`: a file to which it appends what it asks and is told, for
+    `check-history`; None: the one that ORCHESTRIX_HISTORY names, if any.
     """
 
     def __init__(
@@ -69,9 +77,12 @@ class AsyncClient(AsyncFollowing):
         *,
         deadline: float = DEADLINE_S,
         tls: TlsFiles | None = None,
+        history: Target | None = None,
     ) -> None:
         seconds("deadline", deadline, zero=False)
-        self._caller = Caller(addresses_of(servers), files_of(tls), deadline)
+        recorder = recorder_of(history, CLIENT)
+        notes = None if recorder is None else Notes(recorder)
+        self._caller = Caller(addresses_of(servers), files_of(tls), deadline, notes)
         self._lane = Lane(self._caller)
         self.queues = AsyncQueues(self._caller)
         self.schedules = AsyncSchedules(self._caller)
@@ -158,7 +169,11 @@ class AsyncClient(AsyncFollowing):
 
     async def _enqueue(self, job_type: str, args: Mapping[str, Any] | None, options: Options) -> Enqueued:
         job, size = building.new_job(job_type, args, options)
-        placed = await self._lane.enqueue(job, size)
+        notes = self._caller.notes
+        if notes is None:
+            placed = await self._lane.enqueue(job, size)
+        else:
+            placed = await notes.enqueue(job, lambda: self._lane.enqueue(job, size))
         # An id made here that "was there already" came with an earlier sending of this same call.
         ours = options.job_id is None and placed.job_id == job.job_id
         created = True if ours else placed.created
@@ -226,7 +241,7 @@ class AsyncClient(AsyncFollowing):
         if not chunk.ids:
             return
         try:
-            response: wire.EnqueueResponse = await self._caller.call(_JOBS["Enqueue"], chunk.request)
+            response = await self._send_noted(chunk.request)
         except (Unavailable, OutcomeUnknown) as error:
             error.job_ids = tuple(chunk.ids)
             raise
@@ -241,13 +256,31 @@ class AsyncClient(AsyncFollowing):
             error_for(r.code, r.reason, r.message, (chunk.ids[r.position],)) for r in response.rejected
         )
 
+    async def _send_noted(self, request: wire.EnqueueRequest) -> wire.EnqueueResponse:
+        notes = self._caller.notes
+        if notes is None:
+            response: wire.EnqueueResponse = await self._caller.call(_JOBS["Enqueue"], request)
+            return response
+        return await notes.enqueue_many(request, lambda: self._caller.call(_JOBS["Enqueue"], request))
+
     # ---- look ------------------------------------------------------------------------------------------
 
     async def get(self, job_id: str) -> Job:
         """The job as it is now; `JobNotFound` if there is none."""
         request = wire.GetJobRequest(job_id=building.id_bytes(job_id), read=self._read())
-        response: wire.GetJobResponse = await self._caller.call(_JOBS["GetJob"], request)
+        response = await self._look("get", _JOBS["GetJob"], request)
         return job_of(response.job)
+
+    async def _look(
+        self, op: str, method: services.Method, request: Any, **patience: float
+    ) -> wire.GetJobResponse:
+        response: wire.GetJobResponse
+        notes = self._caller.notes
+        if notes is None:
+            response = await self._caller.call(method, request, **patience)
+        else:
+            response = await notes.read(op, request, lambda: self._caller.call(method, request, **patience))
+        return response
 
     async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """The job once it is completed, cancelled or dead, whichever it is; `Job.raise_for_state` raises for
@@ -261,8 +294,8 @@ class AsyncClient(AsyncFollowing):
             left = WAIT_SLICE_S if until is None else max(0.0, min(WAIT_SLICE_S, until - now()))
             request = wire.WaitJobRequest(job_id=raw, timeout_ms=int(left * 1_000), read=self._read())
             patience = left + (self._caller.deadline_s if until is None else 1.0)
-            response: wire.GetJobResponse = await self._caller.call(
-                _JOBS["WaitJob"], request, deadline_s=patience, attempt_s=left + ATTEMPT_S
+            response = await self._look(
+                "wait", _JOBS["WaitJob"], request, deadline_s=patience, attempt_s=left + ATTEMPT_S
             )
             job = job_of(response.job)
             if job.finished:
@@ -276,31 +309,42 @@ class AsyncClient(AsyncFollowing):
         queue: str | None = None,
         type: str | None = None,
         limit: int = 100,
+        *,
+        owner: str | None = None,
+        worker: str | None = None,
     ) -> list[Job]:
         """Up to `limit` jobs: unfinished ones, newest first; then ended ones, latest end first.
-        `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`)."""
+        `state` is a state or several.  Long arguments, results and errors are left out (`Job.abridged`).
+
+        `owner` is the id of a node, `worker` that of a worker, as `status` shows it: the jobs that it answers
+        for, or holds, at this moment, latest assignment first; `OrchestrixError` if it is not there.
+        """
         with refused():
             whole("limit", limit, 1)
-        names = building.filter_name("queue", queue), building.filter_name("type", type)
-        return [job async for job in self._jobs(building.states(state), *names, limit)]
+            holder = "" if owner is None else text("owner", owner)
+        with refused(reason="WORKER_ID_INVALID"):
+            worker_id = b"" if worker is None else worker_id_of(worker)
+        asked = wire.ListJobsRequest(
+            states=building.states(state),
+            queue=building.filter_name("queue", queue),
+            type=building.filter_name("type", type),
+            owner=holder,
+            worker_id=worker_id,
+        )
+        return [job async for job in self._jobs(asked, limit)]
 
-    async def _jobs(self, states: list[str], queue: str, job_type: str, limit: int) -> AsyncIterator[Job]:
-        cursor = b""
+    async def _jobs(self, request: wire.ListJobsRequest, limit: int) -> AsyncIterator[Job]:
         while limit > 0:
-            request = wire.ListJobsRequest(
-                states=states,
-                queue=queue,
-                type=job_type,
-                limit=min(limit, limits.PAGE),
-                cursor=cursor,
-                read=self._read(),
-            )
+            request.limit = min(limit, limits.PAGE)
+            request.read.CopyFrom(self._read())
             response: wire.ListJobsResponse = await self._caller.call(_JOBS["ListJobs"], request)
+            if (request.owner or request.worker_id) and not response.by_assignment:
+                raise OrchestrixError(_TOO_OLD_TO_LIST, "FILTER_UNKNOWN")
             for message in response.jobs:
                 yield job_of(message)
             limit -= len(response.jobs)
-            cursor = response.next_cursor
-            if not cursor:
+            request.cursor = response.next_cursor
+            if not response.next_cursor:
                 return
 
     async def history(self, job_id: str) -> list[Attempt]:
@@ -334,7 +378,7 @@ class AsyncClient(AsyncFollowing):
         with refused():
             text("reason", reason, empty=True)
         request = wire.CancelJobsRequest(request_id=os.urandom(16), job_ids=job_ids, reason=reason)
-        return await self._steer(_JOBS["CancelJobs"], request, job_id)
+        return await steering.steer(self._caller, "cancel", _JOBS["CancelJobs"], request, job_id)
 
     async def retry(self, job_id: str) -> str:
         """Make a dead, cancelled or backing-off job ready now, with its failures forgotten.
@@ -342,7 +386,7 @@ class AsyncClient(AsyncFollowing):
         Returns `retried`, or `already_pending`, `already_running` and the like.
         """
         request = wire.RetryJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
-        return await self._steer(_JOBS["RetryJobs"], request, job_id)
+        return await steering.steer(self._caller, "retry", _JOBS["RetryJobs"], request, job_id)
 
     async def purge(self, job_id: str) -> str:
         """Forget a completed, cancelled or dead job and its history.  Its id stays known for a day after its
@@ -351,51 +395,48 @@ class AsyncClient(AsyncFollowing):
         Returns `purged`, or `still_pending`, `still_running` and the like.
         """
         request = wire.PurgeJobsRequest(request_id=os.urandom(16), job_ids=[building.id_bytes(job_id)])
-        return await self._steer(_JOBS["PurgeJobs"], request, job_id)
-
-    async def _steer(self, method: services.Method, request: Any, job_id: str) -> str:
-        response: wire.JobsResponse = await self._caller.call(method, request)
-        self._caller.wrote(response.applied_index)
-        word = response.results[0]
-        if word == "not_found":
-            raise JobNotFound(f"no job {job_id}", "JOB_NOT_FOUND")
-        return word
+        return await steering.steer(self._caller, "purge", _JOBS["PurgeJobs"], request, job_id)
 
     async def cancel_where(
         self,
         *,
-        state: str | Iterable[str] = WAITING,
+        state: str | Iterable[str] | None = None,
         queue: str | None = None,
         type: str | None = None,
         older_than: float | timedelta | None = None,
         reason: str = "",
+        all: bool = False,
     ) -> int:
         """Cancel every job that is there now and that the filter accepts; how many were cancelled or, if
         running (name the state), asked to stop.
 
         `state`: one or several of scheduled, pending, dispatched, running; the first two by default.
-        `older_than`: enqueued at least this many seconds ago.
+        `older_than`: enqueued at least this many seconds ago.  Without any of these, it takes `all=True`.
         """
-        where = building.job_filter(state, queue, type, older_than)
+        where = building.job_filter(WAITING if state is None else state, queue, type, older_than)
         with refused():
             text("reason", reason, empty=True)
-        return await self._steer_where(_JOBS["CancelWhere"], where, reason)
+        building.check_meant("cancel_where", all, state, queue, type, older_than)
+        return await steering.steer_where(self._caller, "cancel_where", _JOBS["CancelWhere"], where, reason)
 
     async def retry_where(
         self,
         *,
-        state: str | Iterable[str] = "dead",
+        state: str | Iterable[str] | None = None,
         queue: str | None = None,
         type: str | None = None,
         older_than: float | timedelta | None = None,
+        all: bool = False,
     ) -> int:
         """Make every job ready that is there now and that the filter accepts; how many were.
 
-        `state`: one or several of dead, cancelled, scheduled.  `older_than`: ended at least this many seconds
-        ago.  One that dies again meanwhile is not retried again.
+        `state`: one or several of dead, cancelled, scheduled; dead by default.  `older_than`: ended at least
+        this many seconds ago.  One that dies again meanwhile is not retried again.  Without any of these, it
+        takes `all=True`.
         """
-        where = building.job_filter(state, queue, type, older_than)
-        return await self._steer_where(_JOBS["RetryWhere"], where)
+        where = building.job_filter("dead" if state is None else state, queue, type, older_than)
+        building.check_meant("retry_where", all, state, queue, type, older_than)
+        return await steering.steer_where(self._caller, "retry_where", _JOBS["RetryWhere"], where)
 
     async def purge_where(
         self,
@@ -411,22 +452,7 @@ class AsyncClient(AsyncFollowing):
         ago.
         """
         where = building.job_filter(state, queue, type, older_than)
-        return await self._steer_where(_JOBS["PurgeWhere"], where)
-
-    async def _steer_where(
-        self, method: services.Method, where: wire.JobFilterMessage, reason: str = ""
-    ) -> int:
-        """All steps of a command on a filter; how many jobs it did something to."""
-        done = 0
-        cursor = b""
-        while True:
-            request = wire.WhereRequest(request_id=os.urandom(16), filter=where, cursor=cursor, reason=reason)
-            response: wire.WhereResponse = await self._caller.call(method, request)
-            self._caller.wrote(response.applied_index)
-            done += response.done
-            cursor = response.next_cursor
-            if not cursor:
-                return done
+        return await steering.steer_where(self._caller, "purge_where", _JOBS["PurgeWhere"], where)
 
     async def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> backups.Backup:
         """Write all that was acknowledged before this call, as of one log entry, to a new file: wholly or not

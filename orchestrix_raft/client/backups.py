@@ -1,6 +1,9 @@
 """Writing a backup to a file, and asking every node what it holds."""
 
 import asyncio
+import errno
+import fcntl
+import glob
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -27,6 +30,8 @@ STALL_S: Final = 300.0  # for the next piece; the first comes when the node has 
 ASK_AGAIN_S: Final = 0.2  # a node that is not ready waits by itself; one that cannot be reached does not
 SYNC_BYTES: Final = 8 << 20  # one sync of the whole file would hold up a node that shares its disk
 
+_PARTIAL: Final = ".partial"  # how the name of a file ends that is being written
+
 _CLUSTER: Final = services.CLUSTER.methods
 
 
@@ -42,6 +47,7 @@ class Backup(msgspec.Struct, frozen=True):
     cluster_id: str
     node_id: str  # that made it
     time: datetime | None  # when, by the cluster's clock
+    removed: list[str] = []  # half-written files that were there of earlier backups to this path, cut short
 
 
 class NodeContents(msgspec.Struct, frozen=True):
@@ -59,27 +65,35 @@ class Verification(msgspec.Struct, frozen=True):
     """What all nodes hold as of one log entry."""
 
     index: int
-    agree: bool  # every node has answered, and all hold the same
+    agree: bool | None  # all nodes that have answered hold the same; None: nothing could be compared
     nodes: list[NodeContents]
+    unanswered: list[str] = []  # ids of the nodes of which nothing is known
+
+    @property
+    def whole(self) -> bool:
+        """Every node has answered, and all hold the same."""
+        return self.agree is True and not self.unanswered
 
 
 async def write_backup(caller: Caller, name: str | os.PathLike[str], force: bool) -> Backup:
     """Fetch a backup into a new file; it is there as a whole or not at all.
 
-    FileExistsError unless `force`; any OSError of the file system; `Unavailable` when no node gave one.
+    FileExistsError unless `force`; any OSError of the file system, as early as it can be known;
+    `Unavailable` when no node gave one.
     """
     with refused():
         path = Path(text("path", os.fspath(name) if isinstance(name, os.PathLike) else name))
         flag("force", force)
     _free(path, force)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    removed = _remove_leftovers(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    descriptor = _create(partial)
     try:
         with open(descriptor, "wb") as file:
             info = await _fetch(caller, file)
             size = file.tell()
-        _free(path, force)
-        os.replace(partial, path)
+            _free(path, force)
+            os.replace(partial, path)
     except BaseException:  # raised again; nothing is left behind
         with suppress(FileNotFoundError):
             partial.unlink()
@@ -95,12 +109,40 @@ async def write_backup(caller: Caller, name: str | os.PathLike[str], force: bool
         info.cluster_id,
         info.node_id,
         at(info.made_ms),
+        removed,
     )
 
 
 def _free(path: Path, force: bool) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not force and path.exists():
         raise FileExistsError(f"{path} exists already")
+
+
+def _create(partial: Path) -> int:
+    """A new file, locked for as long as it is open, by which others know that it is being written."""
+    while True:
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(partial.parent)) from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if partial.exists():  # else somebody took it for a leftover before it was locked
+            return descriptor
+        os.close(descriptor)
+
+
+def _remove_leftovers(path: Path) -> list[str]:
+    """What processes that died while they wrote this backup have left."""
+    removed: list[str] = []
+    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}")):
+        # Gone meanwhile, of a backup that is under way, or of another user: not ours to remove.
+        with suppress(FileNotFoundError, BlockingIOError, PermissionError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+            removed.append(str(left))
+    return removed
 
 
 def _sync_directory(path: Path) -> None:
@@ -215,8 +257,14 @@ async def compare(caller: Caller, members: list[tuple[str, str]], timeout_s: flo
     mark: wire.MarkContentsResponse = await caller.call(_CLUSTER["MarkContents"], wire.MarkContentsRequest())
     until = asyncio.get_running_loop().time() + timeout_s
     found = await asyncio.gather(*(_ask(caller, *member, mark.index, until) for member in members))
-    digests = {node.digest for node in found}
-    return Verification(mark.index, len(digests) == 1 and "" not in digests, list(found))
+    return verification(mark.index, list(found))
+
+
+def verification(index: int, nodes: list[NodeContents]) -> Verification:
+    """What follows from what the nodes have answered.  One answer of several proves nothing."""
+    digests = [node.digest for node in nodes if not node.error]
+    agree = len(set(digests)) == 1 if len(digests) > 1 or len(digests) == len(nodes) > 0 else None
+    return Verification(index, agree, nodes, [node.node_id for node in nodes if node.error])
 
 
 async def _ask(caller: Caller, node_id: str, address: str, index: int, until: float) -> NodeContents:

@@ -199,6 +199,15 @@ def job_filter(
     )
 
 
+def check_meant(what: str, every: bool, *given: object) -> None:
+    """`InvalidArgument` for a command on a filter that was given none, unless `every` job is meant."""
+    with arguments.refused():
+        arguments.flag("all", every)
+    if not every and all(value is None for value in given):
+        words = f"{what}() without a filter would mean every job: name a state, queue, type or older_than"
+        raise InvalidArgument(f"{words}, or say all=True", "FILTER_INVALID")
+
+
 def filter_name(what: str, value: str | None) -> str:
     """The one queue or type that is meant; "" (all) for None alone."""
     if value is None:

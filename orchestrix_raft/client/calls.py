@@ -15,6 +15,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from orchestrix_raft.client.notes import Notes
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.cluster import StatusRequest, StatusResponse
 from orchestrix_raft.wire.errors import UNKNOWN, OrchestrixError, OutcomeUnknown, Unavailable, error_for
@@ -128,7 +129,14 @@ class Channel:
 class Caller:
     """All calls of one client, and the highest log index that any of its writes returned."""
 
-    def __init__(self, servers: tuple[str, ...], tls: TlsFiles | None, deadline_s: float) -> None:
+    def __init__(
+        self,
+        servers: tuple[str, ...],
+        tls: TlsFiles | None,
+        deadline_s: float,
+        notes: Notes | None = None,
+    ) -> None:
+        self.notes = notes  # of what is asked and told; None: nobody wants them
         self.servers = Servers(servers, random.randrange(len(servers)))
         self.deadline_s = deadline_s
         self.index = 0
@@ -272,8 +280,12 @@ _READS: Final = frozenset(
 )
 
 
+_SAID: Final = {"MarkContents": "the request to compare what the nodes hold"}
+"""Methods that no method of the SDK, and no command, is named after."""
+
+
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:
-    text = f"no server answered {method.name} within {patience_s:g} s; {TRIED}{last}"
+    text = f"no server answered {_SAID.get(method.name, method.name)} within {patience_s:g} s; {TRIED}{last}"
     if method.name in _READS:
         return Unavailable(text, "NO_SERVER")
     if in_doubt:

@@ -48,13 +48,14 @@ class Draining:
         """A worker process takes nothing new, finishes what it runs within its time, gives the rest back and
         ends.  `worker_id`: as `status` shows it."""
         with refused(reason="WORKER_ID_INVALID"):
-            raw = _id_of(worker_id)
+            raw = worker_id_of(worker_id)
         request = wire.DrainWorkerRequest(worker_id=raw)
         response: wire.DrainWorkerResponse = await self._caller.call(_WORKERS["DrainWorker"], request)
         self._caller.wrote(response.applied_index)
 
 
-def _id_of(worker_id: object) -> bytes:
+def worker_id_of(worker_id: object) -> bytes:
+    """A worker's id as `status` shows it, as bytes; TypeError or ValueError for what is none."""
     told = text("worker_id", worker_id)
     if not _WORKER_ID(told):
         raise ValueError(f"worker_id is {shown(told)}: it has {_DIGITS} hexadecimal digits, see `status`")

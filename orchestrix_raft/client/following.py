@@ -69,13 +69,15 @@ class AsyncFollowing:
         ):
             yield [event_of(message) for message in response.events]
 
-    async def audit(self, after: int = 0, limit: int = 100) -> list[AuditEntry]:
-        """Who changed what by hand, oldest first: the records numbered behind `after`, at most `limit`.  They
-        are kept for 30 days, unless the nodes are told otherwise."""
+    async def audit(self, after: int = 0, limit: int = 100, *, latest: bool = False) -> list[AuditEntry]:
+        """Who changed what by hand, oldest first: of the records numbered behind `after` the first `limit`,
+        or with `latest` the last ones.  They are kept for 30 days, unless the nodes are told otherwise."""
         with refused():
+            flag("latest", latest)
             request = ListAuditRequest(
                 after=whole("after", after, 0, limits.LINE_NUMBER_MAX),
                 limit=whole("limit", limit, 1, limits.PAGE),
+                latest=latest,
                 read=ReadOptions(min_index=self._caller.index),
             )
         response: ListAuditResponse = await self._caller.call(_LIST_AUDIT, request)

@@ -37,6 +37,7 @@ class Placed(NamedTuple):
 
     job_id: bytes
     created: bool | None
+    applied: int = 0  # log index by which it was decided
 
 
 class _Item:
@@ -58,9 +59,14 @@ class _Batch:
         self.sent_at = 0.0
         self.in_doubt = False  # an earlier sending of it may have been applied
 
-    @property
-    def over(self) -> bool:
-        return all(item.future.done() for item in self.items)
+    def leave_out_what_is_over(self) -> None:
+        """To be called before it is sent again: who was told that a job is certainly not enqueued was told so
+        for good."""
+        left = [item for item in self.items if not item.future.done()]
+        if len(left) < len(self.items):
+            self.items = left
+            jobs = [item.job for item in left]
+            self.request = EnqueueRequest(jobs=jobs, batch_id=self.request.batch_id)
 
 
 class Lane:
@@ -186,7 +192,8 @@ class Lane:
     def _next_batch(self) -> _Batch | None:
         while self._again:
             batch = self._again.popleft()
-            if not batch.over:
+            batch.leave_out_what_is_over()
+            if batch.items:
                 return batch
         items: list[_Item] = []
         size = 0
@@ -209,9 +216,11 @@ class Lane:
             self._refused(batch, response)
             return
         self._trouble = None
-        self._caller.wrote(response.applied_index)
+        index = response.applied_index
+        self._caller.wrote(index)
         answers: dict[int, Placed | OrchestrixError] = {
-            e.position: Placed(e.job_id, _unless_ours(e.job_id, batch, e.position)) for e in response.existing
+            e.position: Placed(e.job_id, _unless_ours(e.job_id, batch, e.position), index)
+            for e in response.existing
         }
         for r in response.rejected:
             job_ids = (format_job_id(batch.items[r.position].job.job_id),)
@@ -219,7 +228,7 @@ class Lane:
         for position, item in enumerate(batch.items):
             if item.future.done():
                 continue
-            answer = answers.get(position) or Placed(item.job.job_id, created=True)
+            answer = answers.get(position) or Placed(item.job.job_id, True, index)
             if isinstance(answer, OrchestrixError):
                 item.future.set_exception(answer)
             else:

@@ -222,6 +222,7 @@ class NodeStatus(_Value, frozen=True):
     version: str
     drain: DrainProgress | None = None  # it hands over, or did so before it stopped
     machine_level: int = 0  # the highest it can run; 0: it has not said so
+    votes: bool | None = None  # it counts for majorities, dead or alive; None: an older node has answered
 
 
 class QueueStatus(_Value, frozen=True):
@@ -398,6 +399,7 @@ def status_of(m: StatusResponse) -> ClusterStatus:
                 version=n.version,
                 drain=progress_of(n.drain) if n.HasField("drain") else None,
                 machine_level=n.machine_level,
+                votes=n.votes if n.HasField("votes") else None,
             )
             for n in m.nodes
         ],

@@ -117,6 +117,12 @@ class AsyncQueues:
     async def purge(self, name: str) -> int:
         """Cancel every job of the queue that waits now; how many that were.  Those that run go on."""
         name_of("queue", name)
+        notes = self._caller.notes
+        if notes is None:
+            return await self._purge(name)
+        return await notes.purge_queue(name, lambda: self._purge(name))
+
+    async def _purge(self, name: str) -> int:
         purged = 0
         cursor = b""
         while True:

@@ -251,7 +251,9 @@ class AsyncSchedules:
     async def _send(self, spec: wire.ScheduleSpecMessage, cursor: int, version: int | None) -> Schedule:
         request = wire.PutScheduleRequest(request_id=os.urandom(16), spec=spec, version=version)
         setattr(request, "cursor", cursor)  # noqa: B010  its type is an enum of the generated code
-        response: wire.PutScheduleResponse = await self._caller.call(_SCHEDULES["PutSchedule"], request)
+        response: wire.PutScheduleResponse = await self._change(
+            "put_schedule", "PutSchedule", spec.id, request
+        )
         self._caller.wrote(response.applied_index)
         return schedule_of(response.schedule, response.result, response.cursor)
 
@@ -262,11 +264,18 @@ class AsyncSchedules:
 
     async def _steer(self, method: str, request: Any) -> wire.ScheduleResponse:
         try:
-            response: wire.ScheduleResponse = await self._caller.call(_SCHEDULES[method], request)
+            op = f"{method.removesuffix('Schedule').lower()}_schedule"
+            response: wire.ScheduleResponse = await self._change(op, method, request.id, request)
         except ScheduleNotFound as error:
             raise ScheduleNotFound(f"no schedule {request.id!r}", error.reason) from error
         self._caller.wrote(response.applied_index)
         return response
+
+    async def _change(self, op: str, method: str, schedule_id: str, request: Any) -> Any:
+        notes = self._caller.notes
+        if notes is None:
+            return await self._caller.call(_SCHEDULES[method], request)
+        return await notes.schedule(op, schedule_id, lambda: self._caller.call(_SCHEDULES[method], request))
 
     def _read(self) -> ReadOptions:
         return ReadOptions(min_index=self._caller.index)

@@ -21,6 +21,7 @@ from orchestrix_raft.client.model import LogLine, LogLines
 from orchestrix_raft.client.queues import AsyncQueues
 from orchestrix_raft.client.schedules import AsyncSchedules
 from orchestrix_raft.domain import limits
+from orchestrix_raft.recording.writing import Target
 from orchestrix_raft.wire.errors import OrchestrixError
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, new_event_loop
 
@@ -178,6 +179,7 @@ class Client:
     `servers` is one address, several separated by commas, or a sequence.  Calls fail over between them and
     further members for `deadline` seconds, then raise `Unavailable` (certainly not done) or
     `OutcomeUnknown`.  Safe to share between threads.  Close it, or use it in a `with` statement.
+    `history`: as for `AsyncClient`.
     """
 
     def __init__(
@@ -186,8 +188,9 @@ class Client:
         *,
         deadline: float = DEADLINE_S,
         tls: TlsFiles | None = None,
+        history: Target | None = None,
     ) -> None:
-        self._client = AsyncClient(servers, deadline=deadline, tls=tls)
+        self._client = AsyncClient(servers, deadline=deadline, tls=tls, history=history)
         self._thread = _shared_thread()
         # Runs once: at `close`, when the client is collected, or at exit, whichever comes first.
         self._closing = weakref.finalize(self, _close, self._client, self._thread)

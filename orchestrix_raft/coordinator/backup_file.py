@@ -15,12 +15,13 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
+from orchestrix_raft.domain import limits
 from orchestrix_raft.storage.port import Damaged, SnapshotRef, StorageError
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 MAGIC: Final = b"orchestrix-raft backup\n"
 FORMAT: Final = 1
@@ -31,22 +32,26 @@ _FIXED: Final = struct.Struct(">II32s")
 _PREFIX_BYTES: Final = len(MAGIC) + _FIXED.size
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+_Time = Annotated[int, msgspec.Meta(ge=0, lt=limits.WALL_MS_MAX)]
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What the file holds, for people and for a restore."""
 
     cluster_id: str
     node_id: str  # that made it
     version: str  # of the program that did
-    made_ms: int  # when, by the replicated clock
-    index: int  # of the last entry inside
-    term: int  # of that entry
-    wall_ms: int  # the replicated clock then
-    generation: int
+    made_ms: _Time  # when, by the replicated clock
+    index: _Number  # of the last entry inside
+    term: _Number  # of that entry
+    wall_ms: _Time  # the replicated clock then
+    generation: _Number
     digest: bytes  # of the state then
     jobs: dict[str, int]  # by state
-    size: int  # of the body
+    size: _Number  # of the body
     sha256: bytes  # of the body
-    configuration_index: int
+    configuration_index: _Number
     configuration: bytes
 
     @property
@@ -83,7 +88,7 @@ def read_head(data: bytes, name: object) -> tuple[Head, int]:
     try:
         return msgspec.msgpack.decode(record, type=Head), _PREFIX_BYTES + length
     except UNDECODABLE as error:
-        raise Damaged(f"{name}: its head cannot be read ({error})") from error
+        raise Damaged(f"{name}: its head cannot be read ({words_of(error)})") from error
 
 
 class BackupFile:

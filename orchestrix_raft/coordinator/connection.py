@@ -19,7 +19,7 @@ from orchestrix_raft.coordinator.frames import FrameError, FrameReader, frame
 from orchestrix_raft.coordinator.hello import HELLO_BYTES, Hello, Refusal
 from orchestrix_raft.coordinator.rivals import Rivals
 from orchestrix_raft.coordinator.tls import NO_HOSTS, Hosts, hosts_of
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 M = TypeVar("M")
 
@@ -192,7 +192,7 @@ class Connection(asyncio.BufferedProtocol, Generic[M]):
         try:
             messages = self._owner.decoder.decode(payload)
         except UNDECODABLE as error:
-            raise FrameError(f"not a list of messages: {error}") from error
+            raise FrameError(f"not a list of messages: {words_of(error)}") from error
         if messages and not self.member:
             raise FrameError("messages from a node that is not a member yet")
         return messages

@@ -6,20 +6,22 @@ another node.  A process that is to end drains, says goodbye and is then `over`.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from orchestrix_raft.consensus.port import Consensus, Refused
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.leadership import Leadership
 from orchestrix_raft.coordinator.port import Done, Outcome
 from orchestrix_raft.coordinator.settings import DrainLimits
-from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.node import OVER, Drain, Node
 from orchestrix_raft.duties.handoff import Patience, Told, handoffs, is_fit, takers
 from orchestrix_raft.machine.commands import Command, DrainNode, MoveSessions
 from orchestrix_raft.machine.events import HandoffAsked
 from orchestrix_raft.machine.ownership import JobOwnershipRegistry
 from orchestrix_raft.machine.state import State
+
+TRANSFER_REFUSED: Final = "TRANSFER_REFUSED"
 
 
 class Surroundings(Protocol):
@@ -116,14 +118,8 @@ class CoordinatorDrain:
     def _hand_over_leadership(self, now: float) -> bool:
         """Ask the most advanced node that does not drain itself.  False: there is nobody to ask."""
         core = self._core
-        fit = [
-            (one.match_index, one.node_id)
-            for one in core.consensus.progress()
-            if one.connected
-            and one.node_id in core.consensus.voters
-            and (node := core.state.nodes.get(one.node_id)) is not None
-            and is_fit(node)
-        ]
+        nodes = core.state.nodes
+        fit = [one for one in _heirs(core) if (node := nodes.get(one[1])) is not None and is_fit(node)]
         if not fit:
             return False
         if now >= self._held_until + self._bounds.breath_s:
@@ -205,6 +201,37 @@ def _addresses(core: Surroundings, first: str) -> tuple[str, ...]:
     others.sort(key=lambda node_id: (registry.load(node_id), node_id))
     ids = [first, *(node_id for node_id in others if node_id != first)]
     return tuple(state.nodes[node_id].address for node_id in ids if node_id in state.nodes)
+
+
+def _heirs(core: Surroundings) -> list[tuple[int, str]]:
+    """(how far it has the log, id) of the voters that could take over from this leader."""
+    voters = core.consensus.voters
+    return [
+        (one.match_index, one.node_id)
+        for one in core.consensus.progress()
+        if one.connected and one.node_id in voters
+    ]
+
+
+def successor(core: Surroundings, wanted: str) -> str | Rejected:
+    """Whom the leader should ask to take over: `wanted`, or ("") the most advanced voter that does not
+    drain; "": consensus shall say why there is none.  One that drains would give leadership away at once."""
+    drains = {node_id for node_id, node in core.state.nodes.items() if node.drain is not None}
+    if wanted in drains and wanted in core.consensus.voters:
+        return _refused(
+            f"node {wanted} is draining and would give leadership away at once: undrain it first "
+            f"(`cluster undrain {wanted}`), or name another node"
+        )
+    heirs = _heirs(core)
+    able = [one for one in heirs if one[1] not in drains]
+    if wanted or not heirs or able:
+        return wanted or max(able, default=(0, ""))[1]
+    those = ", ".join(sorted(node_id for _, node_id in heirs))
+    return _refused(f"every other voter that answers is draining ({those}): undrain one first")
+
+
+def _refused(why: str) -> Rejected:
+    return Rejected(Code.FAILED_PRECONDITION, TRANSFER_REFUSED, why)
 
 
 def cost_of_leaving(core: Surroundings, node_id: str = "") -> str:

@@ -118,7 +118,7 @@ class Waiting:
         """See NodePort."""
         yield self._rejected()
 
-    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+    def audit(self, after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
         """Nobody has changed anything yet."""
         return []
 
@@ -127,7 +127,14 @@ class Waiting:
         return Cursor(1, 0)
 
     async def list_jobs(
-        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
+        self,
+        states: frozenset[JobState],
+        queue: str,
+        job_type: str,
+        limit: int,
+        cursor: bytes,
+        owner: str = "",
+        worker: bytes = b"",
     ) -> Page | Rejected:
         """See NodePort."""
         return self._rejected()

@@ -24,17 +24,18 @@ class StartError(Exception):
     """The node cannot start like this; one line with what to do."""
 
 
-def formed_before(
-    identity: Identity, peers: Sequence[str], own: str, data_dir: Path, join: str = ""
-) -> Formed | None:
-    """The cluster that a disk belongs to; None: it has none yet.  own: this node's address.  join: where it
-    would ask to be added; it may be no member any more, so that is no reason to stay away.  StartError: the
-    listed peers are those of another cluster."""
+class Removed(StartError):
+    """The node is no member of its cluster any more: started again from this directory it ends again."""
+
+
+def formed_before(identity: Identity, peers: Sequence[str], own: str, data_dir: Path) -> Formed | None:
+    """The cluster that a disk belongs to; None: it has none yet.  own: this node's address.  StartError: the
+    listed peers are those of another cluster; Removed: it was a member once."""
     if not identity.cluster_id:
         return None
     if identity.removed_index:
         line = removed(identity.node_id, identity.cluster_id)
-        raise StartError(f"{line}; what is left in {data_dir} is of no use")
+        raise Removed(f"{line}; what is left in {data_dir} is of no use")
     members = tuple(Member(m.node_id, m.disk_id, m.address) for m in identity.bootstrap)
     known = set(identity.addresses.values()) or {m.address for m in members}
     others = set(peers) - {own}
@@ -50,15 +51,27 @@ def formed_before(
             identity.cluster_id,
             ",".join(sorted(known)),
         )
-    if join and join not in known:
-        log.warning(
-            "--join is ignored: this data directory belongs to cluster %s of %s already, and %s is no member "
-            "of it; to join another cluster use an empty directory",
-            identity.cluster_id,
-            ",".join(sorted(known)),
-            join,
-        )
     return Formed(members, identity.cluster_id, founder=bool(members))
+
+
+def check_join(identity: Identity, data_dir: Path, join: str, there: Hello | str) -> None:
+    """Whether a disk that belongs to a cluster may be started with `--join` of that address.  there: who
+    answered at it, or why nobody did.  StartError: a node of another cluster.  If it cannot be told, the
+    disk's own word counts: the node that once added this one may be gone for good."""
+    own = f"this data directory belongs to cluster {identity.cluster_id} already"
+    if isinstance(there, str):
+        if join not in identity.known_addresses.values():
+            log.warning(
+                "--join is ignored: %s; the node at %s cannot be asked for its own: %s", own, join, there
+            )
+    elif not there.cluster_id:
+        log.warning("--join is ignored: %s; node %s at %s has none yet", own, there.node_id, join)
+    elif there.cluster_id != identity.cluster_id:
+        raise StartError(
+            f"the data directory {data_dir} belongs to node {identity.node_id} of cluster "
+            f"{identity.cluster_id}, and node {there.node_id} at {join} to cluster {there.cluster_id}: "
+            "to join that one use an empty directory; to go on in its own leave out --join"
+        )
 
 
 class FirstStart:

@@ -5,6 +5,7 @@ what keeps two clusters from ever merging, two processes from sharing one id, an
 coming back as the member it was.  With TLS the certificate was verified before a Hello is read.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from orchestrix_raft.coordinator.starts import START_BYTES, STARTS_MAX, start_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.level import FIRST_LEVEL, LEVEL_MAX
 from orchestrix_raft.storage.disk import Starts
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 PROTOCOL: Final = 1
 """Raised when nodes of the old and the new kind cannot talk at all."""
@@ -115,11 +116,28 @@ def encode(greeting: Hello | Refusal) -> bytes:
 
 
 def decode(payload: bytes) -> Hello | Refusal:
-    """FrameError when `payload` is neither."""
+    """FrameError when `payload` is neither.  Every text in what comes back can be printed on one line: logs
+    have it."""
     try:
-        return _decoder.decode(payload)
+        greeting = _decoder.decode(payload)
     except UNDECODABLE as error:
-        raise FrameError(f"not a Hello: {error}") from error
+        raise FrameError(f"not a Hello: {words_of(error)}") from error
+    if isinstance(greeting, Refusal):
+        return msgspec.structs.replace(greeting, reason=_one_line(greeting.reason))
+    if not all(map(str.isprintable, _texts(greeting))):
+        raise FrameError("not a Hello: a name or an address in it cannot be printed")
+    return greeting
+
+
+def _one_line(reason: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in reason)
+
+
+def _texts(hello: Hello) -> Iterator[str]:
+    yield from (hello.node_id, hello.disk_id, hello.address, hello.version, hello.cluster_id, hello.promised)
+    yield from hello.peers
+    for member in hello.members:
+        yield from (member.node_id, member.disk_id, member.address)
 
 
 def judge(mine: Hello, theirs: Hello) -> Accept | Reject:

@@ -19,7 +19,7 @@ from orchestrix_raft.coordinator.batches import encode_command
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
 from orchestrix_raft.coordinator.contents import ContentsReader, Finding
 from orchestrix_raft.coordinator.core import Core
-from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
+from orchestrix_raft.coordinator.drain import TRANSFER_REFUSED, cost_of_leaving, successor, summary
 from orchestrix_raft.coordinator.hello import Hello as PeerHello
 from orchestrix_raft.coordinator.line_reader import LogPage
 from orchestrix_raft.coordinator.messages import PeerMessage
@@ -38,7 +38,7 @@ from orchestrix_raft.coordinator.starts import Superseded
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
-from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.commands import Command, NoteAudit
 from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.storage.port import StateView, StorageError
 
@@ -325,12 +325,20 @@ class Node(NodeReads):
         self.core.members.ask(change, node_id, disk_id, self.core.now, done)
         self.schedule()
 
+    def note(self, note: NoteAudit) -> None:
+        """Into the audit trail as soon as that can be; nobody waits for it."""
+        self.core.submit(note, None)
+        self.schedule()
+
     async def transfer_leadership(self, node_id: str) -> str | Rejected:
         """See NodePort."""
-        target = self.core.consensus.transfer(node_id or None)
+        chosen = successor(self.core, node_id)
+        if isinstance(chosen, Rejected):
+            return chosen
+        target = self.core.consensus.transfer(chosen or None)
         self.schedule()
         if isinstance(target, Refused):
-            return Rejected(Code.FAILED_PRECONDITION, "TRANSFER_REFUSED", target.reason)
+            return Rejected(Code.FAILED_PRECONDITION, TRANSFER_REFUSED, target.reason)
         self.core.leadership.hold(self.core.now, self.core.limits.drain.hold_s)
         return target
 

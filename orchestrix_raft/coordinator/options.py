@@ -183,6 +183,8 @@ def read_config(path: Path) -> dict[str, object]:
         raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"{path} is not TOML: {error}") from error
+    except RecursionError as error:  # the parser's own, of brackets inside brackets
+        raise OptionError(f"{path} is nested too deep: no option needs a list in a list") from error
 
 
 # ---- values that must fit each other ---------------------------------------------------------------------

@@ -103,6 +103,8 @@ class NodeView(NamedTuple):
     version: str
     drain: Drain | None = None
     machine_level: int = 0  # the highest it can run; 0: it has not said so
+    votes: bool = False  # it counts for majorities, dead or alive
+    reached: bool = True  # by the leader; without one, by the node that answers
 
 
 class QueueView(NamedTuple):
@@ -211,8 +213,18 @@ class NodePort(Protocol):
         ...
 
     async def list_jobs(
-        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
-    ) -> Page | Rejected: ...
+        self,
+        states: frozenset[JobState],
+        queue: str,
+        job_type: str,
+        limit: int,
+        cursor: bytes,
+        owner: str = "",
+        worker: bytes = b"",
+    ) -> Page | Rejected:
+        """owner, worker: only what that node answers for, or that worker (its id) holds, at this moment."""
+        ...
+
     async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
         """The job when it is terminal or the time is over."""
         ...
@@ -238,8 +250,8 @@ class NodePort(Protocol):
         happens next, with an empty page now and then while nothing does.  A Rejected ends it."""
         ...
 
-    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
-        """Records of the audit trail with their numbers, those behind `after`."""
+    def audit(self, after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
+        """Records of the audit trail with their numbers: the first ones behind `after`, or the latest."""
         ...
 
     def oldest_cursor(self) -> Cursor:

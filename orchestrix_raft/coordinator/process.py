@@ -25,15 +25,21 @@ from orchestrix_raft.coordinator.addresses import parse_address
 from orchestrix_raft.coordinator.assembly import make_core
 from orchestrix_raft.coordinator.connection import why
 from orchestrix_raft.coordinator.entrance import Waiting
-from orchestrix_raft.coordinator.first_start import FirstStart, StartError, formed_before
-from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject, judge
+from orchestrix_raft.coordinator.first_start import (
+    FirstStart,
+    Removed,
+    StartError,
+    check_join,
+    formed_before,
+)
+from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject, judge, removed
 from orchestrix_raft.coordinator.link import PeerLink
 from orchestrix_raft.coordinator.messages import PeerMessage
 from orchestrix_raft.coordinator.node import Node
 from orchestrix_raft.coordinator.options import NodeOptions
 from orchestrix_raft.coordinator.origin import OLD_COPY
 from orchestrix_raft.coordinator.port import Door, NodePort
-from orchestrix_raft.coordinator.recruits import Recruits
+from orchestrix_raft.coordinator.recruits import Recruits, noting
 from orchestrix_raft.coordinator.slot_watch import SlotWatch
 from orchestrix_raft.coordinator.standing import Standing
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, begun, first_boot_id, superseded
@@ -48,8 +54,12 @@ log = logging.getLogger(__name__)
 
 DISK_LOOK_S = 1.0  # between two looks whether the data directory is still there
 SWITCH_S = 0.0005  # how long the thread that writes checkpoints may keep the loop waiting, not 5 ms
+JOIN_ASK_S = 1.0  # before a node that has a cluster goes on without knowing who is at --join
 LET_GO_S = 5.0  # for the workers of a removed node to go elsewhere
 GOODBYE_S = 58.0  # for handing over sessions and leadership; with what follows a process ends within a minute
+
+
+_Fault = StorageError | Superseded | Removed
 
 
 class Api(Protocol):
@@ -60,8 +70,8 @@ class Api(Protocol):
 
 
 class Process:
-    """One node process.  `run` returns when it is over; StartError, StorageError, LinkError or, if another
-    process has this node's place, Superseded otherwise."""
+    """One node process.  `run` returns when it is over; StartError (Removed: from its cluster), StorageError,
+    LinkError or, if another process has this node's place, Superseded otherwise."""
 
     def __init__(
         self, options: NodeOptions, make_api: Callable[[Door], Api], registry: Registry | None = None
@@ -84,7 +94,7 @@ class Process:
         self._node: Node | None = None
         self._link: PeerLink[PeerMessage]
         self._disk_look: asyncio.TimerHandle | None = None
-        self._fault: asyncio.Future[StorageError | Superseded]  # why this node cannot go on
+        self._fault: asyncio.Future[_Fault]  # why this node cannot go on
         self._standing = Standing(self._disk, self._where.known, lambda: self._link.announce())
         self._foreign: set[str] = set()  # listed peers that belong to another cluster
         # Why nearly all of them do: this data directory is in the wrong place.
@@ -135,8 +145,12 @@ class Process:
         node that has one loads its state first: meanwhile it could answer nobody, and callers are better
         refused, and go to another node, than kept waiting."""
         options = self._options
-        join = str(options.join) if options.join else ""
-        before = formed_before(self._disk.identity, options.peers, self._address, options.data_dir, join)
+        before = formed_before(self._disk.identity, options.peers, self._address, options.data_dir)
+        asked = None
+        if before is not None and self._join:
+            asked = asyncio.ensure_future(self._ask_at_join())
+            await asyncio.wait((asked, self._fault, self._misled), timeout=JOIN_ASK_S)
+            self._check_fault()
         try:
             node = None if before is None else self._begin(before)
             async with self._open_api():
@@ -146,8 +160,27 @@ class Process:
                 if node is not None:
                     await self._serve(node, stop)
         finally:
+            if asked is not None:
+                asked.cancel()
             if self._node is not None:
                 self._node.close()
+
+    async def _ask_at_join(self) -> None:
+        """An empty directory asks to be added; one that has a cluster must not be of another one than the
+        node it is sent to."""
+        there = await self._link.meet(self._join)
+        try:
+            check_join(self._disk.identity, self._options.data_dir, self._join, there)
+        except StartError as error:
+            if not self._misled.done():
+                self._misled.set_result(str(error))
+
+    def _check_fault(self) -> None:
+        """Why this node cannot go on, if that is known by now."""
+        if self._fault.done():
+            raise self._fault.result()
+        if self._misled.done():
+            raise StartError(self._misled.result())
 
     @asynccontextmanager
     async def _open_api(self) -> AsyncIterator[None]:
@@ -176,7 +209,7 @@ class Process:
         else:
             self._disk_look = asyncio.get_running_loop().call_later(DISK_LOOK_S, self._look_at_disk)
 
-    def _fail(self, error: StorageError | Superseded) -> None:
+    def _fail(self, error: _Fault) -> None:
         """End as soon as can be, in whatever phase."""
         if not self._fault.done():
             self._fault.set_result(error)
@@ -264,14 +297,11 @@ class Process:
         await _first_of(stop, node.failure, self._misled, self._fault, self._standing.removed)
         if node.failure.done():
             raise node.failure.result()
-        if self._fault.done():
-            raise self._fault.result()
-        if self._misled.done():
-            raise StartError(self._misled.result())
+        self._check_fault()
         if self._standing.removed.done():
-            log.warning("%s", self._standing.removed.result())
+            log.info("removed from the cluster: sending workers to the other nodes")
             await node.let_go(LET_GO_S)
-            return
+            raise Removed(self._standing.removed.result())
         alone = len(node.core.consensus.members) < 2
         log.info("stopping" if alone else "stopping: handing over leadership and sessions")
         await node.goodbye(GOODBYE_S)
@@ -283,7 +313,9 @@ class Process:
         node = Node(core, formed.cluster_id, self._send, self._members_changed)
         recruits = Recruits(
             self._hello,
-            lambda hello, done: node.change_members(ADD, hello.node_id, hello.disk_id, done),
+            lambda hello, done: node.change_members(
+                ADD, hello.node_id, hello.disk_id, noting(hello, node.note, done)
+            ),
             self._link,
             asyncio.get_running_loop().call_later,
         )
@@ -346,9 +378,11 @@ class Process:
 
     def on_refused_for_good(self, reason: str) -> None:
         """See link.Hooks."""
-        self._fail(
-            Superseded(f"this process, which runs from {self._options.data_dir}, is not let in: {reason}")
-        )
+        identity, where = self._disk.identity, self._options.data_dir
+        if reason == removed(identity.node_id, identity.cluster_id):  # in the words of `standing`, over there
+            self._fail(Removed(f"{reason}; what is left in {where} is of no use"))
+            return
+        self._fail(Superseded(f"this process, which runs from {where}, is not let in: {reason}"))
 
     def _note_foreign(self, hello: Hello, reason: str) -> None:
         """One listed node with another cluster's data is that node's trouble; if most of them have it, the

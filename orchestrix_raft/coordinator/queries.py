@@ -48,9 +48,10 @@ def attempts(core: Core, job_id: bytes) -> list[Attempt]:
     return [decode_attempt(row) for row in rows if row]  # none of one that runs
 
 
-def audit(core: Core, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
-    """Records of the audit trail behind number `after`, with their numbers."""
-    first = max(after + 1, core.state.audit.first)
+def audit(core: Core, after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
+    """Records of the audit trail behind number `after`, with their numbers: the first or the latest."""
+    trail = core.state.audit
+    first = max(after + 1, trail.first, trail.next - limit if latest else 0)
     rows = core.replica.history.scan(AUDIT, audit_key(first), limit)
     return [(int.from_bytes(key, "big"), decode_audit(value)) for key, value in rows]
 
@@ -177,19 +178,35 @@ def leader(core: Core) -> str | None:
     return None if core.stale and not core.leading else core.consensus.leader_id
 
 
-def _role(core: Core, node_id: str) -> str:
-    consensus = core.consensus
-    if node_id == core.identity.node_id:
-        return consensus.role.name.lower() if node_id in consensus.voters else "learner"
+def _role(core: Core, node_id: str, votes: bool) -> str:
+    """What it is in the cluster, whether it answers or not."""
+    me = node_id == core.identity.node_id
+    if me and core.removed_index:
+        return "removed"
+    if not votes:
+        return "learner"
+    if me:
+        return core.consensus.role.name.lower()
+    return "leader" if node_id == leader(core) else "follower"
+
+
+def _is_reached(core: Core, node_id: str) -> bool:
+    """The leader sees its peers itself; others hear of them from the leader, if there is one to hear from."""
     known_leader = leader(core)
-    if node_id == known_leader:
-        return "leader"
-    # The leader sees its peers itself; others hear of them from the leader, if there is one to hear from.
+    if node_id in (core.identity.node_id, known_leader) or node_id in core.connected_peers:
+        return True
     heard = core.beats.of(node_id) if known_leader is not None and not core.leading else None
-    quiet = heard is None or core.now - heard.at > core.limits.beats.interval_s * 2
-    if node_id not in core.connected_peers and quiet:
-        return "unreachable"
-    return "follower" if node_id in consensus.voters else "learner"
+    return heard is not None and core.now - heard.at <= core.limits.beats.interval_s * 2
+
+
+def _voters(core: Core) -> frozenset[str]:
+    """By the configuration in force.  A removal that is not committed may still be taken back: until then the
+    removed node calls itself what it was."""
+    voters, settled = core.consensus.voters, core.consensus.settled.configuration
+    me = core.identity.node_id
+    if me not in core.consensus.members and settled is not None and me in settled.voters:
+        return voters if core.removed_index else voters | {me}
+    return voters
 
 
 def _nodes(core: Core) -> list[NodeView]:
@@ -199,9 +216,10 @@ def _nodes(core: Core) -> list[NodeView]:
     progress = {p.node_id: p for p in consensus.progress()} if consensus.role is Role.LEADER else {}
     views = []
     headless = leader(core) is None  # then nobody commits changes of health
+    voters = _voters(core)
     for node_id in sorted(consensus.members | {me}):
         known = state.nodes.get(node_id)
-        role = _role(core, node_id)
+        votes, reached = node_id in voters, _is_reached(core, node_id)
         heard = core.beats.of(node_id)
         applied = heard.applied_index if heard else 0
         age = now - heard.at if heard else None
@@ -214,8 +232,8 @@ def _nodes(core: Core) -> list[NodeView]:
             NodeView(
                 node_id,
                 known.address if known else core.addresses.get(node_id, ""),
-                role,
-                known.health if known and not (headless and role == "unreachable") else None,
+                _role(core, node_id, votes),
+                known.health if known and (reached or not headless) else None,
                 applied,
                 max(0, top - applied) if applied else 0,
                 core.state.owned_jobs(node_id),
@@ -224,6 +242,8 @@ def _nodes(core: Core) -> list[NodeView]:
                 known.version if known else "",
                 known.drain if known else None,
                 known.level if known else 0,
+                votes,
+                reached,
             )
         )
     return views
@@ -239,10 +259,12 @@ def _problems(core: Core, nodes: list[NodeView]) -> list[str]:
     for node in nodes:
         if node.health in (Health.SUSPECT, Health.DEAD):
             problems.append(f"node {node.node_id} ({node.address}) is {node.health.word}")
-        elif node.role == "unreachable":
+        elif not node.reached:
             problems.append(f"node {node.node_id} ({node.address or 'address unknown'}) does not answer")
         if node.role == "learner":
             problems.append(f"node {node.node_id} is a learner: it votes once it has caught up with the log")
+        if node.role == "removed":
+            problems.append(f"node {node.node_id} was removed from the cluster: it ends in a moment")
     for node_id, index in sorted(core.replica.digests.divergent.items()):
         problems.append(f"node {node_id} has another state than this one since log index {index}: stop it")
     for node_id, offset_ms in core.leadership.stamper.skewed(core.now):

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from orchestrix_raft.coordinator import queries, watching
+from orchestrix_raft.coordinator.assigned_listing import AssignedListing
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.coordinator.drain import cost_of_leaving
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
@@ -65,22 +66,35 @@ class NodeReads:
         """See NodePort."""
         return watching.watch(self.core, since, wanted, follow)
 
-    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
+    def audit(self, after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
         """See NodePort."""
-        return queries.audit(self.core, after, limit)
+        return queries.audit(self.core, after, limit, latest)
 
     def oldest_cursor(self) -> Cursor:
         """See NodePort."""
         return Cursor(self.core.feed.after + 1, 0)
 
     async def list_jobs(
-        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
+        self,
+        states: frozenset[JobState],
+        queue: str,
+        job_type: str,
+        limit: int,
+        cursor: bytes,
+        owner: str = "",
+        worker: bytes = b"",
     ) -> Page | Rejected:
         """See NodePort."""
-        wrong = queries.Listing.check(cursor)
+        assigned = bool(owner or worker)
+        wrong = (AssignedListing if assigned else queries.Listing).check(cursor)
         if wrong is not None:
             return wrong
-        listing = queries.Listing(self.core, states, queue, job_type, limit, cursor)
+        wanted = states, queue, job_type, limit, cursor
+        listing = (
+            AssignedListing(self.core, owner, worker, *wanted)
+            if assigned
+            else queries.Listing(self.core, *wanted)
+        )
         while not listing.slice():
             await asyncio.sleep(0)
         return listing.page()

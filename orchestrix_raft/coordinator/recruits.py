@@ -11,14 +11,18 @@ from typing import Final, Protocol
 from orchestrix_raft.coordinator.addresses import AddressError, parse_address
 from orchestrix_raft.coordinator.hello import Accept, Hello, Reject
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
+from orchestrix_raft.domain.audit import JOIN
 from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.machine.commands import NoteAudit
 
 ASK_AGAIN_S: Final = 5.0  # after a refusal: its cause may have gone
 _RECRUITS_MAX: Final = 16  # at a time; without TLS anybody can claim to be one
 
 Later = Callable[[float, Callable[[], None]], object]
 
-Add = Callable[[Hello, Callable[[Outcome], None]], None]
+Answered = Callable[[Outcome], None]
+
+Add = Callable[[Hello, Answered], None]
 """Ask the cluster to add the node that said this."""
 
 
@@ -100,6 +104,18 @@ class Recruits:
             f"{who} waits for the first start of another cluster: start it with --join {mine.address} "
             "instead of --peers"
         )
+
+
+def noting(hello: Hello, note: Callable[[NoteAudit], None], done: Answered) -> Answered:
+    """`done`; and that the node was added goes into the audit trail, under its own name: it asked for it."""
+
+    def answered(outcome: Outcome) -> None:
+        if isinstance(outcome, Done):
+            who = f"node {hello.node_id} at {hello.address}"
+            note(NoteAudit(who, JOIN, hello.address, f"done: {hello.node_id} is a member"))
+        done(outcome)
+
+    return answered
 
 
 def _not_there(why: str) -> Rejected:

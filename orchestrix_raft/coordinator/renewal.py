@@ -4,7 +4,8 @@ directory.
 Offline: no node runs on the directory.  The new cluster has an id of its own, so nodes of the former one are
 never let in, and its first entry raises the generation: see `machine.generations`.  Its log begins far
 behind the former one's end, so that whoever remembers an index of what is lost (a client that reads its own
-writes) does not wait for it."""
+writes) does not wait for it.  Who made it, and of what, is the first thing that the new cluster notes in its
+audit trail."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -19,10 +20,11 @@ from orchestrix_raft.consensus.starting import join_log_and_checkpoint
 from orchestrix_raft.coordinator.backup_file import BackupFile, Head
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.audit import RECOVER, RESTORE
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.commands import RaiseGeneration
+from orchestrix_raft.machine.commands import NoteAudit, RaiseGeneration
 from orchestrix_raft.machine.invariants import Broken, check
 from orchestrix_raft.machine.loading import StoredStateDamaged
 from orchestrix_raft.machine.rules import TooOld
@@ -31,7 +33,7 @@ from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.offline import Survivor, make_directory
 from orchestrix_raft.storage.port import Damaged, Entry, Journal, Position, StateStore, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 WRITE_BYTES: Final = 32 << 20  # of changes held in memory while a log is replayed
 
@@ -61,11 +63,12 @@ class Left(NamedTuple):
     last_index: int
     last_term: int
     last_wall_ms: int  # the replicated clock at the last entry that has one; 0: none has
+    addresses: dict[str, str]  # of the members, as far as they are known
 
 
-def restore(file: Path, data_dir: Path, node_id: str = "") -> tuple[Head, Renewed]:
+def restore(file: Path, data_dir: Path, node_id: str = "", by: str = "") -> tuple[Head, Renewed]:
     """A data directory of a new cluster from a backup.  `node_id`: as the options of a node allow it, or ""
-    for one that is made up.  StorageError: nothing was made."""
+    for one that is made up.  `by`: who does it, for the audit trail.  StorageError: nothing was made."""
     with closing(BackupFile(file)) as backup:
         made: list[Renewed] = []
 
@@ -78,7 +81,8 @@ def restore(file: Path, data_dir: Path, node_id: str = "") -> tuple[Head, Renewe
             renewal = _Renewal(state, str(file))
             if renewal.digest != backup.head.digest:
                 raise Damaged(f"{file}: the state inside has another digest than its head says")
-            made.append(renewal.finish(journal, identity, data_dir))
+            source = f"{file}, as of index {backup.head.index} of cluster {backup.head.cluster_id}"
+            made.append(renewal.finish(journal, identity, data_dir, _note(by, RESTORE, source, identity)))
             return identity
 
         make_directory(data_dir, fill)
@@ -91,22 +95,25 @@ def look(survivor: Survivor) -> Left:
     with survivor.journal() as journal, survivor.state() as state:
         position = state.position()
         log = _joined(identity, journal, position)
-        configuration = log.configuration
+        members = tuple(log.configuration.members) if log.configuration is not None else ()
+        known = identity.known_addresses
         return Left(
             identity.node_id,
             identity.cluster_id,
-            tuple(configuration.members) if configuration is not None else (),
+            members,
             log.start,
             journal.first_index,
             journal.last_index,
             journal.last_term,
             _last_wall_ms(journal),
+            {member: known[member] for member in members if known.get(member)},
         )
 
 
-def recover(survivor: Survivor) -> tuple[Renewed, Path]:
+def recover(survivor: Survivor, by: str = "") -> tuple[Renewed, Path]:
     """A cluster of one in place of a member of another; where its former data is kept.  Every entry of its
-    log is kept: an acknowledged one may be among them, and of others nobody was told that they failed."""
+    log is kept: an acknowledged one may be among them, and of others nobody was told that they failed.
+    `by`: who does it, for the audit trail."""
     former = survivor.identity()
     made: list[Renewed] = []
     with survivor.journal() as log:
@@ -117,11 +124,17 @@ def recover(survivor: Survivor) -> tuple[Renewed, Path]:
             identity = _identity(former.node_id, {former.node_id: address} if address else {})
             renewal = _Renewal(state, str(survivor.path))
             renewal.replay(log, joined.start)
-            made.append(renewal.finish(journal, identity, survivor.path))
+            source = f"node {former.node_id} of cluster {former.cluster_id}, up to index {log.last_index}"
+            note = _note(by, RECOVER, source, identity)
+            made.append(renewal.finish(journal, identity, survivor.path, note))
             return identity
 
         kept = survivor.replace(fill)
     return made[0], kept
+
+
+def _note(by: str, action: str, source: str, made: Identity) -> NoteAudit:
+    return NoteAudit(by, action, source, f"done: cluster {made.cluster_id} of node {made.node_id}")
 
 
 def _identity(node_id: str, addresses: dict[str, str] | None = None) -> Identity:
@@ -184,13 +197,13 @@ class _Renewal:
     def _apply(self, entry: Entry) -> None:
         self._machine.apply(entry.index, entry.term, codec.decode_entry(entry.data[1:]))
 
-    def finish(self, journal: Journal, identity: Identity, data_dir: Path) -> Renewed:
+    def finish(self, journal: Journal, identity: Identity, data_dir: Path, note: NoteAudit) -> Renewed:
         """Raise the generation, and make a cluster of one of it."""
         state, digest = self._machine.state, self.digest
         sessions = len(state.sessions)
         index, term = self._last + limits.GENERATION_INDEXES, self._term + 1
-        raised = codec.unnumbered(RaiseGeneration(state.generation))
-        self._machine.apply(index, term, codec.make_entry(state.elapsed_ms, state.wall_ms, (raised,)))
+        first = codec.unnumbered(RaiseGeneration(state.generation), note)
+        self._machine.apply(index, term, codec.make_entry(state.elapsed_ms, state.wall_ms, (first,)))
         try:
             check(self._machine)
         except Broken as error:
@@ -227,7 +240,7 @@ class _Renewal:
             raise Damaged(f"{self._name}: {what} contradicts itself ({error})") from error
         except UNDECODABLE as error:
             raise Damaged(
-                f"{self._name}: {what} is damaged, or was written by a newer version ({error})"
+                f"{self._name}: {what} is damaged, or was written by a newer version ({words_of(error)})"
             ) from error
         except Exception as error:  # whatever it is: a node could not go on from here either
             raise StorageError(f"{self._name}: {what} cannot be used: {error!r}") from error

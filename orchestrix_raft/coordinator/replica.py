@@ -5,7 +5,8 @@ installed snapshot replaces them all, and what is seen here until the new state 
 """
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 from orchestrix_raft.consensus.port import Consensus
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
@@ -18,10 +19,24 @@ from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import decode_job
 from orchestrix_raft.machine.history import FINISHED, PAYLOADS
 from orchestrix_raft.machine.levels import read_entry
+from orchestrix_raft.machine.loading import StoredStateDamaged
 from orchestrix_raft.machine.port import Applied
 from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.state import State
-from orchestrix_raft.storage.port import StateStore, StateView
+from orchestrix_raft.storage.port import Damaged, StateStore, StateView
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Rows that are no state are this node's trouble: Damaged, with what to do."""
+    try:
+        yield
+    except (StoredStateDamaged, *UNDECODABLE) as error:
+        raise Damaged(
+            f"the checkpoint in this node's data directory cannot be read ({words_of(error)}); remove the "
+            "node from the cluster and add it again with an empty data directory"
+        ) from error
 
 
 class Replica:
@@ -40,7 +55,8 @@ class Replica:
         self._rules = rules
         self.machine = Machine(self.history, self.history, rules)
         if store.position() is not None:
-            self.machine.load(self.history.tables)
+            with _readable():
+                self.machine.load(self.history.tables)
         self._feed = feed
         self._feed.begin(self.machine.state.index)
         self.unfollowed: deque[tuple[int, Applied]] = deque()
@@ -72,7 +88,8 @@ class Replica:
 
     def _load_beside(self) -> Generator[object, None, None]:
         machine = Machine(self.history, self.history, self._rules)
-        yield from machine.load_in_steps(self.history.tables)
+        with _readable():
+            yield from machine.load_in_steps(self.history.tables)
         self.machine = machine
         self._feed.begin(machine.state.index)
         self.loading = False

@@ -1,6 +1,14 @@
 """Who changed what by hand: one record of the audit trail, and where the trail begins and ends."""
 
+from typing import Final
+
 import msgspec
+
+JOIN: Final = "join"
+RESTORE: Final = "restore"
+RECOVER: Final = "recover"
+BY_NODES: Final = frozenset({JOIN, RESTORE, RECOVER})
+"""Actions that nobody asks a service for: of nodes that join, and of commands on a directory."""
 
 ACTOR_CHARS = 200
 TEXT_CHARS = 500  # of what was meant, and of what came of it

@@ -18,7 +18,7 @@ from orchestrix_raft.machine.events import Event, LevelRaised, RecordsMigrated
 from orchestrix_raft.machine.history import LEVEL_KEY, SINGLES
 from orchestrix_raft.machine.rules import Rules, TooOld
 from orchestrix_raft.machine.state import State
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 _MOVED_ON: Final = Rejected(
     Code.FAILED_PRECONDITION, "LEVEL_MOVED_ON", "the cluster is at another machine level, or on the way to it"
@@ -124,8 +124,8 @@ def decode_batches(rules: Rules, index: int, entry: Entry) -> list[Batch]:
 
 def _unknown(rules: Rules, index: int, error: Exception) -> TooOld:
     return TooOld(
-        f"log entry {index} holds what version {rules.version} does not know ({error}): install the version "
-        "that the other nodes run"
+        f"log entry {index} holds what version {rules.version} does not know ({words_of(error)}): install "
+        "the version that the other nodes run"
     )
 
 

@@ -28,8 +28,10 @@ from orchestrix_raft.machine.history import (
     UNIQUE_WINDOWS,
 )
 from orchestrix_raft.machine.levels import load_level
+from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.machine.state import LIVE_STATES, STATES, State
 from orchestrix_raft.machine.timers import index_timer
+from orchestrix_raft.undecodable import UNDECODABLE
 
 SLICE: Final = 500  # records between two breaks: a few milliseconds
 
@@ -40,6 +42,10 @@ class StoredStateDamaged(Exception):
     """The tables contradict each other."""
 
 
+_CONTRADICTIONS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What building the indexes meets when records name what is not there.  Not what the store itself raises."""
+
+
 def load(state: State, tables: Tables) -> Iterator[int]:
     """Fill an empty state; yields now and then so that a node can do other things.
 
@@ -47,6 +53,15 @@ def load(state: State, tables: Tables) -> Iterator[int]:
     StoredStateDamaged: records that cannot belong together.  TooOld: the state is at a machine level
     that this version cannot run.
     """
+    try:
+        yield from _load(state, tables)
+    except (StoredStateDamaged, TooOld, *UNDECODABLE):
+        raise
+    except _CONTRADICTIONS as error:
+        raise StoredStateDamaged(f"records contradict each other ({type(error).__name__})") from error
+
+
+def _load(state: State, tables: Tables) -> Iterator[int]:
     count = 0
     singles = dict(tables(SINGLES))
     if LEVEL_KEY in singles:
@@ -57,6 +72,7 @@ def load(state: State, tables: Tables) -> Iterator[int]:
         state.audit = codec.decode_audit_trail(singles[AUDIT_KEY])
     for key, value in tables(NODES):
         node = state.nodes[key.decode()] = codec.decode_node(value)
+        _must_be(NODES, key, node.node_id.encode())
         if node.drain is not None:
             state.board.closed_nodes.add(node.node_id)
     for key, value in tables(SESSIONS):
@@ -64,8 +80,10 @@ def load(state: State, tables: Tables) -> Iterator[int]:
         count += 1
         if count % SLICE == 0:
             yield count
-    for _, value in tables(SCHEDULES):
-        _load_schedule(state, codec.decode_schedule(value))
+    for key, value in tables(SCHEDULES):
+        schedule = codec.decode_schedule(value)
+        _must_be(SCHEDULES, key, schedule.spec.schedule_id.encode())
+        _load_schedule(state, schedule)
         count += 1
         if count % SLICE == 0:
             yield count
@@ -110,7 +128,14 @@ def _load_core(state: State, core: codec.Core) -> None:
     state.oldest[:] = core.oldest
 
 
+def _must_be(table: str, key: bytes, own: bytes) -> None:
+    """A record stands under its own name: else two of them might share one."""
+    if key != own:
+        raise StoredStateDamaged(f"table {table} has the record of {own.hex()} under {key.hex()}")
+
+
 def _load_session(state: State, key: bytes, session: Session) -> None:
+    _must_be(SESSIONS, key, session.session_id)
     state.sessions[key] = session
     if session.node_id:
         state.node_sessions.setdefault(session.node_id, {})[key] = session
@@ -126,8 +151,9 @@ def _load_schedule(state: State, schedule: Schedule) -> None:
 
 
 def _load_job(state: State, key: bytes, job: Job) -> None:
-    state.jobs[key] = job
     spec = job.spec
+    _must_be(LIVE_JOBS, key, spec.job_id)
+    state.jobs[key] = job
     state.sharing.share(spec)
     queue = state.queues.setdefault(spec.queue, [0] * STATES)
     queue[job.state] += 1
@@ -144,6 +170,7 @@ def _load_queues(state: State, tables: Tables) -> Iterator[None]:
     """Limited queues and their gates; sessions and jobs must be there already: they are what is counted."""
     for key, value in tables(QUEUES):
         queue = state.limited[key.decode()] = codec.decode_queue(value)
+        _must_be(QUEUES, key, queue.name.encode())
         if queue.timer is not None:
             index_timer(state, key, queue.timer)
         if queue.sweep is not None and queue.sweep.timer is not None:

@@ -1,28 +1,22 @@
-"""`python -m orchestrix_raft.simulation [--seeds N] [--seed S] [--mix NAME]`: many seeds, or one's story."""
+"""`python -m orchestrix_raft.simulation`: many seeds; with `--seed`, one and its story; with `--shrink`, the
+shortest trace of one that fails.
+"""
 
 import argparse
+import os
 import sys
-import time
-import traceback
-from collections import Counter
-from typing import NamedTuple
 
-from orchestrix_raft.simulation.checks import Violation
-from orchestrix_raft.simulation.coverage import Met, table
-from orchestrix_raft.simulation.faults import INJECTED, MIXES
-from orchestrix_raft.simulation.run import NOTHING, Run
+from orchestrix_raft.simulation.coverage import table
+from orchestrix_raft.simulation.crew import Crew
+from orchestrix_raft.simulation.mixes import MIXES
+from orchestrix_raft.simulation.report import Report
+from orchestrix_raft.simulation.seeds import ALL, mix_of
+from orchestrix_raft.simulation.shrinking import RUNS_MAX
+from orchestrix_raft.simulation.steps import BadCut, Cut, read_cut
+from orchestrix_raft.simulation.telling import tell_shortest, tell_story
 
-
-class Spent(NamedTuple):
-    """On the clean runs of a mix.  By the processor: a wall clock also counts whoever else runs here."""
-
-    virtual_s: int
-    cpu_s: float
-
-    @property
-    def speed(self) -> float:
-        """Virtual seconds for each second of the processor."""
-        return self.virtual_s / max(self.cpu_s, 1e-9)
+INTERRUPTED = 130
+"""Exit code, as a shell gives it."""
 
 
 def main() -> int:
@@ -30,67 +24,59 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds (default 100)")
     parser.add_argument("--start", type=int, default=0, help="the first seed (default 0)")
+    parser.add_argument("--jobs", type=int, default=_cores(), help="processes (default: one for each core)")
     parser.add_argument("--seed", type=int, help="one seed, with its story")
     parser.add_argument(
-        "--mix", choices=[*MIXES, "all"], default="all", help="which faults (default: all in turn)"
+        "--mix", choices=[*MIXES, ALL], default=ALL, help="which faults (default: all in turn)"
     )
     parser.add_argument(
-        "--coverage", action="store_true", help="also: which faults met which states, a dot for never"
+        "--coverage", action="store_true", help="also: which faults met which states; a dot for never"
     )
+    parser.add_argument("--shrink", action="store_true", help="of --seed: the shortest trace that fails")
+    parser.add_argument("--runs", type=int, default=RUNS_MAX, help="at most, to shrink (default %(default)s)")
+    parser.add_argument("--cut", default="", help="of --seed: what is left of it, as --shrink prints it")
     options = parser.parse_args()
+    if options.jobs < 1 or options.seeds < 1:
+        parser.error("--jobs and --seeds are at least 1")
+    if options.seed is None and (options.shrink or options.cut):
+        parser.error("--shrink and --cut need --seed")
+    try:
+        cut = read_cut(options.cut)
+    except BadCut as error:
+        parser.error(str(error))
     if options.seed is not None:
-        return _story(options.seed, options.mix)
-    totals, failures, began = NOTHING, 0, time.perf_counter()
-    spent: dict[str, Spent] = {}
-    met: Met = Counter()
-    for seed in range(options.start, options.start + options.seeds):
-        mix = _mix(seed, options.mix)
-        before = time.process_time()
-        try:
-            run = Run(seed, mix)
-            went = run.go()
-            totals = totals.plus(went)
-            met.update(run.faults.coverage.met)
-            sofar = spent.get(mix, Spent(0, 0.0))
-            spent[mix] = Spent(sofar.virtual_s + went.virtual_s, sofar.cpu_s + time.process_time() - before)
-        except Violation as violation:
-            failures += 1
-            print(f"VIOLATION mix {mix}: {violation}", flush=True)
-        except Exception as error:  # a node or the simulator failed: as bad as a broken promise
-            failures += 1
-            print(f"FAILURE mix {mix} seed {seed}: {type(error).__name__}: {error}", flush=True)
-            traceback.print_exc()
-    for name, value in totals._asdict().items():
-        print(f"{name:>12} {value:,.0f}")
-    print(f"{'violations':>12} {failures}")
-    if options.coverage:
-        print(table(met, INJECTED))
-    print("  ".join(f"{mix} {each.speed:,.0f} x" for mix, each in spent.items()))
-    whole = Spent(totals.virtual_s, sum(each.cpu_s for each in spent.values()))
-    took = time.perf_counter() - began
-    print(f"{took:.1f} s, {whole.speed:,.0f} virtual seconds for each second of the processor")
+        return _one(options.seed, mix_of(options.seed, options.mix), cut, options.runs, options.shrink)
+    last = options.start + options.seeds
+    asked = [(seed, mix_of(seed, options.mix)) for seed in range(options.start, last)]
+    return _many(asked, options.jobs, options.coverage)
+
+
+def _one(seed: int, mix: str, cut: Cut, runs: int, shrink: bool) -> int:
+    return tell_shortest(seed, mix, cut, runs) if shrink else tell_story(seed, mix, cut)
+
+
+def _many(asked: list[tuple[int, str]], jobs: int, coverage: bool) -> int:
+    report, crew = Report(len(asked)), Crew(jobs)
+    try:
+        for outcome in crew.outcomes(asked):
+            if outcome is not None:
+                report.take(outcome)
+            report.progress(crew.done)
+    except KeyboardInterrupt:
+        print(f"interrupted after {crew.done} of {len(asked)} seeds")
+        report.close()
+        return INTERRUPTED
+    failures = report.close()
+    if coverage:
+        print(table(report.met))
     return 1 if failures else 0
 
 
-def _mix(seed: int, name: str) -> str:
-    return list(MIXES)[seed % len(MIXES)] if name == "all" else name
-
-
-def _story(seed: int, mix: str) -> int:
-    run = Run(seed, _mix(seed, mix), story=True)
-    totals, broken = NOTHING, ""
-    try:
-        totals = run.go()
-    except Violation as violation:
-        broken = f"VIOLATION {violation}"
-    finally:  # also when a node or the simulator failed: what led to it is what is wanted
-        print("\n".join(run.world.story or []))
-    if broken:
-        print(broken)
-        return 1
-    for name, value in totals._asdict().items():
-        print(f"{name:>12} {value:,.0f}")
-    return 0
+def _cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -35,12 +35,14 @@ from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.comparing import Comparing
 from orchestrix_raft.simulation.drains import OwnershipWatch
-from orchestrix_raft.simulation.faults import GENTLE, MIXES
 from orchestrix_raft.simulation.feeds import FeedWatch
+from orchestrix_raft.simulation.histories import SimHistory
 from orchestrix_raft.simulation.limits_watch import LimitsWatch
 from orchestrix_raft.simulation.lives import Lives
+from orchestrix_raft.simulation.mixes import GENTLE, MIXES
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.slots import SlotLedger
+from orchestrix_raft.simulation.story import LEADS
 from orchestrix_raft.simulation.unique_watch import UniqueWatch
 from orchestrix_raft.simulation.versions import NEW, VersionWatch
 from orchestrix_raft.simulation.workers import SimWorker
@@ -74,6 +76,14 @@ class Violation(Exception):
     """A promise is broken.  The message says which; the seed says how."""
 
 
+def broken_promise(error: BaseException) -> Violation | None:
+    """The violation itself, also when the node in which it was noticed took it for a fault of its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Violation):
+        cause = cause.__cause__
+    return cause
+
+
 class Checker:
     """Sees every application on every node."""
 
@@ -93,6 +103,7 @@ class Checker:
         self.hindered_at = 0.0  # the newest fault that can cost a session
         self.slots = SlotLedger(self.violation)
         self.limits = LimitsWatch()
+        self.history = SimHistory(world)
         self.ownership = OwnershipWatch(world, self.violation, self._gentle, rest_s)
         self.feeds = FeedWatch(self.violation)
         self.comparing = Comparing(world, history, self.violation)
@@ -135,6 +146,7 @@ class Checker:
 
     def _advance(self, node: SimNode, index: int, term: int, data: bytes) -> None:
         self.entries += 1
+        self.leading(node)
         entry = decode_entry(data)
         batches = [decode_batch(raw) for raw in entry.batches]
         self._count_repeats(batches)
@@ -149,6 +161,7 @@ class Checker:
         for resolved in result.resolved:
             self._resolved(resolved)
         self.slots.entry(self.shadow.state.wall_ms, result.events)
+        self.history.entry(index, self.shadow.state.elapsed_ms, self.shadow.state.wall_ms, result.events)
         for event in result.events:
             self.events[type(event)] += 1
             self._event(event)
@@ -160,6 +173,8 @@ class Checker:
             self.ownership.see(event, self.shadow.state)
         if node.core is not None:
             self.versions.entry(node.core, result.events)
+        if self.world.story is not None:
+            self.world.story.entry(self.world.now, node.name, index, term, result.events)
         if index % CHECK_EVERY == 0:
             check(self.shadow)
 
@@ -250,6 +265,8 @@ class Checker:
         """Election safety: one leader a term."""
         if node.core is not None and node.leads:
             term = node.core.consensus.term
+            if term not in self.leaders:
+                self.world.tell(f"{node.name} leads term {term}", LEADS)
             if self.leaders.setdefault(term, node.name) != node.name:
                 self.violation(f"{node.name} and {self.leaders[term]} both lead term {term}")
 

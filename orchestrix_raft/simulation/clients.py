@@ -25,7 +25,9 @@ from orchestrix_raft.machine.commands import (
     WhereResult,
 )
 from orchestrix_raft.machine.history import FINISHED
+from orchestrix_raft.simulation.histories import Pen
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.story import ASKS, in_words
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 
 WhereKind = type[CancelWhere] | type[RetryWhere] | type[PurgeWhere]
@@ -41,6 +43,7 @@ PATIENCE_S = 9.0  # then a client asks another node
 class SimClient:
     """One client process; it never dies, its nodes do."""
 
+    pen: Pen | None = None  # for its history
     takes_refusals = False  # what the state machine refuses is answered; else it is asked again
 
     def __init__(
@@ -56,6 +59,8 @@ class SimClient:
         `gone`: whether a job was forgotten, by retention or by a purge."""
         self.world = world
         self.name = name
+        # of what it does now; each step brings its own
+        self.rng = world.stream(name)
         self.asked: dict[bytes, JobSpec] = {}
         self.acknowledged: dict[bytes, int] = {}  # job id -> index
         self.cancelled: dict[bytes, str] = {}  # job id -> what the cluster said
@@ -69,6 +74,8 @@ class SimClient:
         self._violation = violation
         self._gone = gone
         self._open = 0
+        self.newest = ""  # what it has asked for, in words
+        self.twice = 0.0  # chance that a call reaches two nodes
         self._again: set[bytes] = set()  # job ids used in more than one call
 
     @property
@@ -80,7 +87,7 @@ class SimClient:
 
     def enqueue(self, count: int) -> None:
         """Some new jobs in one call; now and then with an id used before."""
-        rng = self.world.rng
+        rng = self.rng
         specs = []
         for _ in range(count):
             if self.asked and rng.random() < 0.05:
@@ -94,7 +101,7 @@ class SimClient:
         self._call(Enqueue(jobs), lambda done: self._enqueued(jobs, done))
 
     def _spec(self) -> JobSpec:
-        rng = self.world.rng
+        rng = self.rng
         stamp = START_WALL_MS + int(self.world.now * 1000)
         delayed = rng.random()
         unique = rng.choice(_RULES) if rng.random() < 0.1 else None
@@ -127,15 +134,15 @@ class SimClient:
             if position not in rejected and spec.job_id not in self.acknowledged:
                 self.acknowledged[spec.job_id] = done.index
                 self._told.append((spec.job_id, done.index))
-        if self.world.chance(0.4):
+        if self.rng.random() < 0.4:
             self.read()  # what was just written, at whatever node
 
     def cancel(self) -> None:
         """Cancel one of its own jobs."""
         if not self.acknowledged:
             return
-        job_id = self.world.rng.choice(list(self.acknowledged))
-        cancel = CancelJobs(self.world.rng.randbytes(16), (job_id,), "changed my mind")
+        job_id = self.rng.choice(list(self.acknowledged))
+        cancel = CancelJobs(self.rng.randbytes(16), (job_id,), "changed my mind")
         command = Asked(self.name, cancel)
 
         def done(answer: Done) -> None:
@@ -151,7 +158,7 @@ class SimClient:
         """Run one of its own jobs again, whatever became of it."""
         if not self.acknowledged:
             return
-        job_id = self.world.rng.choice(list(self.acknowledged))
+        job_id = self.rng.choice(list(self.acknowledged))
         self.retried.add(job_id)
 
         def done(answer: Done) -> None:
@@ -159,17 +166,17 @@ class SimClient:
             if words is None or (words[0] == "not_found" and not self._gone(job_id)):
                 self._violation(f"retry of an acknowledged job answered {answer.result!r}")
 
-        self._call(Asked(self.name, RetryJobs(self.world.rng.randbytes(16), (job_id,))), done)
+        self._call(Asked(self.name, RetryJobs(self.rng.randbytes(16), (job_id,))), done)
 
     def purge(self) -> None:
         """Forget one of its own jobs, if it has ended."""
         if self.acknowledged:
-            job_id = self.world.rng.choice(list(self.acknowledged))
-            self._call(PurgeJobs(self.world.rng.randbytes(16), (job_id,)), lambda answer: None)
+            job_id = self.rng.choice(list(self.acknowledged))
+            self._call(PurgeJobs(self.rng.randbytes(16), (job_id,)), lambda answer: None)
 
     def steer_where(self) -> None:
         """A command on a filter, with all its steps."""
-        rng = self.world.rng
+        rng = self.rng
         queue = rng.choice(("", "mail"))
         kind, states = rng.choice(
             (
@@ -182,7 +189,7 @@ class SimClient:
         self._step_where(kind, JobFilter(states, queue), b"", rng.choice((1, 7, 500)))
 
     def _step_where(self, kind: WhereKind, where: JobFilter, cursor: bytes, limit: int) -> None:
-        request_id = self.world.rng.randbytes(16)
+        request_id = self.rng.randbytes(16)
 
         def done(answer: Done) -> None:
             result = answer.result
@@ -203,8 +210,10 @@ class SimClient:
         core = None if node is None else node.core
         if node is None or core is None or not self._told:
             return
-        job_id, index = self._told[-1] if self.world.chance(0.7) else self.world.rng.choice(self._told)
+        job_id, index = self._told[-1] if self.rng.random() < 0.7 else self.rng.choice(self._told)
         asked_at, late = self.world.now, core.limits.read_wait_s + 1.0
+        linearizable = self.rng.random() < 0.5
+        number = self.pen.reads(job_id, 0 if linearizable else index, linearizable) if self.pen else 0
 
         def fresh(ok: bool) -> None:
             if node.core is not core:
@@ -213,10 +222,13 @@ class SimClient:
                 self._violation(f"a read at {node.name} took {self.world.now - asked_at:.1f} s")
             if ok:
                 self.reads += 1
+                if self.pen:
+                    seen = core.consensus.applied_index
+                    self.pen.saw(number, core.replica.job(job_id), seen, linearizable)
                 if core.replica.job(job_id) is None and core.replica.history.get(FINISHED, job_id) is None:
                     self._violation(f"stale read at {node.name}: acknowledged job {job_id.hex()} not found")
 
-        if self.world.chance(0.5):
+        if linearizable:
             node.act(lambda: core.reads.linearizable(core.now, fresh))
         else:
             node.act(lambda: core.reads.at(index, core.now, fresh))
@@ -228,7 +240,7 @@ class SimClient:
         core = None if node is None else node.core
         if node is None or core is None or not self.acknowledged:
             return
-        job_id = self.world.rng.choice(list(self.acknowledged))
+        job_id = self.rng.choice(list(self.acknowledged))
 
         def look() -> None:
             job = core.replica.job(job_id)
@@ -242,15 +254,16 @@ class SimClient:
 
     def _node(self) -> SimNode | None:
         up = [node for node in self._nodes if node.up]
-        return self.world.rng.choice(up) if up else None
+        return self.rng.choice(up) if up else None
 
     def _call(self, command: Command, done: Callable[[Done], None]) -> None:
         self._open += 1
-        self._try(command, done, [False], [False])
+        self.newest = in_words(command)
+        self._try(command, done, [False], [False], self.pen.asks(command) if self.pen else 0)
 
     def _gives_up(self, command: Command) -> bool:
         """After its only try was certainly not applied: then none of its jobs may ever appear."""
-        if not isinstance(command, Enqueue) or self.world.chance(0.3):
+        if not isinstance(command, Enqueue) or self.rng.random() < 0.3:
             return False
         ids = {spec.job_id for spec in command.jobs}
         if ids & self._again or not ids <= self.asked.keys():
@@ -261,40 +274,66 @@ class SimClient:
         return True
 
     def _try(
-        self, command: Command, done: Callable[[Done], None], answered: list[bool], tried: list[bool]
+        self,
+        command: Command,
+        done: Callable[[Done], None],
+        answered: list[bool],
+        tried: list[bool],
+        number: int,
     ) -> None:
         if answered[0]:
             return
         node = self._node()
         core: Core | None = None if node is None else node.core
         if node is None or core is None:
-            self.world.after(0.2, lambda: self._try(command, done, answered, tried))
+            self.world.after(0.2, lambda: self._try(command, done, answered, tried, number))
             return
         self.calls += 1
         first, tried[0] = not tried[0], True
+        story = self.world.story
+        if story is not None:
+            self.world.tell(f"{self.name} asks {node.name}: {story.command(command)}", ASKS)
         over = [False]
 
         def finished(outcome: Outcome) -> None:
             if over[0] or answered[0] or node.core is not core:
                 return
             over[0] = True
+            if story is not None:
+                self.world.tell(f"{self.name} is told by {node.name}: {story.answer(outcome)}", ASKS)
             refused = isinstance(outcome, Done) and isinstance(outcome.result, Rejected)
             if isinstance(outcome, Done) and (self.takes_refusals or not refused):
                 answered[0] = True
                 self._open -= 1
+                if self.pen and number:
+                    self.pen.told(number, command, outcome, again=not first)
                 done(outcome)
             elif isinstance(outcome, NotApplied) and first and self._gives_up(command):
                 answered[0] = True
                 self._open -= 1
+                if self.pen:
+                    self.pen.refused(number)
             else:
-                delay = self.world.rng.uniform(0.05, 0.5)
-                self.world.after(delay, lambda: self._try(command, done, answered, tried))
+                delay = self.rng.uniform(0.05, 0.5)
+                self.world.after(delay, lambda: self._try(command, done, answered, tried, number))
 
         def lost_patience() -> None:
             if not over[0] and not answered[0]:
                 over[0] = True
-                self._try(command, done, answered, tried)
+                self._try(command, done, answered, tried, number)
 
+        if self.twice and self.rng.random() < self.twice:
+            # now nothing is certain about it any more, but that its ids count once
+            first = False
+            self._send_once_more(command)
         node.act(lambda: core.submit(command, finished))
         node.poke()
         self.world.after(PATIENCE_S, lost_patience)
+
+    def _send_once_more(self, command: Command) -> None:
+        """The same call at some node, for whose answer nobody waits."""
+        node = self._node()
+        core = None if node is None else node.core
+        if node is not None and core is not None:
+            node.act(lambda: core.submit(command, None))
+            node.poke()

@@ -6,7 +6,7 @@ from typing import Final
 from orchestrix_raft.machine.commands import MarkContents
 from orchestrix_raft.machine.memory import MemoryStore
 from orchestrix_raft.simulation.nodes import SimNode
-from orchestrix_raft.simulation.world import World
+from orchestrix_raft.simulation.world import World, some
 from orchestrix_raft.storage.views import Contents, CopiedView, contents_of
 
 OFTEN_S: Final = 4.0  # between two marks, on average
@@ -18,6 +18,7 @@ class Comparing:
     def __init__(self, world: World, stored: MemoryStore, violation: Callable[[str], None]) -> None:
         """`stored`: of the machine that never stops."""
         self._world = world
+        self._rng = world.stream("marks")
         self._stored = stored
         self._violation = violation
         self._expected: dict[int, Contents] = {}
@@ -27,15 +28,16 @@ class Comparing:
         """Mark the log from now on, through any node that is up."""
 
         def act() -> None:
-            node = self._world.rng.choice(nodes)
-            core = node.core
-            if core is not None:
+            rng = self._world.step("mark")
+            node = None if rng is None else rng.choice(nodes)
+            core = None if node is None else node.core
+            if node is not None and core is not None:
                 node.act(lambda: core.submit(MarkContents(), None))
                 node.poke()
             self.repeat(nodes, until)
 
         if self._world.now < until:
-            self._world.after(self._world.some(1 / OFTEN_S), act)
+            self._world.after(some(self._rng, 1 / OFTEN_S), act)
 
     def marked(self, index: int) -> None:
         """The machine that never stops has applied a mark."""

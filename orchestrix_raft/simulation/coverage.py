@@ -1,14 +1,22 @@
 """Which faults met which states: what a table of many runs does not show was never tried.
 
 Looks only: a run with its table is the same run.  A fault strikes nodes, or none (workers, connections): then
-it met the states of the cluster alone.
+it met the states of the cluster alone, and has no cells for those of a node.
+
+Cells that cannot be met are marked `-` and stand in `CANNOT` with the reason:
+
+- what ends or stops a process needs one: a fault of that kind strikes no node that is down;
+- a process is told to end only while nobody else ends: never in the middle of a handover, nor twice;
+- only a leader dies at a slot, and whoever is deposed in a storm leads: so it follows nobody, campaigns for
+  nothing, and the cluster has a leader.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from orchestrix_raft.consensus.port import Role
+from orchestrix_raft.simulation.mixes import INJECTED
 from orchestrix_raft.simulation.nodes import SimNode
 
 _OF_A_NODE: Final = ("leader", "candidate", "follower", "down", "still", "snapshot", "checkpoint", "leaving")
@@ -16,6 +24,40 @@ _OF_THE_CLUSTER: Final = ("handover", "no leader", "no majority")
 STATES: Final = (*_OF_A_NODE, *_OF_THE_CLUSTER)
 """What a struck node may be in the middle of, then what the cluster may be.  still: the process is stopped.
 handover: some node leaves.  no majority: half of the nodes or more do not run."""
+
+FAULTS: Final = tuple(name for name in INJECTED if name != "aim")
+"""What strikes; to aim is no blow of its own."""
+
+AIMED: Final = tuple(state for state in STATES if state not in ("leader", "follower"))
+"""What chance seldom meets."""
+
+_NO_NODE: Final = dict.fromkeys(_OF_A_NODE, "it strikes no node")
+_NEEDS_A_PROCESS: Final = {"down": "there is no process"}
+_NEEDS_A_LEADER: Final = {
+    "candidate": "a leader campaigns for nothing",
+    "follower": "a leader follows nobody",
+    "no leader": "the leader is struck",
+    **_NEEDS_A_PROCESS,
+}
+CANNOT: Final[dict[str, dict[str, str]]] = {
+    "cut_worker": _NO_NODE,
+    "worker_crash": _NO_NODE,
+    "worker_leave": _NO_NODE,
+    "worker_drain": _NO_NODE,
+    "worker_storm": _NO_NODE,
+    "crash": _NEEDS_A_PROCESS,
+    "fuse": _NEEDS_A_PROCESS,
+    "pause": _NEEDS_A_PROCESS,
+    "io_error": _NEEDS_A_PROCESS,
+    "at_slot": _NEEDS_A_LEADER,
+    "storm": _NEEDS_A_LEADER,
+    "leave": {
+        **_NEEDS_A_PROCESS,
+        "leaving": "it was told already",
+        "handover": "one at a time",
+    },
+}
+"""Fault -> state -> why the two never meet."""
 
 Met = Counter[tuple[str, str]]
 """(fault, state) -> how often; state "": all of it."""
@@ -34,6 +76,10 @@ class Coverage:
         """A fault is about to strike these nodes.  A state counts once, on however many of them it is met."""
         met = {state for node in struck for state in self._of_a_node(node)}
         self.met.update((fault, state) for state in ("", *sorted(met), *self._of_the_cluster()))
+
+    def states(self, node: SimNode) -> set[str]:
+        """Of it and of the cluster."""
+        return {*self._of_a_node(node), *self._of_the_cluster()}
 
     def _of_a_node(self, node: SimNode) -> Iterator[str]:
         core = node.core
@@ -69,11 +115,13 @@ class Coverage:
             yield "no majority"
 
 
-def table(met: Met, faults: Iterable[str]) -> str:
-    """Faults down, states across, how often; a dot: never."""
+def table(met: Met) -> str:
+    """Faults down, states across, how often; a dot: never, a dash: it cannot be."""
     rows = [["", "all", *STATES]]
-    for fault in faults:
-        rows.append([fault, *(str(met[fault, state] or ".") for state in ("", *STATES))])
+    for fault in FAULTS:
+        never = CANNOT.get(fault, {})
+        cells = (str(met[fault, state] or ("-" if state in never else ".")) for state in ("", *STATES))
+        rows.append([fault, *cells])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ([cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
     return "\n".join("  ".join(line) for line in lines)

@@ -49,7 +49,7 @@ class SimDrainer(SimClient):
         if node is not None:
             self.world.tell(f"{name} is to drain")
             self._call(DrainNode(name, node.incarnation, False), lambda answer: None)
-            self.world.after(self.world.rng.choice((1.0, 8.0, 25.0)), partial(self.undrain, name))
+            self.world.after(self.rng.choice((1.0, 8.0, 25.0)), partial(self.undrain, name))
 
     def undrain(self, name: str) -> None:
         """Whatever it does by now."""

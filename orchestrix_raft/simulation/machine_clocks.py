@@ -6,11 +6,12 @@ from orchestrix_raft.simulation.world import START_WALL_MS, World
 class NodeClock:
     """A machine's two clocks: they start anywhere, run a little fast or slow, and the wall clock jumps."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, name: str) -> None:
         self._world = world
-        self._rate = world.rng.uniform(0.9998, 1.0002)
-        self._start = world.rng.uniform(0.0, 1e6)
-        self.wall_offset_ms = world.rng.randint(-300, 300)
+        rng = world.stream(f"clocks of {name}")
+        self._rate = rng.uniform(0.9998, 1.0002)
+        self._start = rng.uniform(0.0, 1e6)
+        self.wall_offset_ms = rng.randint(-300, 300)
         self.wall_drift = 0.0  # seconds that the wall clock gains in a second
 
     def monotonic(self) -> float:

@@ -2,10 +2,13 @@
 machines for good, has them replaced, and shrinks to 3.
 
 Each step is asked for at any node, as often as it takes, and nothing waits for calm: at every step somebody
-may die at the worst moment, the leader, the node that comes or goes, or all of them.
+may die at the worst moment, the leader, the node that comes or goes, or all of them.  Another operator only
+replaces machines that are lost, again and again.
 """
 
 from collections.abc import Callable
+from functools import partial
+from random import Random
 from typing import Final
 
 from orchestrix_raft.consensus.configuration import Configuration, Placed, Standing
@@ -13,10 +16,12 @@ from orchestrix_raft.coordinator.port import Done, Outcome
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.world import World
 
 GROWN: Final = 5
 SMALL: Final = 3
+REPLACED: Final = 3  # machines, one after the other
 _LOOK_S: Final = 0.2
 _REST_S: Final = (1.0, 1.0, 10.0, 30.0)  # looks between two steps
 _ASK_AGAIN_S: Final = 3.0
@@ -29,7 +34,15 @@ Make = Callable[[str, str], SimNode]
 class SimMembers:
     """One operator; `step` is called again and again."""
 
-    def __init__(self, world: World, nodes: list[SimNode], make: Make, hindered: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        nodes: list[SimNode],
+        make: Make,
+        hindered: Callable[[], None],
+        replaces: bool = False,
+    ) -> None:
+        """`replaces`: one machine after the other is lost for good and replaced, and that is all."""
         self.world = world
         self.done = False
         self.changes = 0
@@ -39,15 +52,22 @@ class SimMembers:
         self._names = len(nodes)
         self._wanted: tuple[str, str] | None = None  # change, name
         self._asked_at = -_ASK_AGAIN_S
+        self._rng = world.stream("members")
         self._newest = Placed(-1, None)
         self._killed: list[str] = []
-        self._plan = [
+        self._small = len(nodes) if replaces else SMALL
+        one_machine: list[Callable[[], None]] = [partial(self._kill, 1), self._remove_killed, self._grow]
+        whole_life: list[Callable[[], None]] = [
             *[self._grow] * (GROWN - len(nodes)),
-            self._kill_two,
+            partial(self._kill, 2),
             *[self._remove_killed] * 2,
             *[self._grow] * 2,
             *[self._shrink] * (GROWN - SMALL),
         ]
+        plan = one_machine * REPLACED if replaces else whole_life
+        most = world.steps.cut.changes
+        self._plan = plan if most < 0 else plan[:most]
+        self._whole = len(self._plan) == len(plan)
 
     def begin(self) -> None:
         """From now on, until the plan is carried out."""
@@ -61,8 +81,8 @@ class SimMembers:
             self._plan.pop(0)()
         self.done = not self._plan and self._wanted is None
         if not self.done:
-            rest_s = self.world.rng.choice(_REST_S) if self._wanted is None else 1.0
-            self.world.after(_LOOK_S * rest_s * self.world.rng.uniform(0.5, 1.5), self._look)
+            rest_s = self._rng.choice(_REST_S) if self._wanted is None else 1.0
+            self.world.after(_LOOK_S * rest_s * self._rng.uniform(0.5, 1.5), self._look)
 
     # ---- what is known -------------------------------------------------------------------------------
 
@@ -108,7 +128,7 @@ class SimMembers:
         up = [node for node in self._nodes if node.core is not None and node.counts]
         if not up:
             return
-        node = self.world.rng.choice(up)
+        node = self._rng.choice(up)
         core = node.core
         disk_id = next(one for one in self._nodes if one.name == name).disk.identity.disk_id
         self._asked_at = self.world.now
@@ -125,18 +145,19 @@ class SimMembers:
                 node.poke()
 
         node.act(ask)
-        if self.world.chance(_SNIPE):
-            self.world.after(self.world.rng.uniform(0.0, 0.05), lambda: self._snipe(name))
+        rng = self.world.step("snipe") if self._rng.random() < _SNIPE else None
+        if rng is not None:
+            self.world.after(rng.uniform(0.0, 0.05), lambda: self._snipe(name, rng))
 
-    def _snipe(self, name: str) -> None:
+    def _snipe(self, name: str, rng: Random) -> None:
         """Somebody dies while the change is under way."""
-        rng = self.world.rng
         leaders = [node for node in self._nodes if node.leads]
         concerned = [node for node in self._nodes if node.name == name]
         victims = rng.choice((leaders, concerned, [*leaders, *concerned], list(self._nodes)))
         self._hindered()
         for node in victims:
             if node.up:
+                self.world.tell(f"{node.name} is killed while {name} comes or goes", FAULT)
                 node.crash(power=rng.random() < 0.5)
                 self.world.after(rng.choice((0.05, 1.0, 4.0)) * rng.uniform(0.5, 1.5), node.start)
 
@@ -148,12 +169,12 @@ class SimMembers:
         self._make(name, f"{self._names:016x}")
         self._want("add", name)
 
-    def _kill_two(self) -> None:
-        """For good; of five voters three remain."""
+    def _kill(self, count: int) -> None:
+        """For good; most of the voters remain."""
         self._hindered()
         alive = [node for node in self._nodes if node.counts]
-        for node in self.world.rng.sample(alive, 2):
-            self.world.tell(f"{node.name} is lost for good")
+        for node in self._rng.sample(alive, count):
+            self.world.tell(f"{node.name} is lost for good", FAULT)
             self._killed.append(node.name)
             node.crash()
             node.lost = True
@@ -166,8 +187,8 @@ class SimMembers:
         members = configuration.members if configuration else {}
         alive = [node for node in self._nodes if node.counts and node.name in members]
         leaders = [node for node in alive if node.leads]
-        chosen = leaders if leaders and self.world.chance(0.5) else alive
-        self._want("remove", self.world.rng.choice(chosen).name)
+        chosen = leaders if leaders and self._rng.random() < 0.5 else alive
+        self._want("remove", self._rng.choice(chosen).name)
 
     def _want(self, change: str, name: str) -> None:
         self._hindered()
@@ -181,7 +202,10 @@ class SimMembers:
         """What is not as the plan left it; "" if all is."""
         members = {node.name for node in self._nodes if node.counts}
         configuration = self._settled()
-        if configuration is None or set(configuration.members) != members or len(members) != SMALL:
+        if not self._whole:
+            return ""
+        small = self._small
+        if configuration is None or set(configuration.members) != members or len(members) != small:
             return f"the members are {configuration}, they should be {sorted(members)}"
         if set(configuration.voters) != members:
             return f"{configuration} has members that do not vote"

@@ -1,15 +1,24 @@
 """Connections between named ends, with what real ones do: delay, stall, break, one direction only.
 
 A connection delivers in order or breaks; breaking loses what is under way, and the two ends notice at
-different times.  Nodes and workers use the same kind.
+different times.  Now and then what is under way arrives all the same, after a new connection stands.  Nodes
+and workers use the same kind.
 """
 
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from random import Random
+from typing import Any, Final, Protocol
 
+import msgspec
+
+from orchestrix_raft.consensus.messages import SnapshotChunk
 from orchestrix_raft.simulation.world import World
+
+LINGER_S: Final = 2.0
+"""So long an end may read from a connection that the other one has given up, or that broke in between: what
+it reads may then come after what was sent later on another connection."""
 
 
 class End(Protocol):
@@ -27,6 +36,7 @@ class Pipe:
         self.alive = True
         self._network = network
         self._world = network.world
+        self._rng = network.chance_of(names)
         self._ends = ends
         self._queues: tuple[deque[tuple[float, Any]], deque[tuple[float, Any]]] = (deque(), deque())
         self._last = [0.0, 0.0]
@@ -40,7 +50,7 @@ class Pipe:
             return
         side = 0 if name == self.names[0] else 1
         now = self._world.now
-        at = max(now + self._network.delay(), self._last[side])
+        at = max(now + self._network.delay(self._rng), self._last[side])
         self._last[side] = at
         self._queues[side].append((at, payload))
         if not self._pumping[side]:
@@ -51,7 +61,7 @@ class Pipe:
         self._pumping[side] = False
         world, queue = self._world, self._queues[side]
         source, target = self.names[side], self.names[1 - side]
-        while queue and self.alive:
+        while queue and not self._noticed[1 - side]:
             at = max(queue[0][0], self._network.stalled_until(source, target))
             if at > world.now:
                 self._pumping[side] = True
@@ -66,15 +76,20 @@ class Pipe:
             return
         self.alive = False
         self._network.forget(self)
+        lingers = self._rng.random() < self._network.linger
         for side in (0, 1):
-            self._queues[side].clear()
-            if self.names[side] != by:
-                self._world.after(self._world.rng.uniform(0.0, 0.2), partial(self._notice, side))
+            if not lingers:
+                self._queues[side].clear()
+            if self.names[side] == by:
+                self._noticed[side] = True
+                self._queues[1 - side].clear()
+            else:
+                notices = self._rng.uniform(0.0, LINGER_S if lingers else 0.2)
+                self._world.after(notices, partial(self._notice, side))
 
     def _notice(self, side: int) -> None:
-        if not self._noticed[side]:
-            self._noticed[side] = True
-            self._ends[side].broken(self)
+        self._noticed[side] = True
+        self._ends[side].broken(self)
 
 
 class Network:
@@ -85,11 +100,17 @@ class Network:
         self._cut: set[tuple[str, str]] = set()
         self._stalled: dict[tuple[str, str], float] = {}
         self._pipes: dict[Pipe, None] = {}
+        self._dialled: dict[tuple[str, str], int] = {}
         self.slow = 0.0  # chance that a message takes long
+        self.linger = 0.0  # chance that what is under way arrives although its connection broke
 
-    def delay(self) -> float:
+    def chance_of(self, names: tuple[str, str]) -> Random:
+        """For the next connection between the two."""
+        number = self._dialled[names] = self._dialled.get(names, 0) + 1
+        return self.world.stream(f"connection {number} of {names[0]} and {names[1]}")
+
+    def delay(self, rng: Random) -> float:
         """How long the next message takes, in seconds."""
-        rng = self.world.rng
         if self.slow and rng.random() < self.slow:
             return rng.uniform(0.01, 0.4)
         return rng.uniform(0.0002, 0.002)
@@ -143,4 +164,16 @@ class Network:
         """Everybody reaches everybody."""
         self._cut.clear()
         self._stalled.clear()
-        self.slow = 0.0
+        self.slow = self.linger = 0.0
+
+
+def spoiled(chunk: SnapshotChunk, rng: Random) -> SnapshotChunk:
+    """As read from a disk that gives wrong or too few bytes, now and then."""
+    data = bytearray(chunk.data)
+    if data and rng.random() < 0.5:
+        place = rng.randrange(len(data))
+        if rng.random() < 0.5:
+            data[place] ^= 1 << rng.randrange(8)
+        else:
+            del data[place:]
+    return msgspec.structs.replace(chunk, data=bytes(data))

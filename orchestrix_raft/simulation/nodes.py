@@ -1,6 +1,5 @@
 """Simulated node processes: a real core and engine on a simulated disk, stepped by the world."""
 
-import random
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +7,7 @@ from typing import Any
 
 from orchestrix_raft.consensus.configuration import Configuration
 from orchestrix_raft.consensus.engine import Engine
+from orchestrix_raft.consensus.messages import SnapshotChunk
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role, SafetyFault
 from orchestrix_raft.coordinator import starts
@@ -18,11 +18,11 @@ from orchestrix_raft.coordinator.standing import GRACE_S
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
 from orchestrix_raft.machine.rules import RULES, TooOld
-from orchestrix_raft.simulation.machine_clocks import NodeClock
-from orchestrix_raft.simulation.network import Network, Pipe
+from orchestrix_raft.simulation.hardware import SimMachine
+from orchestrix_raft.simulation.network import Network, Pipe, spoiled
 from orchestrix_raft.simulation.versions import NEW
 from orchestrix_raft.simulation.world import World
-from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
+from orchestrix_raft.storage.memory import DiskGone
 from orchestrix_raft.storage.port import StateStore, StorageError
 from orchestrix_raft.storage.views import Contents, contents_of
 
@@ -33,7 +33,7 @@ Observer = Callable[["SimNode", int, int, bytes], None]
 """(node, index, term, data) after a node applied an entry."""
 
 
-class SimNode:
+class SimNode(SimMachine):
     """One machine that runs, at times, one node process."""
 
     def __init__(
@@ -48,22 +48,18 @@ class SimNode:
         observe: Observer,
     ) -> None:
         """`bootstrap`: of a founder; another node is first added by the others."""
-        self.world = world
+        super().__init__(world, name, disk_id)
         self.network = network
-        self.name = name
+        self._rng = world.stream(name)
         self.limits = limits
         self.options = options
-        self.clock = NodeClock(world)
-        self.disk = MemoryDisk(disk_id=disk_id)
         self.core: Core | None = None
         self.store: StateStore | None = None
         self.starts = 0
-        self.paused_until = 0.0
         self.cluster: dict[str, SimNode] = {}
         self.snapshots = 0  # installed by processes that have ended
         self.farewells = 0  # asked for, and still without an answer when the process ended
         self.refusals = 0  # of the disk, each the end of a process
-        self.lost = False  # the machine is gone for good
         self.rules = RULES  # of the version that starts here next
         self.ends_too_old = 0
         self.superseded = ""  # why no process starts here any more: the disk is an old copy
@@ -72,7 +68,6 @@ class SimNode:
         self.compare: Callable[[str, int, Contents], None] = _ignore
         self._leaving: Core | None = None
         self._down_s = 0.0  # after it has left in good order
-        self._pauses: list[tuple[float, float]] = []
         self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
         self._bootstrap = bootstrap
         self._observe = observe
@@ -108,7 +103,7 @@ class SimNode:
         if self.core is not None or self.superseded or not self.counts:
             return
         self.starts += 1
-        rng = random.Random(self.world.rng.getrandbits(64))
+        rng = self.world.stream(f"start {self.starts} of {self.name}")
         nonce = rng.randbytes(starts.START_BYTES)
         known = starts.begun(self.disk.identity.starts, nonce)
         try:
@@ -261,16 +256,6 @@ class SimNode:
             self.world.after(self.paused_until - self.world.now, lambda: self._catch_up(core))
         self._inbox.append(action)
 
-    def stand_still(self, duration: float) -> None:
-        """SIGSTOP, and SIGCONT later."""
-        self.world.tell(f"{self.name} stands still for {duration:.1f} s")
-        self.paused_until = max(self.paused_until, self.world.now + duration)
-        self._pauses.append((self.world.now, duration))
-
-    def stood_still_since(self, start: float) -> float:
-        """For how long, since a moment, this machine's processes did nothing."""
-        return sum(duration for at, duration in self._pauses if at + duration >= start)
-
     def _catch_up(self, core: Core) -> None:
         if self.core is not core:
             return
@@ -288,7 +273,7 @@ class SimNode:
         if not self._scheduled and self.core is not None:
             self._scheduled = True
             core = self.core
-            delay = max(self.world.rng.uniform(0.0, 0.0005), self.paused_until - self.world.now)
+            delay = max(self._rng.uniform(0.0, 0.0005), self.paused_until - self.world.now)
             self.world.after(delay, partial(self._step, core))
 
     def guarded(self, action: Callable[[], Any]) -> None:
@@ -297,7 +282,7 @@ class SimNode:
             action()
         except DiskGone:
             self.crash(power=True)
-            self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
+            self.world.after(self._rng.uniform(0.05, 3.0), self.start)
         except starts.Superseded as error:
             self._end_for_good(error)
         except (StorageError, SafetyFault) as error:
@@ -315,14 +300,14 @@ class SimNode:
         self.crash(power=False)
         self.ends_too_old += 1
         self.rules = NEW
-        self.world.after(self.world.rng.uniform(0.05, 3.0), self.start)
+        self.world.after(self._rng.uniform(0.05, 3.0), self.start)
 
     def _end_of_disk(self, why: StorageError) -> None:
         """The disk refused: the process ends, and somebody starts it again now and then."""
         self.world.tell(f"{self.name} ends: {why}")
         self.refusals += 1
         self.crash(power=False)
-        self.world.after(self.world.rng.uniform(0.5, 3.0), self.start)
+        self.world.after(self._rng.uniform(0.5, 3.0), self.start)
 
     def _end_for_good(self, why: starts.Superseded) -> None:
         """The process has learnt that its disk is an old copy."""
@@ -343,8 +328,12 @@ class SimNode:
         core = self.core
         if core is None:
             return
+        synced = self.disk.steps
         more = core.step()
-        self._carry()
+        if self.sync_s and self.disk.steps > synced:
+            self._wait_for_disk(core)
+        else:
+            self._carry()
         if core.consensus.settled.index != self._settled_index:
             self._settled_index = core.consensus.settled.index
             self.world.after(GRACE_S, lambda: self._judge_anew(core))
@@ -367,8 +356,21 @@ class SimNode:
             for peer, message in self.core.outbox:
                 pipe = self._pipes.get(peer)
                 if pipe is not None:
+                    if self.spoils is not None and isinstance(message, SnapshotChunk):
+                        message = spoiled(message, self.spoils)
                     pipe.send(self.name, message)
             self.core.outbox.clear()
+
+    def _wait_for_disk(self, core: Core) -> None:
+        """The step is over once its sync is: only then leaves what it has to say."""
+        duration = self._rng.uniform(0.0, self.sync_s)
+        self.stand_still(duration)
+
+        def synced() -> None:
+            if self.core is core:
+                self._carry()
+
+        self.world.after(duration, synced)
 
     def _wake_later(self, core: Core) -> None:
         at = self.world.now + self.clock.until(core.wake_at) + 0.0001
@@ -381,7 +383,7 @@ class SimNode:
             if self.core is core:
                 self.act(lambda: self._checkpoint(core, work))
 
-        self.world.after(self.world.rng.uniform(0.001, 0.5), write)
+        self.world.after(self._rng.uniform(0.001, 0.5), write)
 
     def _checkpoint(self, core: Core, work: CheckpointWork) -> None:
         core.checkpoint_done(work, core.replica.checkpoints.write(work))
@@ -396,7 +398,7 @@ class SimNode:
     # ---- connections between nodes -------------------------------------------------------------------
 
     def _dial_later(self, peer: str) -> None:
-        self.world.after(self.world.rng.uniform(0.01, 0.3), lambda: self._dial(peer))
+        self.world.after(self._rng.uniform(0.01, 0.3), lambda: self._dial(peer))
 
     def _dial(self, peer: str) -> None:
         other = self.cluster[peer]

@@ -26,7 +26,7 @@ class SimOperator(SimClient):
     def act(self) -> None:
         """Change something about a queue, unless the last change was not answered yet."""
         if self.idle:
-            self._configure(self.world.rng.choice(_QUEUES), self._change(), lambda: None)
+            self._configure(self.rng.choice(_QUEUES), self._change(), lambda: None)
 
     def leave(self) -> bool:
         """Take back every limit; True when that is done."""
@@ -42,10 +42,10 @@ class SimOperator(SimClient):
                 self._violation(f"{change} was answered {answer.result}")
             then()
 
-        self._call(Asked(self.name, ConfigureQueue(self.world.rng.randbytes(16), name, change)), done)
+        self._call(Asked(self.name, ConfigureQueue(self.rng.randbytes(16), name, change)), done)
 
     def _change(self) -> QueueChange:
-        rng = self.world.rng
+        rng = self.rng
         rate = RateLimitOptions(rng.randint(1, 8), rng.choice((200, 1_000, 5_000)))
         return rng.choice(
             (

@@ -1,7 +1,9 @@
 """One seed, from power-on to the verdict."""
 
 import gc
-from typing import NamedTuple
+from functools import partial
+from random import Random
+from typing import Final, NamedTuple
 
 from orchestrix_raft.consensus.configuration import Configuration, Member, Standing
 from orchestrix_raft.consensus.options import Options
@@ -15,19 +17,22 @@ from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.drains import SimDrainer
-from orchestrix_raft.simulation.faults import GROWING, MIXES, Faults
+from orchestrix_raft.simulation.faults import Faults
 from orchestrix_raft.simulation.lines import LineWatch
 from orchestrix_raft.simulation.members import SimMembers
+from orchestrix_raft.simulation.mixes import GROWING, MIXES, REPLACING
 from orchestrix_raft.simulation.network import Network
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.queues import SimOperator
+from orchestrix_raft.simulation.scene import Scene
 from orchestrix_raft.simulation.schedules import SimOwner
+from orchestrix_raft.simulation.steps import WHOLE, Cut
+from orchestrix_raft.simulation.story import Story
 from orchestrix_raft.simulation.versions import OLD
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
-FAULTS_UNTIL_S = 50.0
-AT_LEAST_S = 60.0
+CALM_AGAIN_S = 10.0  # after the last fault, before anybody looks whether all is at rest
 AT_MOST_S = 300.0  # by then everything must have come to rest
 CONNECTED_S = 2.0  # after that all nodes have noticed what broke, and dialled again
 JOBS = 240
@@ -39,6 +44,16 @@ KEEPS = (
 )
 """What is kept, one of them a run: everything, by age, by number."""
 REBALANCE = RebalanceLimits(look_s=1.0, lasts_s=3.0, rest_s=10.0, at_once=2)
+
+_ACTS: Final = (
+    (0.6, SimClient.cancel),
+    (0.63, SimClient.retry),
+    (0.65, SimClient.purge),
+    (0.66, SimClient.steer_where),
+    (0.72, SimClient.wait),
+    (0.95, SimClient.read),
+)
+"""What a client does that does not enqueue: below which number, drawn between 0 and 1."""
 
 
 class Totals(NamedTuple):
@@ -76,14 +91,15 @@ NOTHING = Totals(*(0 for _ in Totals._fields))
 class Run:
     """A world with a cluster, its clients and its workers."""
 
-    def __init__(self, seed: int, mix: str, story: bool = False) -> None:
-        self.world = World(seed)
+    def __init__(self, seed: int, mix: str, story: bool = False, cut: Cut = WHOLE) -> None:
+        self.world = World(seed, cut)
         if story:
-            self.world.story = []
-        rng = self.world.rng
+            self.world.story = Story()
+        rng = self.world.stream("settings")
         self.network = Network(self.world)
         self._mix = MIXES[mix]
-        size = {"calm": 3, **dict.fromkeys(GROWING, 1)}.get(mix, 0) or rng.choice((1, 3, 3, 3, 5))
+        drawn = max(rng.choice((1, 3, 3, 3, 5)), self._mix.nodes)
+        size = cut.nodes or {"calm": 3, **dict.fromkeys(GROWING, 1), "replaced": 3}.get(mix, drawn)
         names = [f"n{i + 1}" for i in range(size)]
         bootstrap = Configuration(
             members={name: Member(Standing.VOTER, f"{i:016x}") for i, name in enumerate(names)}
@@ -92,18 +108,16 @@ class Run:
         verdict = VerdictAfter(suspect_ms=int(beat_s * 2_000), dead_ms=int(beat_s * 3_000))
         beats = BeatLimits(beat_s, verdict=verdict)
         tail, chunk = rng.choice((20, 20, 200, 10_000)), rng.choice((2_000, 262_144))
-        options = Options(tail_entries=tail, chunk_bytes=chunk)
+        options = Options(tail_entries=self._mix.tail or tail, chunk_bytes=chunk)
         self.nodes: list[SimNode] = []
         self._cluster: dict[str, SimNode] = {}
         self.workers: list[SimWorker] = []
         keeping = Keeping(rng.choice(KEEPS), rng.choice((3, 500)), rng.choice((0.01, 1.0)))
         self.checker = Checker(self.world, self.workers, keeping.keep, mix, REBALANCE.rest_s)
         for name in names:
-            limits = self._limits(beats, keeping)
+            limits = self._limits(rng, beats, keeping)
             self._make_node(name, bootstrap.members[name].disk_id, bootstrap, limits, options)
-        self.workers.extend(
-            SimWorker(self.world, self.network, f"w{i + 1}", self.nodes, rng.randint(1, 8)) for i in range(3)
-        )
+        self._make_workers(cut.workers or self._mix.workers)
         told: list[tuple[bytes, int]] = []
         self.clients = [
             SimClient(self.world, f"c{i + 1}", self.nodes, told, self.checker.violation, self.checker.gone)
@@ -111,34 +125,43 @@ class Run:
         ]
         self.owner = SimOwner(self.world, "o1", self.nodes, self.checker.violation)
         self.operator = SimOperator(self.world, "o2", self.nodes, self.checker.violation)
+        self.checker.history.attach([*self.clients, self.owner], self.workers)
         for node in self.nodes:
             node.start()
         for worker in self.workers:
-            self.world.after(rng.uniform(0.0, 2.0), worker.start)
+            self.world.after(worker.rng.uniform(0.0, 2.0), worker.start)
         self.members = SimMembers(
             self.world,
             self.nodes,
             lambda name, disk_id: self._make_node(name, disk_id, None, limits, options),
             self._hindered,
+            mix in REPLACING,
         )
-        self.members.done = mix not in GROWING
+        self.members.done = mix not in (*GROWING, *REPLACING)
         if not self.members.done:
             self.members.begin()
         violation, shadow = self.checker.violation, self.checker.shadow
         self.drainer = SimDrainer(self.world, "o3", self.nodes, violation, lambda: shadow.state)
-        self.faults = Faults(
-            self.world, self.network, self.nodes, self.workers, self._mix, self._hindered, self.drainer
-        )
+        scene = Scene(self.world, self.network, self.nodes, self.workers, self._hindered, self.drainer)
+        may_lose = self._mix.leave == 0.0 and self.members.done
+        self.faults = Faults(scene, self._mix, may_lose)
         self.lines = LineWatch(self.nodes, mix, self.checker.violation)
-        self._jobs_left = JOBS
         self._slots_done = False
         for client in self.clients:
-            self._client_loop(client)
-        self._owner_loop()
+            client.twice = self._mix.twice
+            self._client_loop(client, JOBS // len(self.clients))
+        self._owner_loop(self.world.stream("times of operators"))
         self._watch()
 
-    def _limits(self, beats: BeatLimits, keeping: Keeping) -> CoreLimits:
-        checkpoint_s = self.world.rng.choice((0.5, 2.0, 5.0, 30.0))
+    def _make_workers(self, count: int) -> None:
+        for name in (f"w{i + 1}" for i in range(count)):
+            capacity = self.world.stream(f"capacity of {name}").randint(1, 8)
+            worker = SimWorker(self.world, self.network, name, self.nodes, capacity)
+            worker.poison = self._mix.poison
+            self.workers.append(worker)
+
+    def _limits(self, rng: Random, beats: BeatLimits, keeping: Keeping) -> CoreLimits:
+        checkpoint_s = rng.choice((0.5, 2.0, 5.0, 30.0))
         feed = FeedKeep((3_600.0, 10.0)[self.world.seed % 2])
         return CoreLimits(
             checkpoint_s=checkpoint_s, beats=beats, keeping=keeping, rebalance=REBALANCE, feed=feed
@@ -166,37 +189,45 @@ class Run:
     def _hindered(self) -> None:
         self.checker.hindered_at = self.world.now
 
-    def _client_loop(self, client: SimClient) -> None:
-        rng = self.world.rng
+    def _client_loop(self, client: SimClient, jobs: int) -> None:
+        """It acts again and again; `jobs`: that it enqueues."""
+        times, left, cut = self.world.stream(f"times of {client.name}"), jobs, self.world.steps.cut
 
         def act() -> None:
-            kind = rng.random()
-            if kind < 0.5 and self._jobs_left > 0:
-                count = min(self._jobs_left, rng.choice((1, 1, 1, 5, 12)))
-                self._jobs_left -= count
-                client.enqueue(count)
-            elif kind < 0.6:
-                client.cancel()
-            elif kind < 0.63:
-                client.retry()
-            elif kind < 0.65:
-                client.purge()
-            elif kind < 0.66:
-                client.steer_where()
-            elif kind < 0.72:
-                client.wait()
-            elif kind < 0.95:
-                client.read()
-            if self._jobs_left > 0 or self.world.now < FAULTS_UNTIL_S:
-                self.world.after(rng.uniform(0.05, 0.8), act)
+            nonlocal left
+            kind, count = times.random(), min(left, times.choice((1, 1, 1, 5, 12)))
+            enqueues = kind < 0.5 and count > 0
+            left -= count if enqueues else 0
+            rng = self.world.step(client.name)
+            if rng is not None:
+                client.rng = rng
+                self._client_acts(client, kind, min(count, cut.jobs or count) if enqueues else 0)
+            if left > 0 or self.world.now < cut.until:
+                self.world.after(times.uniform(0.05, 0.8), act)
 
-        self.world.after(rng.uniform(0.5, 2.0), act)
+        self.world.after(times.uniform(0.5, 2.0), act)
 
-    def _owner_loop(self) -> None:
-        self.owner.act()
-        self.operator.act()
-        if self.world.now < FAULTS_UNTIL_S:
-            self.world.after(self.world.rng.uniform(0.2, 3.0), self._owner_loop)
+    def _client_acts(self, client: SimClient, kind: float, jobs: int) -> None:
+        """One step of it: it enqueues if there are jobs, else something else, or nothing."""
+        if jobs:
+            self.world.steps.describe(f"enqueue {jobs}")
+            client.enqueue(jobs)
+            return
+        for below, act in _ACTS:
+            if kind < below:
+                self.world.steps.describe(act.__name__.replace("_", " "))
+                act(client)
+                return
+
+    def _owner_loop(self, times: Random) -> None:
+        for one in (self.owner, self.operator):
+            rng = self.world.step(one.name)
+            if rng is not None:
+                one.rng, one.newest = rng, ""
+                one.act()
+                self.world.steps.describe(one.newest)
+        if self.world.now < self.world.steps.cut.until:
+            self.world.after(times.uniform(0.2, 3.0), partial(self._owner_loop, times))
 
     def _watch(self) -> None:
         for node in self.nodes:
@@ -238,10 +269,11 @@ class Run:
                 gc.enable()
 
     def _go(self) -> Totals:
-        self.checker.comparing.repeat(self.nodes, FAULTS_UNTIL_S)
-        self.world.run_until(FAULTS_UNTIL_S)
+        until_s = self.world.steps.cut.until
+        self.checker.comparing.repeat(self.nodes, until_s)
+        self.world.run_until(until_s)
         self.faults.stop()
-        self.world.run_until(AT_LEAST_S)
+        self.world.run_until(until_s + CALM_AGAIN_S)
         missing = self._unsettled()
         while missing:
             if self.world.now > AT_MOST_S:
@@ -249,6 +281,7 @@ class Run:
             self.world.run_until(self.world.now + 1.0)
             missing = self._unsettled()
         self.checker.final(self.nodes, self.clients)
+        self.checker.history.judge(self.nodes, self.checker.violation)
         fault = self.members.fault(self.checker.shadow.state) if self.members.changes else ""
         if fault:
             self.checker.violation(fault)

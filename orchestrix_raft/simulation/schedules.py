@@ -50,12 +50,12 @@ class SimOwner(SimClient):
         """Make the next schedule, or steer one of those there are."""
         if not self.idle or self._leaving:
             return
-        if len(self.specs) < SCHEDULES and (not self.specs or self.world.chance(0.8)):
+        if len(self.specs) < SCHEDULES and (not self.specs or self.rng.random() < 0.8):
             self._made += 1
             self._put(self._spec_of(f"s{self._made}"))
             return
-        schedule_id = self.world.rng.choice(sorted(self.specs))
-        kind = self.world.rng.random()
+        schedule_id = self.rng.choice(sorted(self.specs))
+        kind = self.rng.random()
         if kind < 0.2:
             self._put(self._spec_of(schedule_id))
         elif kind < 0.5:
@@ -75,7 +75,7 @@ class SimOwner(SimClient):
         return self.idle
 
     def _request(self) -> bytes:
-        return self.world.rng.randbytes(16)
+        return self.rng.randbytes(16)
 
     def _toggle(self, schedule_id: str) -> None:
         if schedule_id in self.paused:
@@ -90,7 +90,7 @@ class SimOwner(SimClient):
         def done(_: ScheduleResult) -> None:
             self.specs[spec.schedule_id] = spec
 
-        self._ask(PutSchedule(self._request(), spec, self.world.rng.choice(list(Cursor))), done)
+        self._ask(PutSchedule(self._request(), spec, self.rng.choice(list(Cursor))), done)
 
     def _was_triggered(self, result: ScheduleResult) -> None:
         self.triggered += 1
@@ -113,7 +113,7 @@ class SimOwner(SimClient):
     # ---- what it wants ---------------------------------------------------------------------------------
 
     def _spec_of(self, schedule_id: str) -> ScheduleSpec:
-        rng = self.world.rng
+        rng = self.rng
         now_ms = START_WALL_MS + self.world.wall_shift_ms + int(self.world.now * 1000)
         job = JobSpec(
             b"", "run", "default", b"{}", retry=RetryPolicy(max_retries=rng.randint(0, 1), delay_ms=500)
@@ -132,7 +132,7 @@ class SimOwner(SimClient):
         )
 
     def _timing(self, now_ms: int) -> Timing:
-        rng = self.world.rng
+        rng = self.rng
         kind = rng.random()
         if kind < 0.3:
             return CronSchedule(rng.choice(list(CRON_PERIODS_MS)), "UTC")

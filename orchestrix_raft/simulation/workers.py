@@ -5,6 +5,7 @@ breaks, drops assignments it knows, fences itself without answered heartbeats, g
 now and then says goodbye or dies.
 """
 
+from random import Random
 from typing import Any, NamedTuple
 
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, StartedMark
@@ -29,8 +30,10 @@ from orchestrix_raft.domain.session import (
     Welcome,
     WorkerMessage,
 )
+from orchestrix_raft.simulation.histories import Pen
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.nodes import SimNode
+from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 
 HEARTBEAT_S = 10.0
@@ -51,14 +54,17 @@ class Execution(NamedTuple):
 class Running:
     """A handler at work."""
 
-    def __init__(self, assignment: Assignment, started: float) -> None:
+    def __init__(self, assignment: Assignment, started: float, rng: Random) -> None:
         self.assignment = assignment
         self.started = started
+        self.rng = rng
         self.stopped = ""
 
 
 class SimWorker:
     """One worker machine; a process on it has a session id of its own."""
+
+    pen: Pen | None = None  # for its history
 
     def __init__(
         self, world: World, network: Network, name: str, nodes: list[SimNode], capacity: int
@@ -66,12 +72,14 @@ class SimWorker:
         self.world = world
         self.network = network
         self.name = name
+        self.rng = world.stream(name)
         self.capacity = capacity
-        self.queues = ("default", "mail") if name == "w1" or world.chance(0.5) else ("default",)
+        self.queues = ("default", "mail") if name == "w1" or self.rng.random() < 0.5 else ("default",)
         self.executions: list[Execution] = []
         self.acknowledged: set[int] = set()
         self.ended: set[int] = set()  # tokens whose handlers have ended, reported or given back
         self.alive = False
+        self.poison = 0.0  # chance that a job kills whoever runs it
         self.deaf = 0.1  # chance that it does not do what it is told by a redirect
         self.troubled_at = 0.0  # when it was last hindered: a loss soon after is no surprise
         self._nodes = nodes
@@ -79,7 +87,7 @@ class SimWorker:
         self._reset()
 
     def _reset(self) -> None:
-        self.session_id = self.world.rng.randbytes(16)
+        self.session_id = self.rng.randbytes(16)
         self._epoch = 0
         self._pipe: Pipe | None = None
         self._next: Pipe | None = None  # to where it was told to go; not welcomed yet
@@ -124,7 +132,7 @@ class SimWorker:
             self.world.tell(f"{self.name} leaves")
             self._leaving = True
             self._say(Drain())
-            self._later(self.world.rng.uniform(0.1, 5.0), self._goodbye)
+            self._later(self.rng.uniform(0.1, 5.0), self._goodbye)
 
     def _goodbye(self) -> None:
         """What still runs is given back by the goodbye itself."""
@@ -132,6 +140,9 @@ class SimWorker:
             self.world.tell(f"{self.name} says goodbye with {len(self._running)} handlers running")
             self._given_back.update(self._running)
             self.ended.update(self._running)
+            for token, running in self._running.items():
+                if self.pen:
+                    self.pen.gives_back(running.assignment.job_id, token)
             self._running.clear()
             self._say(Goodbye())
         self._later(2.0, self._goodbye)
@@ -163,11 +174,11 @@ class SimWorker:
         if self._pipe is not None:
             return
         elsewhere = [node for node in self._nodes if node.name != self._avoid]
-        node = self.world.rng.choice(elsewhere or self._nodes)
+        node = self.rng.choice(elsewhere or self._nodes)
         self._avoid = ""
         pipe = self.network.connect((self.name, node.name), (self, node)) if node.up else None
         if pipe is None:
-            self._later(self.world.rng.uniform(0.05, 0.5), self._connect)
+            self._later(self.rng.uniform(0.05, 0.5), self._connect)
             return
         self._pipe = pipe
         self._welcome = False
@@ -196,7 +207,7 @@ class SimWorker:
             self._pipe, self._next = self._next, None
             self._welcome = False
             if self.alive and self._pipe is None:
-                self._later(self.world.rng.uniform(0.01, 0.2), self._connect)
+                self._later(self.rng.uniform(0.01, 0.2), self._connect)
 
     def received(self, pipe: Pipe, payload: Any) -> None:
         """From the node."""
@@ -224,6 +235,8 @@ class SimWorker:
                 for token in payload.tokens + payload.stale:
                     self._results.pop(token, None)
                 self.acknowledged.update(payload.tokens)
+                if self.pen:
+                    self.pen.heard(payload.tokens, payload.stale)
             case Stop():
                 for stop in payload.jobs:
                     self._stop(stop)
@@ -246,7 +259,7 @@ class SimWorker:
     def _redirected(self, pipe: Pipe, redirect: Redirect) -> None:
         """Mostly it opens a stream there before it lets go of this one; some just hang up and go anywhere,
         some do not listen."""
-        manners = self.world.rng.random()
+        manners = self.rng.random()
         if manners < self.deaf or self._next is not None:
             return
         if manners > 0.9:
@@ -273,7 +286,7 @@ class SimWorker:
         if refused.reason == "SESSION_UNKNOWN":
             self._begin_again()
         self._pipe = None
-        self._later(self.world.rng.uniform(0.05, 0.3), self._connect)
+        self._later(self.rng.uniform(0.05, 0.3), self._connect)
 
     def _begin_again(self) -> None:
         """Everything of the old session is lost: end its handlers, be somebody new."""
@@ -307,15 +320,26 @@ class SimWorker:
             return
         if len(self._running) >= self.capacity:
             raise AssertionError(f"{self.name} was given more than its capacity")
-        self._running[token] = Running(assignment, self.world.now)
-        self.executions.append(
-            Execution(assignment.job_id, token, assignment.attempt, self.name, self.world.now)
-        )
-        rng = self.world.rng
+        job_id = assignment.job_id
+        rng = self.world.stream(f"handler of {job_id.hex()}, attempt {assignment.attempt}")
+        self._running[token] = Running(assignment, self.world.now, rng)
+        self.executions.append(Execution(job_id, token, assignment.attempt, self.name, self.world.now))
+        if self.pen:
+            self.pen.starts(assignment)
         duration = rng.uniform(0.001, 0.05) if rng.random() < 0.7 else rng.uniform(0.5, 15.0)
+        if self.poison and self.world.stream(f"poison {job_id.hex()}").random() < self.poison:
+            self._later(min(duration, 1.0), lambda: self._poisoned(token))
+            return
         self._later(duration, lambda: self._finish(token))
         if duration > 0.5:
             self._later(rng.uniform(0.1, 0.5), lambda: self._observe(token, duration))
+
+    def _poisoned(self, token: int) -> None:
+        """The handler takes its process with it."""
+        if token in self._running:
+            self.world.tell(f"{self.name} is killed by the handler of token {token}", FAULT)
+            self.crash()
+            self.world.after(self.rng.uniform(0.1, 3.0), self.start)
 
     def _observe(self, token: int, pause: float) -> None:
         """Say that it runs, how far it is, and a line."""
@@ -339,11 +363,13 @@ class SimWorker:
         finished = START_WALL_MS + int(self.world.now * 1000)
         if running.stopped:
             outcome: Outcome = Failed(job_id, token, "told to stop", started, finished, cancelled=True)
-        elif self.world.chance(0.1):
+        elif running.rng.random() < 0.1:
             outcome = Failed(job_id, token, "boom", started, finished)
         else:
             outcome = Completed(job_id, token, b'"ok"', started, finished)
         self._results[token] = outcome
+        if self.pen:
+            self.pen.ends(outcome)
         if not self._reporting:
             self._reporting = True
             self._later(0.001, self._report)
@@ -357,5 +383,5 @@ class SimWorker:
         running = self._running.get(stop.token)
         if running is not None and not running.stopped:
             running.stopped = stop.reason
-            if self.world.chance(0.9):  # the others hang on until they are done
-                self._later(self.world.rng.uniform(0.0, 0.5), lambda: self._finish(stop.token))
+            if running.rng.random() < 0.9:  # the others hang on until they are done
+                self._later(running.rng.uniform(0.0, 0.5), lambda: self._finish(stop.token))

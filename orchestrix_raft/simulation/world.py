@@ -1,8 +1,11 @@
-"""Virtual time and chance: one event queue, one clock, one generator."""
+"""Virtual time and chance: one event queue, one clock, and a generator for each who draws."""
 
 import heapq
 import random
 from collections.abc import Callable
+
+from orchestrix_raft.simulation.steps import WHOLE, Cut, Steps, stream
+from orchestrix_raft.simulation.story import OTHER, Story
 
 START_WALL_MS = 1_790_000_000_000  # where wall clocks stand when a simulated world begins
 
@@ -10,15 +13,15 @@ START_WALL_MS = 1_790_000_000_000  # where wall clocks stand when a simulated wo
 class World:
     """Runs callbacks in the order of their times; ties run in the order in which they were asked for."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, cut: Cut = WHOLE) -> None:
         self.seed = seed
-        self.rng = random.Random(seed)
+        self.steps = Steps(seed, cut)
         self.now = 0.0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self.events = 0
         self.wall_shift_ms = 0  # what wall clocks show beyond `now`: time that passed while nothing ran
-        self.story: list[str] | None = None  # lines for a reader, when wanted
+        self.story: Story | None = None  # for a reader, when wanted
 
     def after(self, delay: float, action: Callable[[], None]) -> None:
         """Run `action` in `delay` virtual seconds."""
@@ -35,15 +38,20 @@ class World:
             action()
         self.now = max(self.now, end)
 
-    def tell(self, line: str) -> None:
-        """One line of the story."""
+    def tell(self, line: str, mark: str = OTHER) -> None:
+        """One line of the story; its first word says whose."""
         if self.story is not None:
-            self.story.append(f"{self.now:9.3f}  {line}")
+            self.story.tell(self.now, mark, line)
 
-    def chance(self, probability: float) -> bool:
-        """True with this probability."""
-        return self.rng.random() < probability
+    def stream(self, name: str) -> random.Random:
+        """Chance for whoever has this name: what others draw does not change it."""
+        return stream(self.seed, name)
 
-    def some(self, rate: float) -> float:
-        """A waiting time with this mean rate per second, at most ten times the mean."""
-        return min(self.rng.expovariate(rate), 10 / rate)
+    def step(self, family: str) -> random.Random | None:
+        """The chance of the next step of a family; None if it is left out of this run."""
+        return self.steps.next(family, self.now)
+
+
+def some(rng: random.Random, rate: float) -> float:
+    """A waiting time with this mean rate per second, at most ten times the mean."""
+    return min(rng.expovariate(rate), 10 / rate)

@@ -93,7 +93,10 @@ class LmdbJournal(JournalMirror):
         _, layout, base, term, voted = _HEAD.unpack_from(record)
         if layout != _HEAD_FORMAT:
             raise Damaged(f"{self._path / DATA_FILE}: Raft journal of unknown format {layout}")
-        return _Head(base, term, record[_HEAD.size :].decode() if voted else None)
+        try:
+            return _Head(base, term, record[_HEAD.size :].decode() if voted else None)
+        except UnicodeDecodeError as error:
+            raise Damaged(f"{self._path / DATA_FILE}: the vote in the Raft journal is damaged") from error
 
     def _parse_entries(self, txn: "lmdb.Transaction[bytes]", base: int) -> Iterator[Entry]:
         """Entries from the base on; Damaged at the first that is missing or not intact."""

@@ -26,7 +26,7 @@ from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.local import LmdbLocalStore
 from orchestrix_raft.storage.port import Damaged, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 SCHEMA = 1
 """Version of the layout; raised when an older program would misread the directory."""
@@ -36,6 +36,9 @@ FORMAT = "FORMAT"
 IDENTITY = "identity"
 RECOVERED = "recovered"
 """Directory in which `offline` makes what is to take the place of journal, state and identity."""
+
+HALF_MADE = "half-made"
+"""File that is there while `offline` fills a new directory."""
 
 _FORMAT_LINE = re.compile(rb"orchestrix-raft data directory, schema (\d{1,9})\n")
 HARMLESS = frozenset({LOCK, "lost+found", FORMAT + TEMPORARY})
@@ -142,6 +145,8 @@ def _refuse_strange(path: Path) -> None:
         raise StorageError(
             f"{path}: the recovery of this directory was cut short; run `cluster recover` again"
         )
+    if (path / HALF_MADE).exists():
+        raise StorageError(f"{path}: a restore into it was cut short; run `cluster restore` again")
     strange = sorted(entry.name for entry in path.iterdir() if entry.name not in HARMLESS)
     if strange:
         raise StorageError(f"{path}: neither empty nor a data directory (it holds {strange[0]!r})")
@@ -209,7 +214,7 @@ def read_stored_identity(path: Path) -> Identity:
         return msgspec.json.decode(sealed.identity, type=Identity)
     except UNDECODABLE as error:
         raise Damaged(
-            f"{file}: damaged ({error}); restore the file or remove the node from its cluster"
+            f"{file}: damaged ({words_of(error)}); restore the file or remove the node from its cluster"
         ) from None
 
 

@@ -28,7 +28,7 @@ from orchestrix_raft.storage.limits import (
     VERIFIED_BYTES_MAX,
 )
 from orchestrix_raft.storage.port import Damaged, LinePlace, LogLine
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 CLOSED_MARKER = "CLOSED"
 """File that stands in the directory while the store is closed and synced."""
@@ -181,7 +181,7 @@ class LmdbLocalStore:
         try:
             return _decode(record)
         except UNDECODABLE as error:
-            raise Damaged(f"{self._path}: a job log line cannot be read ({error})") from error
+            raise Damaged(f"{self._path}: a job log line cannot be read ({words_of(error)})") from error
 
     def dropped(self, job_id: bytes) -> int:
         with lmdb_errors(self._path), self._env.begin(db=self._jobs) as txn:

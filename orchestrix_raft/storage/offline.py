@@ -2,7 +2,7 @@
 
 A directory is a node's as soon as its FORMAT is in place, and nobody's without it.  So FORMAT is put there
 last, and taken away first: a node that meets a directory half-way refuses it.  What was replaced is kept
-beside."""
+beside.  What a `make_directory` that was killed has left is known by its HALF_MADE, and made anew."""
 
 import os
 from collections.abc import Iterator
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from orchestrix_raft.storage.disk import Identity
-from orchestrix_raft.storage.files import file_errors, remove_tree, sync_directory
+from orchestrix_raft.storage.files import TEMPORARY, file_errors, remove_tree, sync_directory
 from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.layout import (
     FORMAT,
+    HALF_MADE,
     HARMLESS,
     IDENTITY,
     LOCK,
@@ -35,6 +36,8 @@ ASIDE: Final = "before-recovery"
 
 _FORMER: Final = "former"
 _REPLACED: Final = (IDENTITY, JOURNAL, STATE)
+_FILES: Final = (FORMAT, FORMAT + TEMPORARY, IDENTITY, IDENTITY + TEMPORARY)
+_HALF: Final = HARMLESS | {*_FILES, HALF_MADE, JOURNAL, STATE}
 
 
 class Fill(Protocol):
@@ -44,22 +47,39 @@ class Fill(Protocol):
 
 
 def make_directory(path: Path, fill: Fill) -> None:
-    """A new data directory at `path`, which must be missing or empty.  StorageError: nothing of it stays."""
+    """A new data directory at `path`, which must be missing, empty or `half_made`.  StorageError: nothing of
+    it stays."""
     made = not path.exists()
     with _held(path):
         try:
             with file_errors(path):
+                _unmake(path)
+                (path / HALF_MADE).touch()
+                sync_directory(path)
                 _build(path, fill)
                 write_format(path)
+                (path / HALF_MADE).unlink()
         except BaseException:  # raised again; half a directory is none
             with file_errors(path):
-                for name in (STATE, JOURNAL):
-                    remove_tree(path / name)
-                (path / IDENTITY).unlink(missing_ok=True)
+                _unmake(path)
+                (path / HALF_MADE).unlink(missing_ok=True)
                 (path / LOCK).unlink(missing_ok=True)
                 if made:
                     path.rmdir()
             raise
+
+
+def half_made(path: Path) -> bool:
+    """Whether an earlier `make_directory` was killed there."""
+    with file_errors(path):
+        return (path / HALF_MADE).exists() and not (path / FORMAT).exists()
+
+
+def _unmake(path: Path) -> None:
+    for name in (STATE, JOURNAL):
+        remove_tree(path / name)
+    for name in _FILES:
+        (path / name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -69,7 +89,8 @@ def _held(path: Path) -> Iterator[None]:
         if path.exists() and not path.is_dir():
             raise StorageError(f"{path}: not a directory")
         path.mkdir(parents=True, exist_ok=True)
-        found = sorted(entry.name for entry in path.iterdir() if entry.name not in HARMLESS)
+        expected = _HALF if half_made(path) else HARMLESS
+        found = sorted(entry.name for entry in path.iterdir() if entry.name not in expected)
         if found:
             raise StorageError(f"{path}: not empty (it holds {found[0]!r}); name one that is, or a new one")
         lock = take_lock(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrix_raft.storage.port import Damaged, Position
-from orchestrix_raft.undecodable import UNDECODABLE
+from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
 META_TABLE = b"_meta"
 POSITION_KEY = b"position"
@@ -27,4 +27,4 @@ def decode_position(record: bytes, file: Path) -> Position:
     try:
         return _decoder.decode(memoryview(record)[4:])
     except UNDECODABLE as error:
-        raise Damaged(f"{file}: the position of the checkpoint cannot be read ({error})") from error
+        raise Damaged(f"{file}: the position of the checkpoint cannot be read ({words_of(error)})") from error

@@ -7,6 +7,7 @@ Knows the SDK and the command line, nothing of the server's packages.
 from orchestrix_raft.testing.accounts import Accounts, audit, lookup
 from orchestrix_raft.testing.cluster import LocalCluster
 from orchestrix_raft.testing.ledger import Ledger, LedgerLine
+from orchestrix_raft.testing.observing import observe
 from orchestrix_raft.testing.processes import Process
 from orchestrix_raft.testing.waiting import TookTooLong, eventually
 
@@ -20,4 +21,5 @@ __all__ = [
     "audit",
     "eventually",
     "lookup",
+    "observe",
 ]

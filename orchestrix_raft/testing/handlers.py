@@ -75,3 +75,13 @@ async def fail(ctx: JobContext, message: str = "asked to fail") -> None:
     """Raises RuntimeError."""
     _start(ctx)
     raise RuntimeError(message)
+
+
+@worker.job("flaky")
+async def flaky(ctx: JobContext, failures: int) -> int:
+    """Raises RuntimeError in its first `failures` attempts; the attempt in which it did not."""
+    _start(ctx)
+    if ctx.attempt <= failures:
+        raise RuntimeError(f"attempt {ctx.attempt} of those that fail")
+    _end(ctx)
+    return ctx.attempt

@@ -9,13 +9,15 @@ A cut wire loses packets without a word to either end, as a failing switch does:
 hardware address that nobody has.  Nothing is refused, and connections stay open until somebody gives up.
 """
 
+import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from orchestrix_raft.testing.cluster import LocalCluster
 from orchestrix_raft.testing.processes import Process
@@ -29,6 +31,9 @@ OURS: Final = f"{PREFIX}.254"
 PORT: Final = 7400
 ENTERED: Final = "ORCHESTRIX_TEST_NETWORK"
 """Set in the environment of a process that `entered` started."""
+CLONE_NEWNET: Final = 0x40000000
+
+Made = TypeVar("Made")
 
 
 def entered(command: Iterable[str]) -> list[str]:
@@ -105,6 +110,21 @@ class Network:
     def on(self, number: int, command: Iterable[str]) -> list[str]:
         """`command` as a process of that host; it has the id of the process that is started."""
         return ["nsenter", f"--net=/proc/{self._holders[number].pid}/ns/net", *command]
+
+    def made_on(self, number: int, make: Callable[[], Made]) -> Made:
+        """What `make` gives when it is called on that host: a socket belongs to the network that it was made
+        in, whoever uses it then."""
+
+        def enter() -> Made:
+            libc = ctypes.CDLL(None, use_errno=True)
+            with open(f"/proc/{self._holders[number].pid}/ns/net") as network:
+                if libc.setns(network.fileno(), CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), f"host {number} cannot be entered")
+            return make()
+
+        # A thread of its own is the only thing that goes there.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(enter).result()
 
     def run(self, number: int, *command: str) -> None:
         """Run to its end on that host."""

@@ -187,7 +187,8 @@ class CronExpressionParser:
         name, position = words[0]
         plain = _SHORTHANDS.get(name.lower())
         if plain is None:
-            known = f"no such shorthand: {name} (there are {', '.join(sorted(_SHORTHANDS))})"
+            shown = name if name.isprintable() else repr(name)
+            known = f"no such shorthand: {shown} (there are {', '.join(sorted(_SHORTHANDS))})"
             raise CronError(_NOT_CRON.get(name.lower(), known), self._text, position)
         if len(words) > 1:
             raise CronError(f"{name} stands alone", self._text, words[1].position)

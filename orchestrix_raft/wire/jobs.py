@@ -53,6 +53,7 @@ _SCOPES: Final = {int(pb.UniqueRule.Scope.Value(f"SCOPE_{s.name}")): s for s in 
 _ON_CONFLICT: Final = {
     int(pb.UniqueRule.OnConflict.Value(f"ON_CONFLICT_{one.name}")): one for one in OnConflict
 }
+_NO_RESULT: Final = "no result within "
 _ATTEMPT_STATES: Final = {s: f"ATTEMPT_STATE_{s.name}" for s in AttemptState}
 
 
@@ -161,7 +162,7 @@ def job_message(job: Job, args: bytes, scheduled_ms: int) -> pb.Job:
         losses=job.losses,
         max_retries=spec.retry.max_retries,
         result=job.result,
-        error=job.error,
+        error=_told(job.error),
         reason=job.reason,
         progress_percent=job.progress_percent,
         progress_message=job.progress_message,
@@ -195,7 +196,7 @@ def listed_job_message(job: Job, args: bytes, scheduled_ms: int) -> pb.Job:
     if len(job.result) > LISTED_PAYLOAD_BYTES:
         message.result, message.abridged = b"", True
     if len(job.error) > LISTED_ERROR_CHARS:
-        message.error, message.abridged = job.error[:LISTED_ERROR_CHARS], True
+        message.error, message.abridged = message.error[:LISTED_ERROR_CHARS], True
     return message
 
 
@@ -211,11 +212,17 @@ def attempt_messages(attempts: Iterable[Attempt]) -> list[pb.Attempt]:
             dispatched_ms=a.dispatched_ms,
             started_ms=a.started_ms,
             finished_ms=a.finished_ms,
-            error=a.error,
-            reason=a.reason,
+            error=_told(a.error),
+            reason=_told(a.reason),
         )
         for a in attempts
     ]
+
+
+def _told(words: str) -> str:
+    """Why an attempt ended, for people.  Of one that had its time the state says `no result within 5000 ms`;
+    the word that people look for is put before it here: nodes of all versions must hold the same state."""
+    return f"timeout: {words}" if words.startswith(_NO_RESULT) else words
 
 
 def logs_response(

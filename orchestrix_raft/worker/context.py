@@ -9,6 +9,9 @@ from orchestrix_raft.domain.session import Assignment
 from orchestrix_raft.wire.arguments import number, seconds, shown
 from orchestrix_raft.wire.errors import OrchestrixError
 
+LEVELS: Final = ("debug", "info", "warning", "error")
+"""Of logged lines, the least important one first."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -156,11 +159,16 @@ class JobContext:
             raise JobCancelled(asked_to_stop(self.cancel_reason), self.cancel_reason.upper())
 
     def log(self, message: object, level: str = "info") -> None:
-        """Keep a line with the job; `client.logs` shows it.  Shipped a few times a second, best effort."""
+        """Keep a line with the job; `client.logs` shows it.  Shipped a few times a second, best effort.
+
+        `level`: debug, info, warning or error; TypeError or ValueError for anything else.
+        """
         given: object = level
         if not isinstance(given, str):
             raise TypeError(f"level is {shown(given)}: it must be a word, such as 'info' or 'warning'")
-        self._sink.line(self._job, Line(self._now_ms(), sendable(level), sendable(message)))
+        if level not in LEVELS:
+            raise ValueError(f"level is {shown(given)}: it must be one of {', '.join(LEVELS)}")
+        self._sink.line(self._job, Line(self._now_ms(), level, sendable(message)))
 
     def progress(self, percent: float, message: str | None = None) -> None:
         """How far it is, 0 to 100; only the newest value travels, a few times a second.

@@ -87,6 +87,9 @@ class Runner:
             return
         context = JobContext(job, self._observations, now_ms)
         run = self._runs[job.token] = _Run(handler, job, context)
+        if _log.isEnabledFor(logging.DEBUG):  # asked first: an id costs more to write than most lines here
+            told = job.attempt, format_job_id(job.job_id), job.type, job.queue
+            _log.debug("attempt %d of job %s of type %s, queue %s, begins", *told)
         self._observations.started(job, context.started_ms)
         if handler.process:
             self._threads.submit(functools.partial(self._in_process, run))
@@ -163,6 +166,9 @@ class Runner:
             run = self._runs.pop(outcome.token, None)
             if run is None:
                 continue
+            if _log.isEnabledFor(logging.DEBUG):
+                told = run.job.attempt, format_job_id(run.job.job_id), type(outcome).__name__.lower()
+                _log.debug("attempt %d of job %s has ended: %s", *told)
             self._observations.ended(outcome.token)
             if run.task is None:
                 self._threads.done()

@@ -31,6 +31,7 @@ from orchestrix_raft.wire.status import reason_of
 from orchestrix_raft.wire.transport import TlsFiles
 from orchestrix_raft.worker.complaints import Complaints
 from orchestrix_raft.worker.handlers import DRAINING, Handler
+from orchestrix_raft.worker.notes import Notes
 from orchestrix_raft.worker.observations import Observations
 from orchestrix_raft.worker.runner import Runner
 from orchestrix_raft.worker.session import (
@@ -87,7 +88,9 @@ class Shell:
         tls: TlsFiles | None,
         handlers: Mapping[str, Handler],
         draw: random.Random,
+        notes: Notes | None = None,
     ) -> None:
+        self._notes = notes  # of what runs; None: nobody wants them
         self._loop = asyncio.get_running_loop()
         self._tls = tls
         self._draw = draw
@@ -201,6 +204,8 @@ class Shell:
             return  # closed by us: it may speak of a session that is over
         self._apply(self._core.receive(message, self._loop.time()), stream)
         if isinstance(message, ReportAck):
+            if self._notes is not None:
+                self._notes.acknowledged(message)
             if not self._core.unacknowledged:
                 self._acknowledged.set()
         elif not isinstance(message, Assignments):
@@ -212,6 +217,8 @@ class Shell:
             match effect:
                 case Start(job):
                     self._idle.clear()
+                    if self._notes is not None:
+                        self._notes.started(job)
                     self._runner.start(job)
                 case Cancel(token, reason):
                     self._runner.cancel(token, reason)
@@ -288,6 +295,8 @@ class Shell:
         for outcome in outcomes:
             if isinstance(outcome, Failed) and not outcome.cancelled:
                 _tell_failure(outcome)
+            if self._notes is not None:
+                self._notes.ended(outcome)
             self._core.ended(outcome)
         if self._core.unacknowledged:
             self._acknowledged.clear()
@@ -337,6 +346,8 @@ class Shell:
         for token in self._runner.tokens:
             self._runner.cancel(token, DRAINING)
         await self._handlers_end(STOP_S)
+        if self._notes is not None:
+            self._notes.released(self._core.held)
         self._core.release_all()
         if self._core.unacknowledged:
             self._acknowledged.clear()

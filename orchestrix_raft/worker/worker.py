@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from orchestrix_raft.domain import limits
+from orchestrix_raft.history.recorder import WORKER
+from orchestrix_raft.recording.writing import Target, recorder_of
 from orchestrix_raft.wire import arguments
 from orchestrix_raft.wire.targets import addresses_of, files_of
 from orchestrix_raft.wire.transport import DEFAULT_SERVERS, TlsFiles, check_tls, new_event_loop
 from orchestrix_raft.worker.handlers import Handler, NoRetry, make_handler
+from orchestrix_raft.worker.notes import Notes
 from orchestrix_raft.worker.session import Settings
 from orchestrix_raft.worker.shell import Shell
 
@@ -27,6 +30,8 @@ class Worker:
 
     `queues`: where its jobs come from.  `concurrency`: how many it runs at once.  `labels`: jobs that ask
     for labels run only on workers that have them all.  `name`: for people; default host and process id.
+    `history`: a file to which it appends what it runs, for `check-history`; None: the one that
+    ORCHESTRIX_HISTORY names, if any.
     TypeError or ValueError, in one line, for anything that cannot be.
     """
 
@@ -39,6 +44,7 @@ class Worker:
         name: str | None = None,
         *,
         tls: TlsFiles | None = None,
+        history: Target | None = None,
     ) -> None:
         served = tuple(sorted(set(arguments.names("queues", queues))))
         if not 0 < len(served) <= limits.QUEUES_OF_A_WORKER:
@@ -53,6 +59,7 @@ class Worker:
             () if labels is None else tuple(sorted(set(arguments.names("labels", labels)))),
         )
         self._tls = check_tls(files_of(tls))
+        self._recorder = recorder_of(history, WORKER, self._settings.name)
         self._handlers: dict[str, Handler] = {}
         self._shell: Shell | None = None
         self._stop: asyncio.Event | None = None
@@ -129,6 +136,7 @@ class Worker:
             given.labels,
             given.name,
             tls=self._tls if tls is None else tls,
+            history=self._recorder,
         )
         self._servers, self._settings, self._tls = fresh._servers, fresh._settings, fresh._tls
 
@@ -152,7 +160,8 @@ class Worker:
             raise RuntimeError("this worker is running already")
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._shell = Shell(self._settings, self._servers, self._tls, self._handlers, random.Random())
+        notes = None if self._recorder is None else Notes(self._recorder, self._settings.name)
+        self._shell = Shell(self._settings, self._servers, self._tls, self._handlers, random.Random(), notes)
         try:
             await self._shell.run(self._stop)
         finally:

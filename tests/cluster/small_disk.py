@@ -56,6 +56,16 @@ class SmallDisk:
         command = ["mount", "-o", f"remount,{options}", str(self.path)]
         subprocess.run(self.inside(command), check=True, capture_output=True)
 
+    def fill(self, room_bytes: int) -> None:
+        """Make it so small that no more than this is free."""
+        command = self.inside(["stat", "--file-system", "--format", "%b %f %S", str(self.path)])
+        blocks, free, size = map(int, subprocess.run(command, check=True, capture_output=True).stdout.split())
+        self.remount(f"size={(blocks - free) * size + room_bytes}")
+
+    def copy_to(self, path: Path) -> None:
+        """All that is on it, to a directory that outlives it; to be called when nothing is being written."""
+        subprocess.run(self.inside(["cp", "-r", str(self.path), str(path)]), check=True, capture_output=True)
+
 
 class OnSmallDisk(LocalCluster):
     """Three nodes, the last of them on the disk."""

@@ -1,6 +1,7 @@
 """Disks that are full, read-only or damaged under one of three nodes: it says so in one line, the others go
 on, and nothing that was acknowledged is missing."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -8,7 +9,10 @@ from typing import Final
 import pytest
 
 from orchestrix_raft import Client
-from orchestrix_raft.testing import LocalCluster
+from orchestrix_raft.testing import LocalCluster, eventually
+from orchestrix_raft.testing.crashes import job_number
+from orchestrix_raft.testing.load import Load
+from tests.cluster import read_only
 from tests.cluster.small_disk import OnSmallDisk, SmallDisk, why_impossible
 from tests.cluster.test_backup import run
 from tests.cluster.test_disks import LARGE, all_there, ended_with
@@ -138,3 +142,39 @@ def test_data_that_changed_on_a_disk_is_found_by_comparing_contents(
     assert done.returncode == 1
     assert f"{cluster.node_id(follower)} holds other data than" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def turning(tmp_path: Path) -> Iterator[LocalCluster]:
+    """Three nodes whose disks can be made read-only while they run; checkpoints are frequent."""
+    why = read_only.why_impossible()
+    if why:
+        pytest.skip(f"no disk can be made read-only: {why}")
+    options = {"--checkpoint-interval": "500ms"}
+    with read_only.ReadOnlyOnSignal(nodes=3, data_dir=tmp_path, options=options) as cluster:
+        yield cluster
+        cluster.kill_everything()
+
+
+@pytest.mark.parametrize(
+    "leads", [True, pytest.param(False, marks=pytest.mark.long)], ids=["leader", "follower"]
+)
+def test_a_node_whose_disk_becomes_read_only_while_it_runs_ends_and_comes_back_with_everything(
+    turning: LocalCluster, leads: bool
+) -> None:
+    cluster = turning
+    leader = cluster.leader()
+    hurt = leader if leads else (leader + 1) % 3
+    with Load(cluster.servers, per_s=50.0, make=job_number) as load:
+        eventually(lambda: len(load.acknowledged) > 25, "jobs are acknowledged")
+        cluster.node(hurt).send(signal.SIGUSR1)
+        ended_with(cluster.node(hurt), r"data\.mdb: .*Read-only file system")
+        so_far = len(load.acknowledged)
+        eventually(lambda: len(load.acknowledged) > so_far + 25, "the others go on")
+        cluster.start_node(hurt)
+        cluster.await_following(hurt)
+        so_far = len(load.acknowledged)
+        eventually(lambda: len(load.acknowledged) > so_far + 25, "all go on")
+    cluster.await_same_digest()
+    assert not load.refused
+    assert len(all_there(cluster, load.acknowledged)) == len(load.acknowledged)

@@ -1,6 +1,7 @@
 """Members that come and go under load, as real processes, and what is said to those who cannot."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrix_raft import AsyncClient, Client, OrchestrixError
+from orchestrix_raft.cli.node import REMOVED
+from orchestrix_raft.client.model import NodeStatus
 from orchestrix_raft.testing import Ledger, LocalCluster, audit, eventually
 from orchestrix_raft.testing.accounts import Accounts
 from orchestrix_raft.testing.crashes import job_number
@@ -96,7 +99,7 @@ def test_a_cluster_grows_loses_two_nodes_replaces_them_and_shrinks_under_load(on
         leaving = [leader, next(n for n in range(5) if n not in dead and n != leader)]
         for number in leaving:
             remove(cluster, number)
-            assert cluster.node(number).wait(END_S) == 0
+            assert cluster.node(number).wait(END_S) == REMOVED
             assert f"node {cluster.node_id(number)} was removed from cluster" in cluster.node(number).text()
         rest = {n for n in range(7) if n not in dead and n not in leaving}
         assert members(cluster) == {cluster.node_id(n) for n in rest}
@@ -140,10 +143,10 @@ def test_who_cannot_be_a_member_is_told_why_in_one_line(cluster: LocalCluster) -
         assert "is not a member; the members are" in refused("remove", cluster.node_id(away))
         told = f"node {cluster.node_id(away)} was removed from cluster"
         removed = cluster.start_node(away)
-        assert removed.wait(END_S) in (0, 1)  # it learns of it from the log, or from the others
+        assert removed.wait(END_S) == REMOVED, "whether it learns of it from the log, or from the others"
         assert told in removed.text()
         again = cluster.start_node(away)
-        assert again.wait(END_S) == 1
+        assert again.wait(END_S) == REMOVED
         assert told in last_line(again)
 
         with LocalCluster(nodes=1, data_dir=cluster.data_dir / "another") as another:
@@ -172,3 +175,25 @@ def test_a_node_that_moves_is_found_where_it_is_now(one: LocalCluster) -> None:
     one.kill(0)
     one.start_node(0)
     one.await_healthy()
+
+
+@pytest.mark.timeout(120)
+def test_an_id_may_be_used_again_once_it_is_removed(one: LocalCluster) -> None:
+    grow(one)
+    number = grow(one)
+    one.kill(number)
+    leader = one.leader()
+
+    def shown() -> NodeStatus:
+        answer = one.status(leader)
+        assert answer is not None
+        return {node.node_id: node for node in answer.nodes}[one.node_id(number)]
+
+    eventually(lambda: shown().health != "alive", "its death is noticed")
+    assert (shown().role, shown().votes) == ("follower", True), "down, and a voter still"
+    remove(one, number)
+    shutil.rmtree(one.node_dir(number))
+    one.start_node(number)
+    one.await_voter(number)
+    one.await_healthy()
+    one.await_same_digest()

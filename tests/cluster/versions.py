@@ -1,6 +1,9 @@
-"""Another version of the package for tests: a copy of this one, one machine level further on."""
+"""Other versions of the package for tests: a copy of this one, one machine level further on; and the oldest
+one that this version works with, from the history of the repository."""
 
 import shutil
+import subprocess
+import tarfile
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +12,8 @@ from orchestrix_raft.version import MACHINE_LEVEL
 
 NEXT_VERSION: Final = "99.0.0"
 NEXT_LEVEL: Final = MACHINE_LEVEL + 1
+OLDEST: Final = "c398d69"
+"""The commit of that oldest version; docs/contributing.md says when another one takes its place."""
 MIGRATED: Final = "made-by-the-migration"
 MIGRATED_CONCURRENCY: Final = 7
 
@@ -44,6 +49,22 @@ def next_version(folder: Path) -> Path:
     (package / "version.py").write_text(_VERSION, encoding="utf-8")
     rules = package / "machine" / "rules.py"
     rules.write_text(rules.read_text(encoding="utf-8") + _RULES, encoding="utf-8")
+    return folder
+
+
+def oldest_version(folder: Path) -> Path | str:
+    """A directory for PYTHONPATH with the package as it was at OLDEST; or why there is none, in one line."""
+    folder.mkdir(parents=True)
+    archive = folder.with_suffix(".tar")
+    command = ["git", "archive", "--output", str(archive), OLDEST, "orchestrix_raft"]
+    try:
+        done = subprocess.run(command, cwd=this_version(), capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        return f"{error.filename} is not installed"
+    if done.returncode:
+        return f"no history with {OLDEST} in it: {done.stderr.strip().splitlines()[0]}"
+    with tarfile.open(archive) as found:
+        found.extractall(folder, filter="data")
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrix_raft.simulation.faults import MIXES
+from orchestrix_raft.simulation.mixes import MIXES
 from orchestrix_raft.simulation.run import Run
 
 SEEDS = 3 * len(MIXES)  # `python -m orchestrix_raft.simulation --seeds N` runs more
@@ -24,9 +24,13 @@ def test_a_cluster_keeps_its_promises(seed: int) -> None:
 
 
 def test_a_seed_is_the_same_story_every_time() -> None:
-    def story() -> tuple[int, bytes, list[str]]:
+    def story() -> tuple[int, bytes, str]:
         run = Run(8, "full", story=True)
         run.go()
-        return run.world.events, run.checker.shadow.state.digest, run.world.story or []
+        return (
+            run.world.events,
+            run.checker.shadow.state.digest,
+            run.world.story.text() if run.world.story else "",
+        )
 
     assert story() == story()

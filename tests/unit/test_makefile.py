@@ -62,6 +62,30 @@ def test_what_make_made_is_made_anew_when_the_lock_changes(checkout: Path) -> No
     assert not (checkout / ".venv").exists()
 
 
+def test_the_fuzzer_has_an_environment_of_its_own(checkout: Path) -> None:
+    done = make(checkout, "fuzz", "MINUTES=2", "TARGET=cron")
+    assert (done.returncode, done.stderr) == (0, "")
+    calls = (checkout / "calls").read_text().splitlines()
+    assert calls[-1] == "-m tests.fuzz --minutes 2 --target cron"
+    assert sum("--group fuzz" in call for call in calls) == 1
+    assert not (checkout / ".venv").exists()
+    assert make(checkout, "fuzz").stdout == ""
+    assert make(checkout, "clean").returncode == 0
+    assert not (checkout / ".venv-fuzz").exists()
+
+
+def test_a_python_without_the_fuzzer_is_told_in_one_line(checkout: Path) -> None:
+    python = checkout / "python"
+    refuse = 'case "$*" in *"--group fuzz"*) echo "ERROR: no wheel" >&2; exit 1;; esac\nexit 0\n'
+    python.write_text(python.read_text().removesuffix("exit 0\n") + refuse)
+    done = make(checkout, "fuzz")
+    assert done.returncode == 2
+    told = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    why = f"atheris, the fuzzer, cannot be installed for {python}: name another, such as "
+    assert told == [why + "make fuzz PYTHON=python3.11"]
+    assert not (checkout / ".venv-fuzz/ready").exists()
+
+
 @pytest.mark.parametrize(
     ("asked", "called"),
     [

@@ -59,7 +59,7 @@ class StatusResponse(_message.Message):
     def __init__(self, leader: _Optional[str] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping[str, object]]]] = ..., jobs: _Optional[_Mapping[str, int]] = ..., queues: _Optional[_Iterable[_Union[QueueStatus, _Mapping[str, object]]]] = ..., workers: _Optional[_Iterable[_Union[_workers_pb2.Worker, _Mapping[str, object]]]] = ..., answered_by: _Optional[str] = ..., cluster_id: _Optional[str] = ..., digest: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ..., stale: _Optional[bool] = ..., wall_ms: _Optional[int] = ..., machine_level: _Optional[int] = ..., level_waits_for: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("node_id", "address", "role", "health", "applied_index", "lag", "owned_jobs", "last_heartbeat_ms", "version", "sessions", "drain", "machine_level")
+    __slots__ = ("node_id", "address", "role", "health", "applied_index", "lag", "owned_jobs", "last_heartbeat_ms", "version", "sessions", "drain", "machine_level", "votes")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,7 @@ class NodeStatus(_message.Message):
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     MACHINE_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    VOTES_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     address: str
     role: str
@@ -84,7 +85,8 @@ class NodeStatus(_message.Message):
     sessions: int
     drain: _drain_pb2.DrainProgress
     machine_level: int
-    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., health: _Optional[str] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., owned_jobs: _Optional[int] = ..., last_heartbeat_ms: _Optional[int] = ..., version: _Optional[str] = ..., sessions: _Optional[int] = ..., drain: _Optional[_Union[_drain_pb2.DrainProgress, _Mapping[str, object]]] = ..., machine_level: _Optional[int] = ...) -> None: ...
+    votes: bool
+    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., health: _Optional[str] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., owned_jobs: _Optional[int] = ..., last_heartbeat_ms: _Optional[int] = ..., version: _Optional[str] = ..., sessions: _Optional[int] = ..., drain: _Optional[_Union[_drain_pb2.DrainProgress, _Mapping[str, object]]] = ..., machine_level: _Optional[int] = ..., votes: _Optional[bool] = ...) -> None: ...
 
 class QueueStatus(_message.Message):
     __slots__ = ("name", "scheduled", "pending", "dispatched", "running", "paused")

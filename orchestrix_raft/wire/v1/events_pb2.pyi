@@ -36,14 +36,16 @@ class WatchResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping[str, object]]]] = ..., cursor: _Optional[str] = ..., oldest: _Optional[str] = ...) -> None: ...
 
 class ListAuditRequest(_message.Message):
-    __slots__ = ("after", "limit", "read")
+    __slots__ = ("after", "limit", "read", "latest")
     AFTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    LATEST_FIELD_NUMBER: _ClassVar[int]
     after: int
     limit: int
     read: _common_pb2.ReadOptions
-    def __init__(self, after: _Optional[int] = ..., limit: _Optional[int] = ..., read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ...) -> None: ...
+    latest: bool
+    def __init__(self, after: _Optional[int] = ..., limit: _Optional[int] = ..., read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ..., latest: _Optional[bool] = ...) -> None: ...
 
 class ListAuditResponse(_message.Message):
     __slots__ = ("records", "read")

@@ -217,30 +217,36 @@ class WaitJobRequest(_message.Message):
     def __init__(self, job_id: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ..., read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("states", "queue", "type", "limit", "cursor", "read")
+    __slots__ = ("states", "queue", "type", "limit", "cursor", "read", "owner", "worker_id")
     STATES_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     states: _containers.RepeatedScalarFieldContainer[_common_pb2.JobState]
     queue: str
     type: str
     limit: int
     cursor: bytes
     read: _common_pb2.ReadOptions
-    def __init__(self, states: _Optional[_Iterable[_Union[_common_pb2.JobState, str]]] = ..., queue: _Optional[str] = ..., type: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[bytes] = ..., read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ...) -> None: ...
+    owner: str
+    worker_id: bytes
+    def __init__(self, states: _Optional[_Iterable[_Union[_common_pb2.JobState, str]]] = ..., queue: _Optional[str] = ..., type: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[bytes] = ..., read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ..., owner: _Optional[str] = ..., worker_id: _Optional[bytes] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
-    __slots__ = ("jobs", "next_cursor", "read")
+    __slots__ = ("jobs", "next_cursor", "read", "by_assignment")
     JOBS_FIELD_NUMBER: _ClassVar[int]
     NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    BY_ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     jobs: _containers.RepeatedCompositeFieldContainer[Job]
     next_cursor: bytes
     read: _common_pb2.ReadInfo
-    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping[str, object]]]] = ..., next_cursor: _Optional[bytes] = ..., read: _Optional[_Union[_common_pb2.ReadInfo, _Mapping[str, object]]] = ...) -> None: ...
+    by_assignment: bool
+    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping[str, object]]]] = ..., next_cursor: _Optional[bytes] = ..., read: _Optional[_Union[_common_pb2.ReadInfo, _Mapping[str, object]]] = ..., by_assignment: _Optional[bool] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("attempt", "fencing_token", "state", "worker", "node", "dispatched_ms", "started_ms", "finished_ms", "error", "reason")

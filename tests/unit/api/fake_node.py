@@ -85,6 +85,7 @@ from orchestrix_raft.machine.explain import Reason
 from orchestrix_raft.storage.port import LogLine
 from tests.unit.api.fake_backups import FakeBackup, FakeBackups
 from tests.unit.api.fake_events import FakeEvents
+from tests.unit.api.fake_jobs import page_of
 from tests.unit.api.fake_members import FakeMembers
 from tests.unit.api.fake_schedules import FakeSchedules
 
@@ -148,6 +149,7 @@ class FakeNode:
         self.submitted: list[Command] = []
         self.actors: list[str] = []  # of the changes asked for by hand
         self.notes: list[NoteAudit] = []
+        self.holders: list[tuple[str, bytes]] = []  # owner and worker of each listing
         self.trail: list[AuditRecord] = []
         self.answer: Callable[[Command], Outcome | None] = lambda command: None
         self.gate: asyncio.Event | None = None  # submit waits for it
@@ -322,8 +324,9 @@ class FakeNode:
     ) -> AsyncGenerator[EventPage | Rejected, None]:
         return self.events.watch(since, wanted, follow)
 
-    def audit(self, after: int, limit: int) -> list[tuple[int, AuditRecord]]:
-        return list(enumerate(self.trail, 1))[after : after + limit]
+    def audit(self, after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
+        behind = list(enumerate(self.trail, 1))[after:]
+        return behind[-limit:] if latest else behind[:limit]
 
     def oldest_cursor(self) -> Cursor:
         return Cursor(self.events.after + 1, 0)
@@ -335,20 +338,17 @@ class FakeNode:
         return LogPage(found[:limit], self.silent, len(found) > limit)
 
     async def list_jobs(
-        self, states: frozenset[JobState], queue: str, job_type: str, limit: int, cursor: bytes
+        self,
+        states: frozenset[JobState],
+        queue: str,
+        job_type: str,
+        limit: int,
+        cursor: bytes,
+        owner: str = "",
+        worker: bytes = b"",
     ) -> Page | Rejected:
-        if cursor and len(cursor) != 4:
-            return Rejected(Code.INVALID_ARGUMENT, "CURSOR_INVALID", "this is no cursor of a listing")
-        begin = int.from_bytes(cursor, "big")
-        views = [
-            JobView(job, job.spec.args, 0)
-            for job in reversed(self.jobs.values())
-            if (not states or job.state in states)
-            and queue in ("", job.spec.queue)
-            and job_type in ("", job.spec.type)
-        ]
-        more = begin + limit < len(views)
-        return Page(views[begin : begin + limit], (begin + limit).to_bytes(4, "big") if more else b"")
+        self.holders.append((owner, worker))
+        return page_of(reversed(self.jobs.values()), states, queue, job_type, limit, cursor)
 
     async def wait_job(self, job_id: bytes, timeout_ms: int) -> JobView | None:
         try:

@@ -6,8 +6,11 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from orchestrix_raft.coordinator.port import NotApplied, Unknown
+from orchestrix_raft.api.cluster import _node
+from orchestrix_raft.client.model import status_of
+from orchestrix_raft.coordinator.port import NodeView, NotApplied, Unknown
 from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.node import Health
 from orchestrix_raft.wire import cluster as wire
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.status import reason_of
@@ -70,3 +73,29 @@ async def test_what_is_too_long_is_refused_before_the_node_sees_it(
     assert (await refusal(channel, wire.AddMemberRequest(address="h" * 301)))[1] == "ADDRESS_INVALID"
     assert (await refusal(channel, wire.RemoveMemberRequest(node_id="n" * 101)))[1] == "NODE_ID_INVALID"
     assert node.changes.asked == []
+
+
+@pytest.mark.parametrize(
+    ("health", "reached", "word"),
+    [
+        (Health.ALIVE, True, "alive"),
+        (Health.ALIVE, False, "unreachable"),
+        (Health.SUSPECT, False, "suspect"),
+        (Health.DEAD, False, "dead"),
+        (Health.STOPPED, False, "stopped"),
+        (None, False, "unknown"),
+    ],
+)
+def test_health_says_what_the_cluster_has_not_noticed_yet(
+    health: Health | None, reached: bool, word: str
+) -> None:
+    view = NodeView("n2", "h2:7400", "follower", health, 7, 0, 0, 0, 0, "1", votes=True, reached=reached)
+    message = _node(view)
+    assert (message.role, message.health, message.votes) == ("follower", word, True)
+    (shown,) = status_of(wire.StatusResponse(nodes=[message])).nodes
+    assert (shown.role, shown.health, shown.votes) == ("follower", word, True)
+
+
+def test_a_node_of_an_earlier_version_does_not_say_who_votes() -> None:
+    (shown,) = status_of(wire.StatusResponse(nodes=[wire.NodeStatus(node_id="n2")])).nodes
+    assert shown.votes is None

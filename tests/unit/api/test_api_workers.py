@@ -7,7 +7,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from orchestrix_raft.api.workers import LAST_WORDS_S
+from orchestrix_raft.api.workers import LAST_WORDS_S, listed
 from orchestrix_raft.domain.job import Job, JobSpec, JobState
 from orchestrix_raft.domain.report import Completed, Released
 from orchestrix_raft.domain.session import (
@@ -273,3 +273,22 @@ async def test_the_node_hears_nothing_after_the_end(node: FakeNode, channel: grp
         await session.arrived.wait()
     session.deliver(Assignments((assignment(1),)))  # into a closed stream: no error
     await asyncio.sleep(0)
+
+
+# ---- workers, one row each
+
+
+def session(name: str, node_id: str, held: int = 0) -> Session:
+    slots = {number: bytes(16) for number in range(held)}
+    return Session(name.encode().ljust(16), name.partition("-")[0], ("q",), 4, (), node_id, 1, slots, 0, 0)
+
+
+def test_a_worker_that_woke_up_is_listed_once() -> None:
+    old, new = session("a-old", ""), session("a-new", "n1")
+    away, holding = session("b", ""), session("c-old", "", held=2)
+    assert listed([old, new, away, holding, session("c-new", "n2")]) == [
+        new,
+        away,
+        holding,
+        session("c-new", "n2"),
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrix_raft import AuditEntry, CursorTooOld, Event
+from orchestrix_raft.cli import events
 from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns
 
 
@@ -85,7 +86,66 @@ def test_the_audit_trail_is_told_to_its_end(client: RecordingClient, run: Any) -
     assert json.loads(run("cluster", "events", "--audit", "--json").out)["action"] == "cancel_jobs"
 
 
-@pytest.mark.parametrize("wrong", [("--job", "nonsense"), ("--since",), ("--audit", "--follow")])
-def test_wrong_usage(client: RecordingClient, run: Any, wrong: tuple[str, ...]) -> None:
-    assert run("cluster", "events", *wrong).code == 2
+def asked_for(client: RecordingClient) -> list[dict[str, Any]]:
+    return [call[2] for call in client.calls]
+
+
+def test_the_audit_trail_is_read_page_by_page(client: RecordingClient, run: Any) -> None:
+    client.answers["audit"] = Turns([[entry(8), entry(9)]])
+    lines = run("cluster", "events", "--audit", "--since", "7", "--limit", "2").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["8", "9"]
+    assert asked_for(client) == [{"after": 7, "limit": 2}]
+
+
+def test_without_a_beginning_a_limit_means_the_latest(client: RecordingClient, run: Any) -> None:
+    client.answers["audit"] = Turns([[entry(90)], [entry(88), entry(89)], [entry(90)]])
+    lines = run("cluster", "events", "--audit", "--limit", "3").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["88", "89", "90"]
+    assert asked_for(client) == [
+        {"limit": 1, "latest": True},
+        {"after": 87, "limit": 3},
+        {"after": 89, "limit": 1},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "answers", "after"),
+    [
+        ((), [[entry(90)], [], [entry(91)]], [90, 90, 91]),
+        (("--limit", "2"), [[entry(90)], [entry(89), entry(90)], [], [entry(91)]], [88, 90, 90, 91]),
+        (("--since", "89"), [[entry(90)], [], [entry(91)]], [89, 90, 90, 91]),
+        ((), [[], [], [entry(1)]], [0, 0, 1]),
+    ],
+)
+def test_the_audit_trail_is_followed(
+    client: RecordingClient,
+    run: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    answers: list[Any],
+    after: list[int],
+) -> None:
+    monkeypatch.setattr(events, "LOOK_S", 0.0)
+    client.answers["audit"] = Turns([*answers, KeyboardInterrupt()])
+    done = run("cluster", "events", "--audit", "--follow", *options)
+    assert done.code == 130
+    assert done.out.splitlines()[-1].split()[0] == str(answers[-1][-1].number)
+    assert [asked["after"] for asked in asked_for(client) if "after" in asked] == after
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (("--job", "nonsense"), "--job"),
+        (("--since",), "--since"),
+        (("--limit", "5"), "goes with --audit only"),
+        (("--audit", "--kind", "job_completed"), "--kind: is about events"),
+        (("--audit", "--since", "12-1"), "'12-1' is no number of a record"),
+        (("--audit", "--follow", "--since", "1", "--limit", "1"), "how many of the latest come first"),
+    ],
+)
+def test_wrong_usage(client: RecordingClient, run: Any, wrong: tuple[str, ...], says: str) -> None:
+    done = run("cluster", "events", *wrong)
+    assert done.code == 2
+    assert says in done.err
     assert client.calls == []

@@ -299,7 +299,8 @@ def test_a_tls_file_that_cannot_be_read_is_named(
 def test_jobs_list_asks_with_its_filters_and_aligns_plain_columns(client: RecordingClient, run: Any) -> None:
     client.answers["list_jobs"] = [make_job(worker="w1"), make_job(type="longer-type", state="dead")]
     done = run("jobs", "list", "--state", "dead", "--queue", "q", "--type", "t", "--limit", "2")
-    assert client.calls[0][2] == {"state": "dead", "queue": "q", "type": "t", "limit": 2}
+    asked = {"state": "dead", "queue": "q", "type": "t", "limit": 2, "owner": None, "worker": None}
+    assert client.calls[0][2] == asked
     lines = done.out.splitlines()
     assert lines[0].split() == ["ID", "TYPE", "QUEUE", "STATE", "FAILURES/LOSSES", "CREATED", "WORKER"]
     assert [line.index("default") for line in lines[1:]] == [lines[0].index("QUEUE")] * 2

@@ -49,7 +49,7 @@ def test_a_drain_is_followed_until_no_worker_is_left(client: RecordingClient, ru
     )
     said = run("cluster", "drain", "n2")
     assert said.code == 0
-    assert said.out == "4 workers handed over, 4 acknowledged with 50 jobs, 0 orphaned\n"
+    assert said.out.splitlines()[-1] == "4 workers handed over, 4 acknowledged with 50 jobs, 0 orphaned"
     assert client.calls[0] == ("cluster.drain", ("n2",), {"force": False})
 
 
@@ -122,3 +122,53 @@ def test_the_lists_show_who_drains_and_who_moves(client: RecordingClient, run: A
     lines = run("workers", "list").out.splitlines()
     assert [line.split()[-2] for line in lines[1:]] == ["draining", "n3", "n2", "detached"]
     assert "n2 -> n3" in lines[2]
+
+
+@pytest.mark.parametrize("named", [f"{2:032x}", "w2"])
+def test_jobs_are_listed_by_owner_and_by_worker(client: RecordingClient, run: Any, named: str) -> None:
+    client.answers |= {"status": Status(workers=(worker(1), worker(2))), "list_jobs": []}
+    assert run("jobs", "list", "--owner", "n2", "--worker", named).code == 0
+    asked = client.calls[-1][2]
+    assert (asked["owner"], asked["worker"]) == ("n2", f"{2:032x}")
+    said = run("jobs", "list", "--worker", "nobody")
+    assert (said.code, "no worker nobody" in said.err) == (1, True)
+
+
+def test_each_step_of_a_drain_is_a_line_and_for_programs_none(client: RecordingClient, run: Any) -> None:
+    done = progress(asked=4, acknowledged=4, acknowledged_jobs=50)
+    steps = [
+        *[Status((node(4, progress()),))] * 3,
+        Status((node(3, progress(asked=4, acknowledged=1)),)),
+        Status((node(3, progress(asked=4, acknowledged=1), role="unreachable"),)),
+        Status((node(0, done),)),
+    ]
+    client.answers |= {"cluster.drain": progress(), "status": Turns(steps)}
+    assert run("cluster", "drain", "n2").out.splitlines() == [
+        "node n2: 4 workers left, 0 handed over, 0 acknowledged, 0 orphaned",
+        "node n2: 3 workers left, 4 handed over, 1 acknowledged, 0 orphaned",
+        "node n2: 3 workers left, 4 handed over, 1 acknowledged, 0 orphaned; the node does not answer",
+        "node n2: 0 workers left, 4 handed over, 4 acknowledged, 0 orphaned",
+        "4 workers handed over, 4 acknowledged with 50 jobs, 0 orphaned",
+    ]
+    client.answers["status"] = Turns(steps)
+    assert json.loads(run("cluster", "drain", "n2", "--json").out)["acknowledged"] == 4
+
+
+def test_a_node_that_dies_while_it_drains_is_a_failure(client: RecordingClient, run: Any) -> None:
+    dead = node(0, progress(asked=4, acknowledged=1, orphaned=3), health="dead")
+    client.answers |= {
+        "cluster.drain": progress(),
+        "status": Turns([Status((node(4, progress()),)), Status((dead,))]),
+    }
+    said = run("cluster", "drain", "n2")
+    assert said.code == 1
+    assert "node n2 died while it handed over: 1 of 4 workers had gone, 3 were detached" in said.err
+
+
+def test_a_node_that_is_removed_while_it_drains_is_a_failure(client: RecordingClient, run: Any) -> None:
+    client.answers |= {
+        "cluster.drain": progress(),
+        "status": Turns([Status((node(4, progress()),)), Status()]),
+    }
+    said = run("cluster", "drain", "n2")
+    assert (said.code, "is no member any more" in said.err) == (1, True)

@@ -73,6 +73,8 @@ WRONG_USAGE = [
     ("cluster", "add"),
     ("cluster", "add", "a:1", "b:1"),
     ("cluster", "remove"),
+    ("cluster", "remove", ""),
+    ("cluster", "undrain", ""),
     ("cluster", "transfer", ""),
     ("cluster", "backup"),
     ("cluster", "backup", "a", "b"),

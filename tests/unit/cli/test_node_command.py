@@ -6,9 +6,24 @@ from typing import Any
 import pytest
 
 from orchestrix_raft.cli import node
+from orchestrix_raft.consensus.port import SafetyFault
+from orchestrix_raft.coordinator.first_start import Removed, StartError
 from orchestrix_raft.coordinator.listening import LinkError
 from orchestrix_raft.coordinator.option_table import OPTIONS
 from orchestrix_raft.coordinator.options import NodeOptions
+from orchestrix_raft.coordinator.starts import Superseded
+from orchestrix_raft.machine.rules import TooOld
+from orchestrix_raft.storage.port import Damaged, DiskFull
+
+ENDS: dict[str, Exception] = {
+    "full": DiskFull("no room"),
+    "lost": StartError("its peers are those of another cluster"),
+    "removed": Removed("node n1 was removed"),
+    "damaged": Damaged("state: damaged"),
+    "unsafe": SafetyFault("the journal was lost"),
+    "copied": Superseded("two processes"),
+    "old": TooOld("install another version"),
+}
 
 
 @pytest.fixture
@@ -23,6 +38,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeOptions]:
             made.append(options)
 
         async def run(self) -> None:
+            if made[0].node_id in ENDS:
+                raise ENDS[made[0].node_id]
             if made[0].node_id == "unlucky":
                 raise LinkError("cannot listen at 127.0.0.1:8400:\nit is taken")
 
@@ -117,3 +134,49 @@ def test_a_node_that_cannot_run_ends_with_one_line(started: list[NodeOptions], r
     done = run("node", "--node-id", "unlucky")
     assert done.code == 1
     assert done.err == "orchestrix-raft: cannot listen at 127.0.0.1:8400: it is taken\n"
+
+
+@pytest.mark.parametrize(
+    ("node_id", "code"),
+    [("full", 1), ("lost", 1), ("removed", 3), ("damaged", 1), ("unsafe", 1), ("copied", 1), ("old", 1)],
+)
+def test_the_exit_code_tells_a_removal_from_a_failure(
+    started: list[NodeOptions], run: Any, node_id: str, code: int
+) -> None:
+    done = run("node", "--node-id", node_id)
+    assert (done.code, done.err) == (code, f"orchestrix-raft: {ENDS[node_id]}\n")
+
+
+def test_variables_that_mean_nothing_are_told_with_what_may_be_meant() -> None:
+    given = {"ORCHESTRIX_DATADIR": "/d", "ORCHESTRIX_SERVERS": "a:1", "ORCHESTRIX_DATA_DIR": "/d", "X": "1"}
+    (words,) = node.unknown_variables(given)
+    assert words.startswith("ORCHESTRIX_DATADIR is set")
+    assert words.endswith("did you mean ORCHESTRIX_DATA_DIR?")
+    assert node.unknown_variables({"ORCHESTRIX_QQQQQ": "1"}) == [
+        "ORCHESTRIX_QQQQQ is set in the environment and means nothing to a node"
+    ]
+    known = [option.env for option in (*OPTIONS, *node.LOG_OPTIONS)] + ["ORCHESTRIX_CONFIG"]
+    assert node.unknown_variables(dict.fromkeys(known, "x")) == []
+
+
+def test_what_kubernetes_sets_for_a_service_is_nobody_s_mistake() -> None:
+    given = {
+        "ORCHESTRIX_SERVICE_HOST": "10.0.0.1",
+        "ORCHESTRIX_SERVICE_PORT": "7400",
+        "ORCHESTRIX_RAFT_SERVICE_PORT_API": "7400",
+        "ORCHESTRIX_PORT": "tcp://10.0.0.1:7400",
+        "ORCHESTRIX_PORT_7400_TCP": "tcp://10.0.0.1:7400",
+        "ORCHESTRIX_PORT_7400_TCP_ADDR": "10.0.0.1",
+    }
+    assert node.unknown_variables(given) == []
+    assert len(node.unknown_variables({"ORCHESTRIX_PORT": "7400"})) == 1
+
+
+def test_a_node_says_at_its_start_which_variables_mean_nothing(
+    started: list[NodeOptions], run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ORCHESTRIX_NODE_IDD", "n1")
+    assert run("node").code == 0
+    (warning,) = [line.message for line in caplog.records if line.levelname == "WARNING"]
+    assert "ORCHESTRIX_NODE_IDD is set" in warning
+    assert warning.endswith("did you mean ORCHESTRIX_NODE_ID?")

@@ -97,7 +97,7 @@ def test_what_follows_is_said_for_paused_and_finished_ones(client: RecordingClie
     ("arguments", "words"),
     [
         (("every", "s", "soon", "t"), "not a duration: 'soon'"),
-        (("every", "s", "-5s", "t"), "a negative value is not possible here: -5"),
+        (("every", "s", "-5s", "t"), "a negative value is not possible here: -5s ("),
         (("update", "s", "--every", "-5s"), "a duration cannot be negative: '-5s'"),
         (("every", "s", "1h", "t", "--retry", "never"), "default, fast, patient"),
         (("cron", "s", "@daily", "t", "--dst-overlap", "no"), "first, last, both"),

@@ -11,6 +11,7 @@ import pytest
 from orchestrix_raft import DeadlineExceeded, Unavailable
 from orchestrix_raft.cli import app, options
 from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
+from tests.unit.cli.test_draining import Status, node, progress
 
 RUNNING = make_job(state="running", progress=42, progress_message="hashing\n\x1b[2J")
 SHOWS_CURSOR = "\x1b[?25h"
@@ -89,6 +90,22 @@ def test_commands_on_many_jobs_move_too(
     assert done.err.endswith(ERASES_LINE)
     assert on_terminal(*arguments, "--json").err == ""
     assert run(*arguments).err == ""
+
+
+def test_a_drain_moves_on_a_terminal_and_says_no_more_than_its_end(
+    client: RecordingClient, on_terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrix_raft.cli.draining.LOOK_S", 0.0)
+    on_its_way, done = progress(asked=4, acknowledged=1), progress(asked=4, acknowledged=4)
+    client.answers |= {
+        "cluster.drain": progress(),
+        "status": Turns([Status((node(3, on_its_way),)), Status((node(0, done),))]),
+    }
+    said = on_terminal("cluster", "drain", "n2")
+    assert said.out == "4 workers handed over, 4 acknowledged with 0 jobs, 0 orphaned\n"
+    for words in ("node n2", "25%", "3 workers left, 4 handed over, 1 acknowledged"):
+        assert words in said.err
+    assert said.err.endswith(ERASES_LINE)
 
 
 def test_the_limit_of_the_wait_is_kept_and_told(

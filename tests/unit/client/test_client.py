@@ -24,8 +24,10 @@ from orchestrix_raft.client.model import Enqueued
 from orchestrix_raft.coordinator.port import Done
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.node import Health, Node
 from orchestrix_raft.machine.commands import Command, Enqueue, EnqueueResult, RetryJobs
 from orchestrix_raft.storage.port import LogLine
+from orchestrix_raft.wire import jobs as wire
 from tests.unit.api.fake_node import FakeNode
 from tests.unit.client.nodes import NOBODY, Cluster
 
@@ -330,3 +332,29 @@ def test_the_package_exports_what_it_says() -> None:
         assert getattr(orchestrix_raft, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = orchestrix_raft.nothing
+
+
+async def test_jobs_are_listed_by_owner_and_worker(client: AsyncClient, node: FakeNode) -> None:
+    await client.enqueue("t")
+    node.known["n2"] = Node("n2", "h2:7400", "1", 5, bytes(32), Health.ALIVE, 0, 0)
+    assert len(await client.list_jobs(owner="n2")) == 1
+    assert node.holders[-1] == ("n2", b"")
+    for wanted, reason in (({"owner": "n9"}, "NODE_UNKNOWN"), ({"worker": "0f" * 16}, "WORKER_UNKNOWN")):
+        with pytest.raises(OrchestrixError) as caught:
+            await client.list_jobs(**wanted)  # type: ignore[arg-type]
+        assert caught.value.reason == reason
+        assert node.fresh_calls[-1][1], "its absence is confirmed with the leader"
+
+
+async def test_a_node_that_does_not_know_owners_is_not_believed(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of an older version lists every job."""
+
+    async def call(*_: object) -> wire.ListJobsResponse:
+        return wire.ListJobsResponse(jobs=[wire.JobMessage(job_id=bytes(16))])
+
+    monkeypatch.setattr(client._caller, "call", call)
+    assert len(await client.list_jobs()) == 1
+    with pytest.raises(OrchestrixError, match="cannot list jobs by owner or worker"):
+        await client.list_jobs(owner="n1")

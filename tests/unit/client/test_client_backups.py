@@ -1,6 +1,7 @@
 """Writing backups and asking every node what it holds, against nodes in memory."""
 
 import asyncio
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -154,9 +155,48 @@ async def test_a_node_from_which_nothing_comes_is_given_up(
 async def test_a_directory_that_cannot_be_written_is_the_systems_error(
     client: AsyncClient, node: FakeNode, tmp_path: Path
 ) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as missing:
         await client.backup(tmp_path / "missing" / "backup")
+    assert missing.value.filename == str(tmp_path / "missing"), "not that of a file that nobody named"
+    with pytest.raises(IsADirectoryError):
+        await client.backup(tmp_path, force=True)
     assert not node.backups.opened
+
+
+async def test_what_an_interrupted_backup_has_left_is_removed_and_named(
+    client: AsyncClient, path: Path
+) -> None:
+    left = path.with_name(".backup.77.partial")
+    own = path.with_name(f".backup.{os.getpid()}.partial")  # of an earlier process, in a container always 1
+    of_another = path.with_name(".backup2.77.partial")
+    for name in (left, own, of_another):
+        name.write_text("half")
+    made = await client.backup(path)
+    assert made.removed == sorted(map(str, (left, own)))
+    assert sorted(path.parent.iterdir()) == sorted([path, of_another])
+    assert (await client.backup(path, force=True)).removed == []
+
+
+async def test_what_another_backup_is_writing_is_left_alone(client: AsyncClient, path: Path) -> None:
+    under_way = path.with_name(".backup.77.partial")
+    with under_way.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert (await client.backup(path)).removed == []
+    assert under_way.exists()
+
+
+async def test_a_file_that_is_being_written_is_known_by_its_lock(
+    client: AsyncClient, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = backups._fetch
+
+    async def fetched(*arguments: object) -> object:
+        assert backups._remove_leftovers(path) == []
+        return await fetch(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backups, "_fetch", fetched)
+    await client.backup(path)
+    assert nothing_else(path)
 
 
 async def test_a_full_disk_leaves_nothing(
@@ -207,10 +247,10 @@ async def test_all_nodes_are_asked_and_compared(cluster: Cluster) -> None:
             ("n2", "01", 3, ""),
         ]
         cluster.nodes[1].backups.found = {9: Contents(b"\x02", 3, 4)}
-        assert not (await backups.compare(client._caller, members, 5.0)).agree
+        assert (await backups.compare(client._caller, members, 5.0)).agree is False
         cluster.nodes[1].backups.found = {9: "it restarted"}
         found = await backups.compare(client._caller, members, 5.0)
-        assert not found.agree
+        assert (found.agree, found.unanswered) == (None, ["n2"])
         assert found.nodes[1].error == "it restarted"
 
 
@@ -242,7 +282,15 @@ async def test_a_node_that_is_not_ready_is_asked_again_and_given_up_in_time(clus
         "node n2 answers at its address",
         "its address is not known",
     ]
-    assert not found.agree
+    assert (found.agree, found.unanswered) == (None, ["n2", "n3", "n4"])
+
+
+async def test_nobody_is_told_the_name_of_a_call_that_no_command_has(client: AsyncClient) -> None:
+    async with AsyncClient(closed_port(), deadline=0.3) as nobody:
+        with pytest.raises(Unavailable) as error:
+            await backups.compare(nobody._caller, [], 1.0)
+    assert str(error.value).startswith("no server answered the request to compare what the nodes hold within")
+    assert "MarkContents" not in str(error.value)
 
 
 async def test_a_node_that_never_gets_ready_is_named(cluster: Cluster) -> None:

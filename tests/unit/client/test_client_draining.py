@@ -64,6 +64,30 @@ async def test_an_unknown_node_is_refused(client: AsyncClient, node_id: str, rea
         assert refused.value.reason == reason
 
 
+async def test_who_mistypes_a_node_is_told_which_there_are(client: AsyncClient) -> None:
+    with pytest.raises(OrchestrixError) as refused:
+        await client.cluster.drain("zz")
+    assert str(refused.value) == "there is no node 'zz': there are n2"
+
+
+@pytest.mark.parametrize("health", [Health.DEAD, Health.STOPPED])
+async def test_a_node_that_does_not_run_is_neither_drained_nor_undrained(
+    client: AsyncClient, node: FakeNode, health: Health
+) -> None:
+    node.known["n2"].health = health
+    with pytest.raises(OrchestrixError) as drained:
+        await client.cluster.drain("n2")
+    assert str(drained.value).startswith(f"node n2 is {health.word}, so it has nothing to hand over: ")
+    with pytest.raises(OrchestrixError) as undrained:
+        await client.cluster.undrain("n2")
+    assert str(undrained.value) == (
+        f"node n2 is {health.word}: a drain ends with its node's process, and when it is started again it "
+        "takes workers"
+    )
+    assert drained.value.reason == undrained.value.reason == "NODE_OVER"
+    assert not node.submitted
+
+
 async def test_what_the_state_machine_refuses_is_told(client: AsyncClient, node: FakeNode) -> None:
     leaving = Rejected(Code.FAILED_PRECONDITION, "NODE_LEAVING", "its next start undoes it")
     node.answer = lambda command: Done(1, leaving)

@@ -108,3 +108,15 @@ async def test_an_empty_name_is_no_way_to_mean_every_job(
     with pytest.raises(InvalidArgument, match="is empty"):
         await client.purge_where(state="dead", **where)  # type: ignore[arg-type]
     assert not node.submitted
+
+
+async def test_without_a_filter_every_job_must_be_meant(client: AsyncClient, node: FakeNode) -> None:
+    for command in (client.cancel_where, client.retry_where):
+        with pytest.raises(InvalidArgument, match=r"would mean every job.*or say all=True"):
+            await command()
+    with pytest.raises(InvalidArgument, match=r"would mean every job"):
+        await client.cancel_where(reason="a reason is no filter")
+    assert not node.submitted
+    node.answer = lambda command: Done(1, WhereResult(3, 0, b""))
+    assert await client.cancel_where(all=True) == await client.retry_where(all=True) == 3
+    assert await client.cancel_where(state="running") == await client.retry_where(older_than=1.0) == 3

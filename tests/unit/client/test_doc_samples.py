@@ -61,6 +61,7 @@ def _run(page: str, text: str) -> None:
 @pytest.mark.parametrize("page", sorted(SAMPLES))
 async def test_a_page_runs_from_its_top(page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LEDGER", str(tmp_path / "ledger"))
+    monkeypatch.chdir(tmp_path)
     async with serving(Diligent()) as address:
         monkeypatch.setattr(aio, "addresses_of", lambda servers: (address,))
         await asyncio.to_thread(_run, page, "\n".join(SAMPLES[page]))

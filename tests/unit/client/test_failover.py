@@ -11,6 +11,7 @@ from orchestrix_raft.client import calls, lane
 from orchestrix_raft.client.model import Enqueued
 from orchestrix_raft.coordinator.port import Done, NotApplied, Unknown
 from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.machine.commands import CancelJobs, Command, Enqueue, EnqueueResult
 from orchestrix_raft.wire.transport import EOF
 from tests.unit.api.fake_node import NO_LEADER, FakeNode
@@ -218,6 +219,25 @@ async def test_batches_refused_one_after_the_other_are_none_of_them_in_doubt(clu
         assert not any(batch.in_doubt for batch in client._lane._again)
         for one in waiting:
             one.cancel()
+
+
+async def test_a_job_that_was_given_up_is_not_sent_again_with_the_others_of_its_batch(
+    cluster: Cluster,
+) -> None:
+    """Whoever was told that it was not enqueued may enqueue it under another id."""
+    node, applied = cluster.nodes[0], cluster.nodes[0].answer
+    node.answer = lambda command: NotApplied(NO_LEADER)
+    async with AsyncClient(cluster.addresses[0], deadline=10.0) as client:
+        given_up, other = (asyncio.ensure_future(client.enqueue("t")) for _ in range(2))
+        while not client._lane._again:
+            await asyncio.sleep(0)
+        client._lane._again[0].items[0].expires = 0.0  # it was asked for a little earlier
+        with pytest.raises(Unavailable, match="was not enqueued") as told:
+            await given_up
+        node.answer = applied
+        job_id = await other
+        assert told.value.job_ids != (job_id,)
+        assert [format_job_id(raw) for raw in node.jobs] == [job_id]
 
 
 async def test_a_batch_that_was_never_written_is_not_in_doubt(

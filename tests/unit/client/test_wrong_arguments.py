@@ -156,14 +156,18 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     ),
     "get": ({}, {"job_id": ONE}),
     "wait": ({"job_id": ID}, {"job_id": ONE, "timeout": LENGTH}),
-    "list_jobs": ({}, {"state": STATE, "queue": KEY, "type": KEY, "limit": COUNT}),
+    "list_jobs": (
+        {},
+        {"state": STATE, "queue": KEY, "type": KEY, "limit": COUNT}
+        | {"owner": KEY, "worker": (*KEY, "xyz", "0f")},
+    ),
     "history": ({}, {"job_id": ONE}),
     "explain": ({}, {"job_id": ONE}),
     "logs": (
         {"job_id": ID},
         {"job_id": ONE, "after": (0, 5, "1-2", (1, 2)), "limit": (*COUNT, 1_001), "follow": FLAG},
     ),
-    "audit": ({}, {"after": WHOLE, "limit": (*COUNT, 1_001)}),
+    "audit": ({}, {"after": WHOLE, "limit": (*COUNT, 1_001), "latest": FLAG}),
     "events": (
         {},
         {
@@ -178,8 +182,8 @@ CALLS: Final[dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]]] = {
     "cancel": ({"job_id": ID}, {"job_id": ONE, "reason": (None, *TEXT)}),
     "retry": ({}, {"job_id": ONE}),
     "purge": ({}, {"job_id": ONE}),
-    "cancel_where": ({}, {**FILTER, "reason": (None, *TEXT)}),
-    "retry_where": ({}, FILTER),
+    "cancel_where": ({}, {**FILTER, "reason": (None, *TEXT), "all": (None, 1, "yes")}),
+    "retry_where": ({}, {**FILTER, "all": (None, 1, "yes")}),
     "purge_where": ({"state": "dead"}, FILTER),
     "backup": ({"path": "b"}, {"path": (None, 5, b"x", "", ["x"]), "force": FLAG}),
     "verify": ({}, {"timeout": (None, *SPAN)}),

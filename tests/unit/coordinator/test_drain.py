@@ -4,7 +4,8 @@ import pytest
 
 from orchestrix_raft.consensus.port import Refused
 from orchestrix_raft.coordinator.cleanup import LOOK_S, JobOwnershipCleanup
-from orchestrix_raft.coordinator.drain import cost_of_leaving, summary
+from orchestrix_raft.coordinator.drain import cost_of_leaving, successor, summary
+from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.node import Drain, Health
 from orchestrix_raft.domain.session import CoordinatorMessage, DrainAsked, Hello, Redirect, Welcome
 from orchestrix_raft.domain.session import Refused as StreamRefused
@@ -285,3 +286,29 @@ def test_a_session_without_a_stream_is_found_at_the_second_look() -> None:
     bench.commit()
     cleanup.step(2 * LOOK_S)
     assert bench.waiting == []
+
+
+# ---- who leads next
+
+
+def test_leadership_is_not_asked_to_go_where_it_would_not_stay(cores: Cores) -> None:
+    leader = cores["n1"]
+    assert successor(leader, "") == "n3"
+    assert successor(leader, "n2") == "n2"
+    drain(cores, "n3")
+    assert successor(leader, "") == "n2"
+    refused = successor(leader, "n3")
+    assert isinstance(refused, Rejected)
+    assert refused.message.startswith(
+        "node n3 is draining and would give leadership away at once: undrain it"
+    )
+    drain(cores, "n2")
+    refused = successor(leader, "")
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "TRANSFER_REFUSED"
+    assert refused.message == "every other voter that answers is draining (n2, n3): undrain one first"
+
+
+def test_who_does_not_lead_leaves_the_answer_to_consensus(cores: Cores) -> None:
+    assert successor(cores["n2"], "") == ""
+    assert successor(cores["n2"], "n9") == "n9"

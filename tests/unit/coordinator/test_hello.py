@@ -200,3 +200,21 @@ def test_what_is_out_of_bounds_is_no_hello(change: dict[str, object]) -> None:
 def test_garbage_is_no_hello(payload: bytes) -> None:
     with pytest.raises(FrameError):
         decode(payload)
+
+
+@pytest.mark.parametrize("name", ["node_id", "disk_id", "address", "version", "cluster_id", "promised"])
+def test_what_would_drive_a_terminal_or_begin_another_line_of_a_log_is_no_hello(name: str) -> None:
+    for text in ("a\nb", "\x1b[2J", "a\u2028b"):
+        with pytest.raises(FrameError, match="cannot be printed"):
+            decode(encode(but(N1, **{name: text})))
+
+
+def test_the_reason_of_a_refusal_is_made_printable() -> None:
+    """It is logged, and whoever listens at an address may have written it."""
+    assert decode(encode(Refusal("no\n\x1b[2J more"))) == Refusal("no??[2J more")
+
+
+def test_an_error_of_decoding_does_not_repeat_what_cannot_be_printed() -> None:
+    with pytest.raises(FrameError) as caught:
+        decode(msgspec.msgpack.encode({"type": "a\nb"}))
+    assert str(caught.value).isprintable()

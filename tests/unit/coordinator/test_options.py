@@ -179,6 +179,12 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     file.write_text("listen = \n")
     with pytest.raises(OptionError, match="is not TOML"):
         read_config(file)
+    file.write_text(f"peers = {'[' * 2_000}\n")
+    with pytest.raises(OptionError, match=r"node\.toml is nested too deep"):
+        read_config(file)
+    file.write_text('data_dir = "a\\u0000b"\n')
+    with pytest.raises(OptionError, match=r"^data_dir: 'a\\x00b' is no path"):
+        resolve({}, {}, read_config(file))
     file.write_text('listen = "127.0.0.1:7500"\n')
     assert resolve({}, {}, read_config(file)).listen_address.port == 7500
 

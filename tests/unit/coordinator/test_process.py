@@ -12,8 +12,14 @@ import pytest
 
 from orchestrix_raft.api.errors import ApiError
 from orchestrix_raft.coordinator.core import Core
-from orchestrix_raft.coordinator.first_start import FirstStart, StartError, formed_before
-from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject
+from orchestrix_raft.coordinator.first_start import (
+    FirstStart,
+    Removed,
+    StartError,
+    check_join,
+    formed_before,
+)
+from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Reject, removed
 from orchestrix_raft.coordinator.hello import Member as PeerMember
 from orchestrix_raft.coordinator.link import PeerLink
 from orchestrix_raft.coordinator.listening import LinkError
@@ -281,24 +287,91 @@ async def test_the_address_of_a_cluster_of_one_is_remembered(linked: Process) ->
 # ---- joining and leaving
 
 
-def test_a_directory_of_another_cluster_than_it_is_to_join_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def hello_of(cluster_id: str) -> Hello:
+    return Hello(PROTOCOL, "m1", "e1", "127.0.0.1:7000", nonce=b"1" * 16, cluster_id=cluster_id)
+
+
+@pytest.mark.parametrize(
+    ("join", "there", "warns"),
+    [
+        ("127.0.0.1:7000", hello_of("c" * 32), ""),
+        ("127.0.0.1:7999", "cannot connect", ""),
+        ("127.0.0.1:7000", "cannot connect", "at 127.0.0.1:7000 cannot be asked for its own: cannot connect"),
+        ("127.0.0.1:7000", hello_of(""), "node m1 at 127.0.0.1:7000 has none yet"),
+    ],
+    ids=["the same", "a member that is away", "nobody", "none"],
+)
+def test_what_is_not_known_to_be_another_cluster_is_no_reason_to_stay_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, join: str, there: Hello | str, warns: str
 ) -> None:
     founded(tmp_path, "127.0.0.1:7999")
     disk = DataDirectory.open(tmp_path)
-    assert formed_before(disk.identity, (), "127.0.0.1:7999", tmp_path, "127.0.0.1:7999") is not None
-    assert not caplog.records
-    assert formed_before(disk.identity, (), "127.0.0.1:7999", tmp_path, "127.0.0.1:7000") is not None
     disk.close()
-    assert "--join is ignored" in caplog.text
-    assert "127.0.0.1:7000 is no member of it" in caplog.text
+    check_join(disk.identity, tmp_path, join, there)
+    assert len(caplog.messages) == bool(warns)
+    assert all(warns in line and "--join is ignored" in line for line in caplog.messages)
+
+
+async def test_a_directory_of_another_cluster_than_it_is_to_join_is_refused(tmp_path: Path) -> None:
+    there = make(tmp_path / "there")
+    running = asyncio.ensure_future(there.run())
+    async with asyncio.timeout(10):
+        while not there.served:
+            await asyncio.sleep(0)
+    (port,) = free_ports(1)
+    founded(tmp_path / "here", f"{HOST}:{port}")
+    flags = {"data_dir": str(tmp_path / "here"), "peer_port_offset": str(PEER_PORT_OFFSET)}
+    process = Process(resolve({**flags, "join": there._address}, {}, {}), no_api)
+    with pytest.raises(StartError) as refused:
+        await process.run()
+    assert not process.served
+    cluster_id = there._disk.identity.cluster_id
+    assert str(refused.value) == (
+        f"the data directory {tmp_path / 'here'} belongs to node n1 of cluster {'c' * 32}, and node "
+        f"{there._disk.identity.node_id} at {there._address} to cluster {cluster_id}: to join that one use "
+        "an empty directory; to go on in its own leave out --join"
+    )
+    there.on_refused_for_good("enough")
+    with pytest.raises(Superseded):
+        await running
+
+
+async def test_a_node_does_not_wait_long_for_who_is_at_join(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrix_raft.coordinator.process.JOIN_ASK_S", 0.0)
+    never: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
+
+    async def meet(self: object, address: str) -> Hello:
+        return await never
+
+    monkeypatch.setattr(PeerLink, "meet", meet)
+    (port,) = free_ports(1)
+    founded(tmp_path, f"{HOST}:{port}")
+    flags = {"data_dir": str(tmp_path), "peer_port_offset": str(PEER_PORT_OFFSET), "join": f"{HOST}:1"}
+    process = Process(resolve(flags, {}, {}), no_api)
+    running = asyncio.ensure_future(process.run())
+    async with asyncio.timeout(10):
+        while not process.served:
+            await asyncio.sleep(0)
+    never.set_result(hello_of("d" * 32))
+    with pytest.raises(StartError, match="belongs to node n1 of cluster"):
+        await running
+
+
+async def test_a_node_that_is_told_that_it_was_removed_ends_as_one(linked: Process) -> None:
+    linked._disk.set_cluster_id("c" * 32)
+    reason = removed(linked._disk.identity.node_id, "c" * 32)
+    linked.on_refused_for_good(reason)
+    assert isinstance(linked._fault.result(), Removed)
+    assert str(linked._fault.result()).startswith(reason)
 
 
 def test_a_directory_that_was_removed_is_not_used_again(tmp_path: Path) -> None:
     founded(tmp_path, "127.0.0.1:7999")
     disk = DataDirectory.open(tmp_path)
     disk.set_removed(17)
-    with pytest.raises(StartError) as refused:
+    with pytest.raises(Removed) as refused:
         formed_before(disk.identity, (), "127.0.0.1:7999", tmp_path)
     disk.close()
     assert str(refused.value) == (

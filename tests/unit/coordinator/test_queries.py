@@ -10,7 +10,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.report import Completed, Failed
-from orchestrix_raft.machine.commands import CancelJobs, Enqueue, NodeHealthChanged, Report
+from orchestrix_raft.machine.commands import CancelJobs, Enqueue, NodeHealthChanged, NoteAudit, Report
 from tests.scenarios.driver import WALL_START_MS, job, key, name_of
 from tests.unit.coordinator.bench import Cores
 
@@ -170,10 +170,10 @@ def test_status_names_who_leads_who_follows_and_who_does_not_answer() -> None:
     cores.submit("n1", suspect)
     cores["n1"].step()
     shown = status(cores["n1"], "cluster")
-    assert [(node.node_id, node.role) for node in shown.nodes] == [
-        ("n1", "leader"),
-        ("n2", "follower"),
-        ("n3", "unreachable"),
+    assert [(node.node_id, node.role, node.votes, node.reached) for node in shown.nodes] == [
+        ("n1", "leader", True, True),
+        ("n2", "follower", True, True),
+        ("n3", "follower", True, False),
     ]
     assert any("n2" in problem and "suspect" in problem for problem in shown.problems)
     assert any("n3" in problem and "does not answer" in problem for problem in shown.problems)
@@ -186,7 +186,35 @@ def test_status_tells_learners_from_voters() -> None:
     cores["n1"].connected("n4", "disk-n4")
     shown = status(cores["n1"], "cluster")
     assert [node.role for node in shown.nodes] == ["leader", "follower", "follower", "learner"]
+    assert [node.votes for node in shown.nodes] == [True, True, True, False]
+    assert all(node.reached for node in shown.nodes)
     assert "node n4 is a learner: it votes once it has caught up with the log" in shown.problems
+
+
+def test_a_dead_learner_is_told_from_a_dead_voter() -> None:
+    cores = Cores(3)
+    cores["n1"].consensus.change_membership("learner", "n4", "disk-n4", lambda ok, why: None)
+    cores.run(1.0)
+    cores["n1"].disconnected("n3")
+    state = cores["n1"].state
+    cores.submit("n1", NodeHealthChanged("n3", state.nodes["n3"].incarnation, Health.DEAD))
+    cores["n1"].step()
+    shown = {node.node_id: node for node in status(cores["n1"], "c").nodes}
+    assert (shown["n3"].role, shown["n3"].votes, shown["n3"].health) == ("follower", True, Health.DEAD)
+    assert (shown["n4"].role, shown["n4"].votes, shown["n4"].reached) == ("learner", False, False)
+
+
+def test_a_removed_node_says_so_of_itself() -> None:
+    cores = Cores(3)
+    cores.run(1.0)
+    cores["n1"].consensus.change_membership("remove", "n3", None, lambda ok, why: None)
+    cores.run(1.0)
+    shown = status(cores["n3"], "c")
+    me = next(node for node in shown.nodes if node.node_id == "n3")
+    assert (me.role, me.votes) == ("removed", False)
+    assert "node n3 was removed from the cluster: it ends in a moment" in shown.problems
+    assert not any("learner" in problem for problem in shown.problems)
+    assert [node.node_id for node in status(cores["n1"], "c").nodes] == ["n1", "n2"]
 
 
 def test_without_a_leader_status_says_what_this_node_sees_by_itself() -> None:
@@ -200,10 +228,10 @@ def test_without_a_leader_status_says_what_this_node_sees_by_itself() -> None:
     cores.cluster.depose()
     shown = status(cores["n2"], "c")
     assert (shown.leader, shown.stale) == ("", True)
-    assert [(node.role, node.health) for node in shown.nodes] == [
-        ("unreachable", None),
-        ("follower", Health.ALIVE),
-        ("unreachable", None),
+    assert [(node.role, node.reached, node.health) for node in shown.nodes] == [
+        ("follower", False, None),
+        ("follower", True, Health.ALIVE),
+        ("follower", False, None),
     ]
     assert "1 of 3 nodes reachable" in shown.problems[0]
     assert sum("does not answer" in problem for problem in shown.problems) == 2
@@ -215,7 +243,7 @@ def test_a_leader_that_is_not_heard_of_any_more_is_none(monkeypatch: pytest.Monk
     cores["n2"].disconnected("n1")
     shown = status(cores["n2"], "c")
     assert shown.leader == ""
-    assert shown.nodes[0].role == "unreachable"
+    assert (shown.nodes[0].role, shown.nodes[0].reached) == ("follower", False)
 
 
 def test_status_says_what_is_wrong_without_a_leader_or_without_workers(cores: Cores) -> None:
@@ -242,3 +270,19 @@ def test_what_the_log_cannot_do_for_a_peer_is_a_problem(
     why = "node n3 lags behind and gets no snapshot: no room"
     monkeypatch.setattr(cores["n1"].consensus, "problems", lambda: [why])
     assert why in status(cores["n1"], "c").problems
+
+
+def test_the_audit_trail_is_read_from_the_front_or_from_its_end(cores: Cores) -> None:
+    for number in range(1, 6):
+        cores.submit("n1", NoteAudit("alice", "verify", str(number), "done"))
+    cores.run(0.5)
+
+    def targets(after: int, limit: int, latest: bool = False) -> list[tuple[int, str]]:
+        found = queries.audit(cores["n1"], after, limit, latest)
+        return [(number, record.target) for number, record in found]
+
+    assert targets(0, 2) == [(1, "1"), (2, "2")]
+    assert targets(3, 9) == targets(0, 2, latest=True) == [(4, "4"), (5, "5")]
+    assert targets(4, 3, latest=True) == [(5, "5")]
+    assert targets(5, 3, latest=True) == []
+    assert len(targets(0, 99, latest=True)) == 5

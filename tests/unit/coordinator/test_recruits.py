@@ -7,8 +7,9 @@ import pytest
 
 from orchestrix_raft.coordinator.hello import PROTOCOL, Accept, Hello, Member, Reject
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
-from orchestrix_raft.coordinator.recruits import ASK_AGAIN_S, Recruits
+from orchestrix_raft.coordinator.recruits import ASK_AGAIN_S, Recruits, noting
 from orchestrix_raft.domain.errors import Code, Rejected
+from orchestrix_raft.machine.commands import NoteAudit
 
 CLUSTER = "c" * 32
 N1 = Hello(PROTOCOL, "n1", "d1", "h1:7400", nonce=b"1" * 16, cluster_id=CLUSTER)
@@ -114,3 +115,14 @@ async def test_what_is_no_address_is_refused_at_once() -> None:
     answer = await Member1().recruits.fetch("nowhere")
     assert isinstance(answer, Rejected)
     assert answer.reason == "ADDRESS_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "noted"), [(Done(7, None), 1), (NotApplied(REFUSED), 0), (Unknown("?"), 0)]
+)
+def test_who_joins_is_noted_under_its_own_name(outcome: Outcome, noted: int) -> None:
+    notes: list[NoteAudit] = []
+    told: list[Outcome] = []
+    noting(N4, notes.append, told.append)(outcome)
+    assert told == [outcome]
+    assert notes == [NoteAudit("node n4 at h4:7400", "join", "h4:7400", "done: n4 is a member")] * noted

@@ -16,6 +16,7 @@ from orchestrix_raft.coordinator.backup_file import Head, encode_head
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.renewal import jobs_of, recover, restore
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.machine import invariants, loading
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import Level, decode_entry, encode_record
@@ -302,3 +303,25 @@ def test_a_long_log_is_replayed_in_pieces(former: Former, monkeypatch: pytest.Mo
     assert made.digest == former.driver.machine.state.digest
     for machine, _ in loaded(former.path):
         assert len(machine.state.jobs) == 3
+
+
+def trail(path: Path) -> list[AuditRecord]:
+    found: list[AuditRecord] = []
+    for machine, _ in loaded(path):
+        found += [record for _, record in machine.state.records.audit_from(1, 10)]
+    return found
+
+
+def test_who_made_the_new_cluster_is_in_its_audit_trail(former: Former, tmp_path: Path) -> None:
+    file = write_backup(tmp_path / "backup", former)
+    head, made = restore(file, tmp_path / "new", "n9", "alice on host")
+    (record,) = trail(tmp_path / "new")
+    assert (record.actor, record.action) == ("alice on host", "restore")
+    assert record.target == f"{file}, as of index {head.index} of cluster {head.cluster_id}"
+    assert record.outcome == f"done: cluster {made.cluster_id} of node n9"
+    with closing(Survivor(former.path)) as survivor:
+        again, _ = recover(survivor, "bob")
+    (record,) = trail(former.path)
+    assert (record.actor, record.action) == ("bob", "recover")
+    assert record.target == f"node n1 of cluster former, up to index {former.last}"
+    assert record.outcome == f"done: cluster {again.cluster_id} of node n1"

@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from orchestrix_raft.simulation.coverage import STATES, Met, table
-from orchestrix_raft.simulation.faults import INJECTED
+from orchestrix_raft.simulation.coverage import CANNOT, FAULTS, STATES, Met, table
 from orchestrix_raft.simulation.run import Run
 
 
@@ -37,14 +36,21 @@ def test_every_fault_of_a_run_is_in_the_table() -> None:
     run.world.run_until(40.0)
     met = run.faults.coverage.met
     assert {fault for fault, _ in met} == set(run.faults.injected)
-    assert all(met[fault, ""] == count for fault, count in run.faults.injected.items())
+    # a process that does not run cannot be killed
+    assert all(0 < met[fault, ""] <= count for fault, count in run.faults.injected.items())
     assert {state for _, state in met} <= {"", *STATES}
 
 
 def test_what_was_never_tried_is_a_dot() -> None:
     met: Met = Counter({("crash", ""): 12, ("crash", "leader"): 7})
-    head, crash, *rest = table(met, INJECTED).splitlines()
+    head, crash, *rest = table(met).splitlines()
     assert head.split()[:3] == ["all", "leader", "candidate"]
-    assert crash.split()[:4] == ["crash", "12", "7", "."]
-    assert len(rest) == len(INJECTED) - 1
+    assert crash.split()[:6] == ["crash", "12", "7", ".", ".", "-"]
+    assert len(rest) == len(FAULTS) - 1
     assert len({len(line) for line in (head, crash, *rest)}) == 1
+
+
+def test_what_cannot_be_met_is_a_dash_with_a_reason() -> None:
+    assert CANNOT.keys() <= set(FAULTS)
+    assert all(set(never) <= set(STATES) and all(never.values()) for never in CANNOT.values())
+    assert table(Counter()).count(" -") == sum(len(never) for never in CANNOT.values())

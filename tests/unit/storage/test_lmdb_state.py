@@ -1,33 +1,21 @@
 """The LMDB state store against crashes at every step, damaged files, threads and a full disk."""
 
-import hashlib
 import os
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
 import pytest
 
-from orchestrix_raft.storage import snapshots
 from orchestrix_raft.storage.files import sync_directory
-from orchestrix_raft.storage.port import Damaged, DiskFull, Position, SnapshotRef, StorageError
+from orchestrix_raft.storage.port import Damaged, DiskFull, SnapshotRef, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
+from tests.unit.storage.states import at, join_copies
 
 ROWS: dict[bytes, bytes | None] = {b"%03d" % n: b"new" * 50 for n in range(200)}
-
-
-def at(index: int) -> Position:
-    return Position(index, 1, 0, b"", b"")
-
-
-def join_copies() -> None:
-    for thread in threading.enumerate():
-        if thread.name.startswith("snapshot-"):
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +31,6 @@ def offer(tmp_path_factory: pytest.TempPathFactory) -> tuple[SnapshotRef, bytes]
     reader.close()
     store.close()
     return reader.ref, data
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A closed store whose checkpoint is at index 9."""
-    store = LmdbStateStore(tmp_path / "state")
-    store.write([{"jobs": {b"old": b"old"}}], at(9))
-    store.close()
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def store(root: Path) -> Iterator[LmdbStateStore]:
-    store = LmdbStateStore(root)
-    yield store
-    store.close()
 
 
 def install(store: LmdbStateStore, offer: tuple[SnapshotRef, bytes]) -> None:
@@ -385,78 +357,6 @@ def test_a_write_waits_for_an_installation_and_goes_to_the_new_state(
     reopened = LmdbStateStore(root)
     assert (reopened.position(), reopened.get("jobs", b"late")) == (at(51), b"1")
     reopened.close()
-
-
-# -- copies
-
-
-def test_the_last_reader_removes_the_file_and_closing_ends_a_copy_under_way(
-    store: LmdbStateStore, root: Path
-) -> None:
-    store.write([{"jobs": {b"%d" % n: bytes(1_000) for n in range(5_000)}}], at(10))
-    assert store.snapshot() is None
-    join_copies()
-    reader = store.snapshot()
-    assert reader is not None
-    assert any(path.name.startswith("copy-10") for path in root.iterdir())
-    reader.close()
-    assert sorted(path.name for path in root.iterdir()) == ["CURRENT", "state-0"]
-    assert store.snapshot() is None
-    store.close()
-    assert sorted(path.name for path in root.iterdir()) == ["CURRENT", "state-0"]
-
-
-def test_a_copy_that_fails_says_why_and_can_be_asked_for_again(
-    store: LmdbStateStore, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def drain(_: object) -> tuple[bytes, int]:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(snapshots.FileCopying, "_drain", drain)
-    assert store.snapshot() is None
-    join_copies()
-    with pytest.raises(DiskFull):
-        store.snapshot()
-    assert sorted(path.name for path in root.iterdir()) == ["CURRENT", "state-0"]
-    monkeypatch.undo()
-    assert store.snapshot() is None
-    join_copies()
-    reader = store.snapshot()
-    assert reader is not None
-    reader.close()
-
-
-def test_a_copy_is_synced_piece_by_piece(store: LmdbStateStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    sync = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        synced.append(os.fstat(descriptor).st_size)
-        sync(descriptor)
-
-    store.write([{"jobs": {b"%d" % n: bytes(1_000) for n in range(5_000)}}], at(10))
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(snapshots, "SYNC_BYTES", 1 << 20)
-    assert store.snapshot() is None
-    join_copies()
-    reader = store.snapshot()
-    assert reader is not None
-    steps = [after - before for before, after in pairwise([0, *synced, reader.ref.size])]
-    assert len(synced) >= 3
-    assert max(steps) <= (1 << 20) + snapshots.CHUNK_BYTES
-    reader.close()
-
-
-def test_a_snapshot_is_compact(store: LmdbStateStore) -> None:
-    store.write([{"jobs": {b"%d" % n: bytes(1_000) for n in range(5_000)}}], at(10))
-    store.write([{"jobs": {b"%d" % n: None for n in range(5_000)}}], at(11))
-    assert store.snapshot() is None
-    join_copies()
-    reader = store.snapshot()
-    assert reader is not None
-    assert reader.ref.size < store.size_bytes / 20
-    assert hashlib.sha256(reader.read(0, reader.ref.size)).digest() == reader.ref.digest
-    reader.close()
 
 
 # -- errors of the disk

@@ -11,7 +11,7 @@ import pytest
 from orchestrix_raft.storage.disk import Identity
 from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.layout import DataDirectory
-from orchestrix_raft.storage.offline import Survivor, make_directory
+from orchestrix_raft.storage.offline import Survivor, half_made, make_directory
 from orchestrix_raft.storage.port import DiskFull, Entry, Position, StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
 
@@ -97,6 +97,14 @@ def test_nothing_stays_of_one_that_could_not_be_filled(tmp_path: Path, there: bo
     assert names(path) == [] if there else not path.exists()
 
 
+def test_strange_files_in_what_is_half_made_are_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "half-made").touch()
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(StorageError, match=r"not empty \(it holds 'notes'\)"):
+        make_directory(tmp_path, fill)
+    assert names(tmp_path) == ["half-made", "notes"]
+
+
 class Power(Exception):
     """The machine dies here."""
 
@@ -123,7 +131,7 @@ def crash_at(step: int, patch: pytest.MonkeyPatch) -> Callable[[], bool]:
     return lambda: count > step
 
 
-def test_a_crash_at_any_step_of_making_leaves_a_whole_directory_or_one_that_is_refused(
+def test_a_crash_at_any_step_of_making_leaves_a_whole_directory_or_one_that_is_made_anew(
     tmp_path: Path,
 ) -> None:
     for step in range(1_000):
@@ -136,9 +144,15 @@ def test_a_crash_at_any_step_of_making_leaves_a_whole_directory_or_one_that_is_r
             assert held(path) == ("new", 50, 50)
             assert step >= 5
             return
-        if path.exists() and names(path) not in ([], ["LOCK"]):
-            with pytest.raises(StorageError, match="neither empty nor a data directory"):
+        if path.exists() and (path / "FORMAT").exists():
+            assert held(path) == ("new", 50, 50), "all but the last mark was done"
+        elif path.exists() and names(path) not in ([], ["LOCK"]):
+            with pytest.raises(StorageError, match="a restore into it was cut short"):
                 DataDirectory.open(path)
+            assert half_made(path)
+            make_directory(path, fill)
+            assert held(path) == ("new", 50, 50)
+            assert names(path) == ["FORMAT", "LOCK", "identity", "raft", "state"]
     raise AssertionError("it never ends")
 
 

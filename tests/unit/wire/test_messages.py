@@ -245,3 +245,14 @@ def test_the_generated_code_is_current() -> None:
         [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_timeout_is_called_one() -> None:
+    """What the state says of it must stay as it is: nodes of all versions hold the same."""
+    words = "no result within 5000 ms"
+    attempt = Attempt(ID, 1, 2, AttemptState.TIMED_OUT, "w", b"", "n", 3, 4, 5, words, words)
+    (message,) = jobs.attempt_messages([attempt])
+    assert (message.error, message.reason) == (f"timeout: {words}", f"timeout: {words}")
+    job = Job(JobSpec(ID, "t", "q", b""), JobState.DEAD, 1, 1, error=words, reason="retries_exhausted")
+    told = jobs.listed_job_message(job, b"", 0)
+    assert (told.error, told.reason) == (f"timeout: {words}", "retries_exhausted")

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from orchestrix_raft.domain.job import Firing
 from orchestrix_raft.domain.session import Assignment, Assignments
 from orchestrix_raft.wire.workers import read_coordinator_message, write_coordinator_message
 from orchestrix_raft.worker.child import ENCODER, FROM_PARENT, Run
-from orchestrix_raft.worker.context import JobContext, Line
+from orchestrix_raft.worker.context import LEVELS, JobContext, Line
 
 
 class Nowhere:
@@ -41,3 +43,14 @@ def test_a_run_of_a_schedule_knows_its_slot() -> None:
 def test_a_job_of_a_client_has_no_slot() -> None:
     ctx = context(None)
     assert (ctx.schedule_id, ctx.scheduled_for, ctx.fired_at, ctx.missed_count) == ("", None, None, 0)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_line_has_one_of_the_documented_levels(level: str) -> None:
+    context(None).log("fine", level)
+
+
+@pytest.mark.parametrize("level", ["INFO", "fatal", "", "\udcff"])
+def test_any_other_level_is_refused_in_one_line(level: str) -> None:
+    with pytest.raises(ValueError, match=r"^level is .*: it must be one of debug, info, warning, error$"):
+        context(None).log("odd", level)

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrix_raft import Discard, JobCancelled, JobContext, Retry
 from orchestrix_raft.domain import limits
+from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, Released
 from orchestrix_raft.domain.session import Assignment, ReportMessage
 from orchestrix_raft.wire.workers import write_worker_message
@@ -191,7 +192,7 @@ class TestEitherKind:
         """Such as the name of a file that is not UTF-8: one of them must not end the worker."""
 
         def fail(ctx: JobContext) -> None:
-            ctx.log("reading \udcff", level="\udcff")
+            ctx.log("reading \udcff")
             ctx.progress(1, "\udcff")
             raise ValueError("no file \udcff")
 
@@ -200,7 +201,7 @@ class TestEitherKind:
         observation = bench.observations.take()
         assert observation is not None
         (line,) = observation.lines
-        assert (line.level, line.message) == ("\\udcff", "reading \\udcff")
+        assert (line.level, line.message) == ("info", "reading \\udcff")
         write_worker_message(ReportMessage((failed,)))
 
     @pytest.mark.parametrize("kind_of_end", [Discard, Retry])
@@ -436,3 +437,18 @@ async def test_a_process_that_dies_is_a_failure(bench: Bench) -> None:
 def test_a_function_without_a_name_cannot_run_in_a_process() -> None:
     with pytest.raises(ValueError, match="top of its module"):
         make_handler("t", lambda ctx: None, True, ())
+
+
+async def test_each_attempt_is_a_line_for_who_debugs(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "orchestrix_raft.worker")
+    bench.add(lambda ctx: 1)
+    bench.start()
+    await bench.outcomes()
+    begins, ended = [line.message for line in caplog.records if line.levelname == "DEBUG"]
+    assert begins == f"attempt 2 of job {format_job_id(ID)} of type t, queue q, begins"
+    assert ended == f"attempt 2 of job {format_job_id(ID)} has ended: completed"
+    caplog.clear()
+    caplog.set_level("INFO", "orchestrix_raft.worker")
+    bench.start(2)
+    await bench.outcomes(2)
+    assert not caplog.records
