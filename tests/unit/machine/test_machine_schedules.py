@@ -27,6 +27,7 @@ from orchestrix_raft.machine.commands import (
     FireSchedule,
     PauseSchedule,
     PutSchedule,
+    RetryJobs,
     ScheduleResult,
     TriggerSchedule,
 )
@@ -266,3 +267,71 @@ def test_an_interval_counts_from_its_anchor_its_start_or_its_creation() -> None:
     ):
         driver = made(ScheduleSpec("s", timing, template(), **fields))  # type: ignore[arg-type]
         assert the(driver).next_slot_ms == WALL_START_MS + expected
+
+
+def test_active_runs_are_told_by_slot_whatever_the_order_in_which_they_began_to_live() -> None:
+    driver = made(interval(overlap=Overlap.ALLOW))
+    for _ in range(2):
+        driver.tick(10_000)
+        scan(driver)
+    runs = driver.machine.state.book.active("s")
+    assert len(runs) == 2
+    driver.do(CancelJobs(b"", (runs[0],), ""))
+    driver.do(RetryJobs(b"", (runs[0],)))
+    assert driver.machine.state.book.active("s") == runs
+
+
+def test_a_plan_made_before_a_change_is_refused_although_the_slot_is_the_same() -> None:
+    driver = made(interval())
+    (before,) = plans(driver.machine.state, WALL_START_MS + 10_000)
+    driver.do(PutSchedule(b"", interval(overlap=Overlap.ALLOW)))
+    scan(driver)
+    assert the(driver).next_slot_ms == before.seen_ms
+    driver.tick(10_000)
+    driver.do_unnumbered(before)
+    assert driver.events == []
+
+
+def test_a_plan_that_names_a_slot_twice_is_refused() -> None:
+    driver, plan = due_plan(interval(misfire=Misfire.ALL))
+    driver.do_unnumbered(replace(plan, slots=plan.slots * 2))
+    assert driver.events == []
+    driver.do_unnumbered(plan)
+    assert any(isinstance(event, SlotFired) for event in driver.events)
+
+
+def test_the_jitter_of_a_slot_does_not_make_it_late() -> None:
+    spec = interval(period_ms=3_600_000, misfire=Misfire.SKIP, jitter_ms=9_000)
+    driver, plan = due_plan(spec, 3_600_000 + spec.jitter_ms + limits.MISFIRE_GRACE_MS)
+    assert [slot.skipped for slot in plan.slots] == [""]
+    driver.do_unnumbered(plan)
+    assert any(isinstance(event, SlotFired) for event in driver.events)
+
+
+def test_a_plan_for_a_time_that_is_none_of_its_interval_is_refused() -> None:
+    driver, plan = due_plan(interval(), 15_000)
+    driver.do_unnumbered(replace(plan, slots=(Slot(WALL_START_MS + 10_001),)))
+    assert driver.events == []
+
+
+def test_slots_in_the_buffer_count_among_the_runs_that_a_schedule_may_have() -> None:
+    driver = made(interval(max_runs=2, overlap=Overlap.BUFFER_ALL))
+    for _ in range(4):
+        driver.tick(10_000)
+        scan(driver)
+    assert (the(driver).fired, len(the(driver).buffered), the(driver).next_slot_ms) == (1, 1, NO_SLOT)
+
+
+def test_a_slot_in_the_buffer_waits_for_the_last_of_several_active_runs() -> None:
+    driver = made(interval(overlap=Overlap.ALLOW))
+    for overlap in (Overlap.ALLOW, Overlap.BUFFER_ONE, Overlap.BUFFER_ONE):
+        driver.tick(10_000)
+        scan(driver)
+        driver.do(PutSchedule(b"", interval(overlap=overlap)))
+        scan(driver)
+    first, second = driver.machine.state.book.active("s")
+    assert len(the(driver).buffered) == 1
+    driver.do(CancelJobs(b"", (first,), ""))
+    assert len(the(driver).buffered) == 1
+    driver.do(CancelJobs(b"", (second,), ""))
+    assert the(driver).buffered == ()

@@ -183,6 +183,15 @@ def test_a_node_declared_dead_needs_a_new_incarnation_even_if_it_never_stopped()
     assert driver.machine.state.nodes["n1"].health is Health.ALIVE
 
 
+@pytest.mark.parametrize("over", [Health.DEAD, Health.STOPPED])
+def test_a_process_that_is_over_does_not_live_again_by_a_word(over: Health) -> None:
+    driver = Driver()
+    incarnation = driver.start_node("n1")
+    driver.do(NodeHealthChanged("n1", incarnation, over))
+    assert reason(driver.do(NodeHealthChanged("n1", incarnation, Health.ALIVE))) == "INCARNATION_OVER"
+    assert driver.machine.state.nodes["n1"].health is over
+
+
 def test_words_about_a_node_must_name_its_incarnation() -> None:
     driver = Driver()
     incarnation = driver.start_node("n1")
