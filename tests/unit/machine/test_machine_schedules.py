@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.job import JobSpec
+from orchestrix_raft.domain.job import JobSpec, JobState
 from orchestrix_raft.domain.schedule import (
     NO_SLOT,
     UNPLANNED,
@@ -335,3 +335,33 @@ def test_a_slot_in_the_buffer_waits_for_the_last_of_several_active_runs() -> Non
     assert len(the(driver).buffered) == 1
     driver.do(CancelJobs(b"", (second,), ""))
     assert the(driver).buffered == ()
+
+
+def test_no_run_is_told_to_stop_for_a_slot_that_there_is_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = made(interval(overlap=Overlap.CANCEL_RUNNING))
+    driver.attach("w")
+    driver.tick(10_000)
+    scan(driver)
+    monkeypatch.setattr(limits, "LIVE_JOBS", 1)
+    driver.tick(10_000)
+    scan(driver)
+    assert driver.events == []
+    assert driver.job("s@10s").stop is None
+
+
+def test_missed_slots_are_made_up_for_up_to_the_number_of_runs_that_a_schedule_may_have() -> None:
+    spec = interval(max_runs=2, misfire=Misfire.ALL, overlap=Overlap.ALLOW)
+    driver, plan = due_plan(spec, 40_000)
+    assert len(plan.slots) == 4
+    driver.do_unnumbered(plan)
+    assert (the(driver).fired, the(driver).next_slot_ms) == (2, NO_SLOT)
+
+
+def test_a_trigger_ends_the_runs_that_it_supersedes() -> None:
+    driver = made(interval(overlap=Overlap.CANCEL_RUNNING))
+    driver.tick(10_000)
+    scan(driver)
+    result = driver.do(TriggerSchedule(b"", "s"))
+    assert isinstance(result, ScheduleResult)
+    assert result.word == "fired"
+    assert driver.job("s@10s").state is JobState.CANCELLED
