@@ -27,6 +27,7 @@ from orchestrix_raft.machine.commands import (
     FireSchedule,
     PauseSchedule,
     PutSchedule,
+    ResumeSchedule,
     RetryJobs,
     ScheduleResult,
     TriggerSchedule,
@@ -365,3 +366,34 @@ def test_a_trigger_ends_the_runs_that_it_supersedes() -> None:
     assert isinstance(result, ScheduleResult)
     assert result.word == "fired"
     assert driver.job("s@10s").state is JobState.CANCELLED
+
+
+def test_failures_before_a_pause_do_not_count_after_it() -> None:
+    driver = made(interval(pause_on_failure=2))
+    driver.attach("w")
+    for slot in ("s@10s", "s@20s"):
+        driver.tick(10_000)
+        scan(driver)
+        driver.fail(slot)
+        assert not the(driver).paused
+        driver.do(PauseSchedule(b"", "s", "by hand"))
+        driver.do(ResumeSchedule(b"", "s"))
+        scan(driver)
+
+
+def test_skipped_slots_are_counted_one_by_one() -> None:
+    driver, plan = due_plan(interval(misfire=Misfire.SKIP), 30_000)
+    driver.do_unnumbered(plan)
+    assert (the(driver).fired, the(driver).skipped) == (1, 2)
+
+
+def test_triggers_that_wait_in_the_buffer_become_runs_of_their_own() -> None:
+    driver = made(interval(overlap=Overlap.BUFFER_ALL))
+    driver.attach("w")
+    for word in ("fired", "buffered", "buffered"):
+        result = driver.do(TriggerSchedule(b"", "s"))
+        assert isinstance(result, ScheduleResult)
+        assert result.word == word
+    for run in ("s!1", "s!2", "s!3"):
+        driver.complete(run)
+    assert the(driver).buffered == ()
