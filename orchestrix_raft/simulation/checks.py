@@ -6,6 +6,8 @@ at every index, however often it crashed, was rebuilt from a checkpoint or took 
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.domain.job import TERMINAL, AttemptState, JobState
@@ -59,16 +61,17 @@ def fingerprint(machine: Machine) -> bytes:
     state = machine.state
     mark.update(encode_record(state.audit))
     mark.update(level_record(state))
-    for entities in (state.jobs, state.sessions):
-        for _, entity in sorted(entities.items()):
-            mark.update(encode_record(entity))
-    for _, node in sorted(state.nodes.items()):
-        mark.update(encode_record(node))
-    for rest in (state.limited, state.key_windows, state.unique_windows):
-        for _, entity in sorted(rest.items()):
-            mark.update(encode_record(entity))
-    for _, schedule in sorted(state.schedules.items()):
-        mark.update(encode_record(schedule))
+    tables: tuple[Mapping[Any, object], ...] = (
+        state.jobs,
+        state.sessions,
+        state.nodes,
+        state.limited,
+        state.key_windows,
+        state.unique_windows,
+        state.schedules,
+    )
+    for entities in tables:
+        mark.update(encode_record([entities[key] for key in sorted(entities)]))
     return mark.digest()
 
 
@@ -95,7 +98,6 @@ class Checker:
         self.workers = workers
         history = MemoryStore()
         self.shadow = Machine(history, history, NEW if mix in MIXES and MIXES[mix].upgrade else RULES)
-        self.events: Counter[type] = Counter()
         self.losses = 0
         self.entries = 0
         self.repeats = 0  # commands in the log a second time
@@ -108,7 +110,7 @@ class Checker:
         self.feeds = FeedWatch(self.violation)
         self.comparing = Comparing(world, history, self.violation)
         self._unique = UniqueWatch()
-        self._committed: dict[int, bytes] = {}
+        self._committed: dict[int, tuple[int, bytes]] = {}  # term and bytes of every entry
         self._digests: dict[int, bytes] = {}
         self._print = (0, b"")  # index, the shadow's fingerprint there
         self._newest_token: dict[bytes, int] = {}
@@ -126,14 +128,13 @@ class Checker:
 
     def applied(self, node: SimNode, index: int, term: int, data: bytes) -> None:
         """A node has just applied an entry."""
-        mark = hashlib.blake2b(data, digest_size=12, key=term.to_bytes(8, "big")).digest()
         known = self._committed.get(index)
         if known is None:
             if self._committed and index <= self.shadow.state.index:
                 self.violation(f"{node.name} applied {index}, which nobody applied before a later entry")
-            self._committed[index] = mark
+            self._committed[index] = (term, data)
             self._advance(node, index, term, data)
-        elif known != mark:
+        elif known != (term, data):
             self.violation(f"{node.name} applied another entry at {index} than was committed")
         core = node.core
         if core is not None:
@@ -161,11 +162,10 @@ class Checker:
         for resolved in result.resolved:
             self._resolved(resolved)
         self.slots.entry(self.shadow.state.wall_ms, result.events)
-        self.history.entry(index, self.shadow.state.elapsed_ms, self.shadow.state.wall_ms, result.events)
+        elapsed_ms = self.shadow.state.elapsed_ms
+        self.history.entry(index, elapsed_ms, self.shadow.state.wall_ms, result.events)
         for event in result.events:
-            self.events[type(event)] += 1
             self._event(event)
-            elapsed_ms = self.shadow.state.elapsed_ms
             fault = self.limits.see(event, elapsed_ms) or self._unique.see(event, elapsed_ms)
             if fault:
                 self.violation(fault)

@@ -18,7 +18,7 @@ from orchestrix_raft.coordinator.starts import (
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.node import Node as Known
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.events import NodeJoined
+from orchestrix_raft.machine.events import NodeHealthSet, NodeJoined
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.disk import Starts
 from orchestrix_raft.storage.memory import MemoryDisk
@@ -77,6 +77,15 @@ def test_a_start_from_another_directory_proves_nothing_before_one_of_its_own(kno
 def test_starts_of_other_nodes_are_none_of_its_business() -> None:
     one = origin(Starts(4, (EARLIER,)))
     one.joined(joined(9, first_boot_id(FOREIGN), "n2"), 0.0)
+    assert one.unannounced
+
+
+def test_the_end_of_a_node_that_was_announced_in_the_same_entry_is_not_its_own() -> None:
+    one = origin(Starts())
+    one.joined(joined(7, first_boot_id(MINE)), 0.0)
+    one.health_set(NodeHealthSet("n2", 7, Health.DEAD))
+    assert (one.incarnation, one.unannounced) == (7, False)
+    one.health_set(NodeHealthSet("n1", 7, Health.DEAD))
     assert one.unannounced
 
 
