@@ -158,6 +158,8 @@ def test_a_change_on_a_lost_leader_ends_unknown() -> None:
     cluster.isolate("n1")
     cluster.run(2.0, ["n1"])
     assert [ok for ok, _why in answers] == [None]
+    cluster["n1"].close()
+    assert len(answers) == 1, "told once"
 
 
 def test_a_name_that_cannot_stand_in_the_log_is_refused() -> None:

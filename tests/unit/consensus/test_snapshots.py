@@ -10,11 +10,12 @@ from orchestrix_raft.consensus.messages import (
     AppendEntries,
     SnapshotAnswer,
     SnapshotChunk,
+    VoteRequest,
 )
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.consensus.port import SafetyFault
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
-from orchestrix_raft.storage.port import DiskFull, StorageError
+from orchestrix_raft.storage.port import DiskFull, SnapshotRef, SnapshotWriter, StorageError
 from tests.simulation.raft.scripted import Scripted, behind, cluster_of, commands
 
 
@@ -220,6 +221,59 @@ def test_a_snapshot_starts_again_on_a_new_connection() -> None:
     assert cluster["n1"].progress()[1].snapshot_sent == 0
     cluster.run(0.5)
     assert cluster.data("n3") == commands(0, 30)
+
+
+def test_a_chunk_of_another_snapshot_does_not_continue_the_first() -> None:
+    cluster = cluster_of(3)
+    engine = cluster["n3"]
+    ref = SnapshotRef(50, engine.term, 128, bytes(32), 0, b"")
+    for offset, one in ((0, ref), (64, ref._replace(index=60))):
+        engine.receive("n1", SnapshotChunk(engine.term, 9, one, offset, bytes(64)))
+        cluster.tick("n3")
+    answers = [m for m in cluster.waiting("n3", "n1") if isinstance(m, SnapshotAnswer)]
+    assert [(answer.received, answer.failed) for answer in answers] == [(64, False), (0, True)]
+
+
+def test_the_term_of_a_snapshot_is_on_disk_before_the_snapshot_is_the_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a power loss in between leaves a checkpoint of a term that the journal has never heard of."""
+    cluster = behind()
+    engine, journal, store = cluster["n3"], cluster.nodes["n3"].journal, cluster.nodes["n3"].store
+    steps: list[str] = []
+
+    def noting(owner: object, name: str) -> None:
+        sound = getattr(owner, name)
+
+        def noted(*args: object) -> object:
+            steps.append(name)
+            return sound(*args)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    def receive(ref: SnapshotRef) -> SnapshotWriter:
+        writer = begin(ref)
+        noting(writer, "commit")
+        return writer
+
+    begin = store.receive
+    monkeypatch.setattr(store, "receive", receive)
+    noting(journal, "flush")
+    noting(engine, "receive")
+    cluster.rejoin("n3")
+    cluster.run(1.0)
+    assert cluster.data("n3") == commands(0, 30)
+    assert steps[steps.index("commit") - 1] == "flush"
+
+
+def test_a_leader_that_is_one_no_more_lets_go_of_the_snapshots_that_it_sent() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    cluster.tick("n1", 0.02)
+    assert cluster["n1"]._sender.pinned_index() is not None
+    cluster["n1"].receive("n2", VoteRequest(cluster["n1"].term + 1, 99, 99, 0, True))
+    assert not cluster.leads("n1")
+    assert cluster["n1"]._sender.pinned_index() is None
 
 
 def test_the_log_is_kept_from_the_moment_a_snapshot_is_wanted() -> None:

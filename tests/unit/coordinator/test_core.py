@@ -4,7 +4,7 @@ import pytest
 
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.line_reader import LogPage
-from orchestrix_raft.coordinator.messages import Forward
+from orchestrix_raft.coordinator.messages import Forward, ReadAnswer, ReadRequest
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
 from orchestrix_raft.coordinator.queries import status
 from orchestrix_raft.coordinator.settings import CoreLimits
@@ -311,6 +311,12 @@ def test_a_linearizable_read_at_a_follower_sees_what_was_acknowledged_before_it(
     n3.reads.linearizable(cores.now, fresh)
     cores.run()
     assert (told.fresh, seen) == ([True], [True])
+
+
+def test_a_node_that_does_not_lead_says_so_to_who_asks_how_far_to_read() -> None:
+    cores = Cores(3)
+    cores["n2"].receive("n3", ReadRequest(7))
+    assert cores["n2"].outbox == [("n3", ReadAnswer(7, -1))]
 
 
 def test_a_read_without_a_leader_is_given_up_in_time() -> None:
