@@ -1,5 +1,7 @@
 """Elections that disturb nobody, and reads that never miss what was acknowledged."""
 
+from dataclasses import replace
+
 from orchestrix_raft.consensus.messages import (
     PreVote,
     PreVoteAnswer,
@@ -8,7 +10,7 @@ from orchestrix_raft.consensus.messages import (
     VoteRequest,
 )
 from orchestrix_raft.consensus.port import Refused, Role
-from tests.simulation.raft.scripted import STUBBORN, Scripted, cluster_of
+from tests.simulation.raft.scripted import STUBBORN, Scripted, cluster_of, commands
 
 
 # -- elections -----------------------------------------------------------------------------------
@@ -111,6 +113,22 @@ def test_a_vote_of_another_disk_does_not_count() -> None:
     assert cluster.leads("n1")
 
 
+def test_a_vote_of_an_earlier_term_does_not_count() -> None:
+    cluster = Scripted(3)
+    cluster.tick("n1", 3.0)
+    cluster.deliver("n1", "n2")
+    cluster.tick_quietly("n2")
+    cluster.deliver("n2", "n1")
+    cluster.tick("n1")
+    engine = cluster["n1"]
+    assert engine.role is Role.CANDIDATE
+    cluster.drop_all()
+    engine.receive("n2", VoteAnswer(engine.term - 1))
+    assert not cluster.leads("n1")
+    engine.receive("n2", VoteAnswer(engine.term))
+    assert cluster.leads("n1")
+
+
 def test_contact_with_the_leader_ages() -> None:
     cluster = cluster_of(3)
     assert Scripted(3)["n1"].leader_contact_s() == float("inf")
@@ -181,6 +199,19 @@ def test_a_new_leader_answers_no_read_before_its_no_op() -> None:
     cluster["n2"].read_index(answers.append)
     cluster.settle(["n2", "n3"])
     assert answers == [None]
+
+
+def test_a_read_waits_until_its_index_is_applied() -> None:
+    cluster = Scripted(1, options=replace(STUBBORN, apply_entries=1))
+    cluster.start()
+    cluster.propose("n1", *commands(0, 5))
+    cluster.tick("n1")
+    engine, applied = cluster["n1"], []
+    engine.read_index(lambda index: applied.append((index, engine.applied_index)))
+    cluster.settle()
+    for _ in range(5):
+        cluster.tick("n1")
+    assert applied == [(engine.commit_index, engine.commit_index)]
 
 
 def test_many_reads_share_one_round() -> None:

@@ -16,7 +16,7 @@ from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.consensus.port import SafetyFault
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
 from orchestrix_raft.storage.port import DiskFull, SnapshotRef, SnapshotWriter, StorageError
-from tests.simulation.raft.scripted import Scripted, behind, cluster_of, commands
+from tests.simulation.raft.scripted import TEST_OPTIONS, Scripted, behind, cluster_of, commands
 
 
 def test_a_restart_keeps_what_was_acknowledged_behind_the_checkpoint() -> None:
@@ -264,6 +264,64 @@ def test_the_term_of_a_snapshot_is_on_disk_before_the_snapshot_is_the_state(
     cluster.run(1.0)
     assert cluster.data("n3") == commands(0, 30)
     assert steps[steps.index("commit") - 1] == "flush"
+
+
+def test_an_answer_to_an_earlier_snapshot_says_nothing_about_the_present_one() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    cluster.tick("n1")
+    cluster.tick("n3")
+    cluster.deliver("n3", "n1")
+    engine = cluster["n1"]
+    cluster.tick("n1", 0.02)
+    index = engine._sender.pinned_index()
+    assert index is not None
+    for answered, received in ((index - 1, 0), (index, 64)):
+        engine.receive("n3", SnapshotAnswer(engine.term, 1, answered, 64, False))
+        assert engine.progress()[1].snapshot_sent == received
+
+
+def test_chunks_under_way_are_bounded_and_sent_again_when_they_were_lost() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    sent = 0
+    while not sent:
+        cluster.tick("n1", 0.02)
+        sent = sum(len(m.data) for m in cluster.waiting("n1", "n3") if isinstance(m, SnapshotChunk))
+        if not sent:
+            cluster.deliver("n1", "n3")
+            cluster.tick_quietly("n3")
+            cluster.deliver("n3", "n1")
+    assert sent <= TEST_OPTIONS.chunk_bytes * TEST_OPTIONS.chunk_window
+    cluster.drop_all()
+    cluster.run(TEST_OPTIONS.snapshot_stall_s - 0.5, step=0.1)
+    assert cluster.data("n3") == []
+    cluster.run(1.0, step=0.1)
+    assert cluster.data("n3") == commands(0, 30)
+
+
+def test_a_slow_transfer_that_goes_on_does_not_start_again() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    begun = False
+    while not begun:
+        cluster.tick("n1", 0.02)
+        begun = any(isinstance(m, SnapshotChunk) for m in cluster.waiting("n1", "n3"))
+        if not begun:
+            cluster.deliver("n1", "n3")
+            cluster.tick_quietly("n3")
+            cluster.deliver("n3", "n1")
+    offsets = []
+    for _ in range(8):
+        chunk = next(m for m in cluster.waiting("n1", "n3") if isinstance(m, SnapshotChunk))
+        offsets.append(chunk.offset)
+        while cluster.waiting("n1", "n3")[0] != chunk:
+            cluster.deliver("n1", "n3", count=1)
+        cluster.deliver("n1", "n3", count=1)
+        cluster.tick_quietly("n3")
+        cluster.deliver("n3", "n1")
+        cluster.tick("n1", 1.0)
+    assert offsets == sorted(set(offsets))
 
 
 def test_a_leader_that_is_one_no_more_lets_go_of_the_snapshots_that_it_sent() -> None:

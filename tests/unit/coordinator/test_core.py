@@ -2,18 +2,19 @@
 
 import pytest
 
+from orchestrix_raft.consensus.messages import TimeoutNow
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.line_reader import LogPage
-from orchestrix_raft.coordinator.messages import Forward, ReadAnswer, ReadRequest
+from orchestrix_raft.coordinator.messages import BeatSummary, Forward, ReadAnswer, ReadRequest
 from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
 from orchestrix_raft.coordinator.queries import status
 from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.domain.node import Health
-from orchestrix_raft.domain.session import Assignments, HandlerLine, Observation, Welcome
+from orchestrix_raft.domain.session import Assignments, HandlerLine, Observation, Stop, Welcome
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.machine import jobs
 from orchestrix_raft.machine.codec import encode_batch, unnumbered
-from orchestrix_raft.machine.commands import Command, Enqueue, NodeHealthChanged, NodeStarted
+from orchestrix_raft.machine.commands import CancelJobs, Command, Enqueue, NodeHealthChanged, NodeStarted
 from orchestrix_raft.machine.history import FINISHED
 from tests.scenarios.driver import job, key
 from tests.unit.coordinator.bench import Cores, Told
@@ -149,6 +150,69 @@ def test_a_new_connection_to_the_leader_makes_the_origin_send_again_at_once() ->
     assert applied_at(told)
 
 
+def test_what_others_forward_to_a_node_that_does_not_lead_is_dropped() -> None:
+    cores = Cores(3)
+    cores["n2"].receive("n3", Forward((encode_batch(unnumbered(enqueue("a"))),)))
+    assert not cores["n2"].proposer.pending
+
+
+def test_with_its_office_a_leader_loses_what_others_forwarded() -> None:
+    cores = Cores(3)
+    core = cores["n1"]
+    core.leadership.hold(core.now, 60.0)
+    core.receive("n3", Forward((encode_batch(unnumbered(enqueue("a"))),)))
+    assert core.proposer.pending
+    cores.cluster.elect("n2")
+    core.step()
+    assert not core.proposer.pending
+
+
+def test_a_leader_that_does_not_know_the_time_proposes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = Cores()
+    monkeypatch.setattr(cores["n1"].leadership.stamper, "ready", lambda now: False)
+    told = cores.submit("n1", enqueue("a"))
+    end = len(cores.cluster.log)
+    cores.run(1.0)
+    assert len(cores.cluster.log) == end
+    monkeypatch.undo()
+    cores.run()
+    assert applied_at(told)
+
+
+def test_all_that_is_applied_in_a_step_is_answered_in_it() -> None:
+    cores = Cores()
+    cores.cluster.hold_commits = True
+    tolds = []
+    for name in ("a", "b"):
+        tolds.append(cores.submit("n1", enqueue(name)))
+        cores["n1"].step()
+    assert [told.outcomes for told in tolds] == [[], []]
+    cores.cluster.hold_commits = False
+    cores["n1"].step()
+    first, second = map(applied_at, tolds)
+    assert first < second
+
+
+def test_new_entries_leave_before_this_node_s_disk_has_them() -> None:
+    core = Cores()["n1"]
+    carried: list[object] = []
+    core.carry = lambda: carried.extend(core.outbox)
+    entry = ("n2", TimeoutNow(1))
+    core.consensus.outbox.append(entry)
+    core.consensus.before_flush()
+    assert carried == [entry]
+
+
+def test_a_leader_has_a_bounded_number_of_entries_under_way() -> None:
+    cores = Cores()
+    cores.cluster.hold_commits = True
+    end = len(cores.cluster.log)
+    for number in range(10):
+        cores.submit("n1", enqueue(f"{number}"))
+        cores["n1"].step()
+    assert len(cores.cluster.log) == end + cores.limits.proposer.in_flight
+
+
 # ---- incarnations
 
 
@@ -182,6 +246,20 @@ def test_commands_in_the_entry_that_ends_an_incarnation_are_answered() -> None:
     assert late.outcomes == []
     cores["n2"].stop("bye")
     assert [type(outcome) for outcome in late.outcomes] == [Unknown]
+
+
+def test_an_announcement_is_sent_again_after_a_second_and_not_before() -> None:
+    cores = Cores(3)
+    core = cores["n2"]
+    core.proposer.fenced()
+    core._origin.announce_at = 0.0
+    sent = 0
+    for _ in range(8):
+        core.step()
+        sent += sum(isinstance(message, Forward) for _, message in core.outbox)
+        core.outbox.clear()
+        cores.now += 0.25
+    assert sent == 2
 
 
 def test_an_old_announcement_of_this_process_does_not_silence_it() -> None:
@@ -265,6 +343,17 @@ def test_an_assignment_is_pushed_by_the_node_that_holds_the_stream() -> None:
     assert [one.job_id for one in pushed.jobs] == [key("a")]
 
 
+def test_a_stop_is_pushed_by_the_node_that_holds_the_stream() -> None:
+    cores = Cores(3)
+    worker = cores.worker("n3", "w")
+    cores.submit("n2", enqueue("a"))
+    cores.run()
+    cores.submit("n1", CancelJobs(b"r" * 16, (key("a"),), ""))
+    cores.run()
+    (stop,) = [message for message in worker.messages if isinstance(message, Stop)]
+    assert [(one.job_id, one.reason) for one in stop.jobs] == [(key("a"), "cancelled")]
+
+
 def test_nothing_is_pushed_before_it_is_committed() -> None:
     cores = Cores()
     worker = cores.worker("n1", "w")
@@ -319,6 +408,18 @@ def test_a_node_that_does_not_lead_says_so_to_who_asks_how_far_to_read() -> None
     assert cores["n2"].outbox == [("n3", ReadAnswer(7, -1))]
 
 
+def test_a_read_whose_round_went_down_with_a_leader_is_asked_of_the_next_at_once() -> None:
+    cores = Cores(3)
+    told = Told()
+    cores.cut = {"n1"}
+    cores["n3"].reads.linearizable(cores.now, told.fresh.append)
+    cores.run()
+    assert told.fresh == []
+    cores.cluster.elect("n2")
+    cores.run()
+    assert told.fresh == [True]
+
+
 def test_a_read_without_a_leader_is_given_up_in_time() -> None:
     cores = Cores(3)
     cores.cluster.depose()
@@ -328,6 +429,13 @@ def test_a_read_without_a_leader_is_given_up_in_time() -> None:
     assert told.fresh == []
     cores.run(1.0)
     assert told.fresh == [False]
+
+
+def test_what_others_know_is_heard_from_the_leader_alone() -> None:
+    cores = Cores(3)
+    for peer, heard in (("n3", False), ("n1", True)):
+        cores["n2"].receive(peer, BeatSummary((("n9", 7, 0, 0, 0),)))
+        assert (cores["n2"].beats.of("n9") is not None) is heard
 
 
 # ---- time and duties
@@ -422,6 +530,16 @@ def test_a_stopped_node_answers_everybody_and_does_nothing_more() -> None:
     assert [type(outcome) for outcome in told.outcomes] == [NotApplied]
     assert (told.fresh, woken) == ([False], [True])
     assert core.step() is False
+
+
+def test_a_stopped_node_says_nothing_more() -> None:
+    cores = Cores(3)
+    core = cores["n2"]
+    core.stop("bye")
+    core.outbox.clear()
+    cores.now += 60.0
+    core.step()
+    assert core.outbox == []
 
 
 # ---- an installed snapshot

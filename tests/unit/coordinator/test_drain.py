@@ -195,6 +195,14 @@ def test_with_nobody_to_go_to_it_ends_at_once(others_drain: bool) -> None:
     assert core.state.nodes["n1"].health is Health.STOPPED
 
 
+def test_what_is_under_way_is_not_asked_for_again(cores: Cores) -> None:
+    cores.cluster.hold_commits = True
+    core = cores["n2"]
+    core.drain.leave(core.now)
+    cores.run(1.0)
+    assert core.proposer.backlog == 1
+
+
 def test_a_process_out_of_contact_does_not_wait(cores: Cores) -> None:
     Worker(cores, "w", "n2")
     core = cores["n2"]
