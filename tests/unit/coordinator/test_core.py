@@ -167,6 +167,31 @@ def test_with_its_office_a_leader_loses_what_others_forwarded() -> None:
     assert not core.proposer.pending
 
 
+def test_a_new_leader_proposes_nothing_before_it_has_applied_what_came_before() -> None:
+    cores = Cores(3)
+    cores.cluster.hold_commits = True
+    cores.cluster.elect("n2")
+    end = len(cores.cluster.log)
+    told = cores.submit("n2", enqueue("a"))
+    cores.run(0.5)
+    assert not cores["n2"].leading
+    assert len(cores.cluster.log) == end
+    cores.cluster.hold_commits = False
+    cores.run(0.5)
+    assert applied_at(told) > end
+
+
+def test_what_an_earlier_office_had_under_way_does_not_hold_a_new_one_up() -> None:
+    cores = Cores(3)
+    schedules = cores["n1"].leadership.schedules
+    schedules._passed_over["s"] = 1
+    for leader in ("n2", "n1"):
+        cores.cluster.elect(leader)
+        cores.run()
+    assert cores["n1"].leading
+    assert schedules._passed_over == {}
+
+
 def test_a_leader_that_does_not_know_the_time_proposes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = Cores()
     monkeypatch.setattr(cores["n1"].leadership.stamper, "ready", lambda now: False)
@@ -231,6 +256,19 @@ def test_a_process_given_up_by_mistake_begins_again_and_its_commands_count_once(
     assert state.nodes["n2"].incarnation > before
     assert state.nodes["n2"].health is Health.ALIVE
     assert state.nodes["n2"].sequence == 1
+
+
+def test_a_node_given_up_by_mistake_comes_back_with_its_workers_by_itself() -> None:
+    cores = Cores(3)
+    worker = cores.worker("n2", "w")
+    cores.run()
+    before = cores["n2"].incarnation
+    unnumbered_from(cores, NodeHealthChanged("n2", before, Health.DEAD))
+    cores.run(2.0)
+    assert cores["n2"].incarnation > before
+    assert health_of(cores)["n2"] == "alive"
+    assert cores["n1"].state.sessions[key("w")].node_id == "n2"
+    assert [type(message) for message in worker.messages] == [Welcome, Welcome]
 
 
 def test_commands_in_the_entry_that_ends_an_incarnation_are_answered() -> None:

@@ -1,10 +1,11 @@
 """Which starts of its node a process counts as its own, and which end it."""
 
+import msgspec
 import pytest
 
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.origin import Origin
-from orchestrix_raft.coordinator.port import Outcome
+from orchestrix_raft.coordinator.port import Outcome, Unknown
 from orchestrix_raft.coordinator.proposer import Proposer, ProposerLimits
 from orchestrix_raft.coordinator.settings import Identity
 from orchestrix_raft.coordinator.starts import (
@@ -20,7 +21,7 @@ from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.node import Node as Known
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.commands import Enqueue
-from orchestrix_raft.machine.events import NodeHealthSet, NodeJoined
+from orchestrix_raft.machine.events import NodeHealthSet, NodeJoined, NodeRemoved
 from orchestrix_raft.machine.port import Applied, Gap, Resolved
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.disk import Starts
@@ -91,6 +92,19 @@ class TestAnswers:
         boot_id = self.origin.announcement().boot_id
         assert boot_id != first_boot_id(MINE), "an old announcement is none of the new incarnation"
         assert boot_id == next_boot_id(first_boot_id(MINE))
+
+    def test_a_member_no_more_does_not_announce_itself_again(self) -> None:
+        self.origin.removed(NodeRemoved("n1", 7))
+        assert self.origin.incarnation == 0
+        assert not self.origin.unannounced
+
+    def test_what_was_sent_under_an_incarnation_that_a_snapshot_has_not_seen_is_unknown(self) -> None:
+        found = state(last_start=(6, MINE))
+        found.nodes["n1"] = msgspec.structs.replace(found.nodes["n1"], health=Health.DEAD)
+        self.origin.restored(found, 0.0)
+        assert [type(outcome) for outcome in self.outcomes] == [Unknown]
+        assert self.proposer.backlog == 0
+        assert self.origin.unannounced
 
 
 def test_a_later_start_from_another_directory_ends_it() -> None:
