@@ -54,7 +54,7 @@ prove-B: $(VENV)/ready ## time: every zone and change of clocks from 1970 to 203
 	@$(PY) -m pytest -s tests/prove/test_schedule_kills.py tests/prove/test_timetable.py
 
 prove-C: $(VENV)/ready ## operating: rolling restarts, lost workers, partitions, members, backups, a death at every step of a change, 100 seeds (some 40 minutes)
-	@$(PY) -m pytest -s -m "" tests/prove/test_rolling_restart.py tests/prove/test_lost_workers.py tests/cluster/test_partitions.py tests/cluster/test_members.py tests/cluster/test_drain.py tests/cluster/test_backup.py tests/cluster/test_bad_disks.py tests/cluster/test_old_nodes.py tests/cluster/test_rebalancing.py tests/cluster/test_damaged_transfers.py tests/cluster/test_learned_members.py tests/simulation/test_changes.py
+	@$(PY) -m pytest -s -m "" tests/prove/test_rolling_restart.py tests/prove/test_lost_workers.py tests/cluster/test_partitions.py tests/cluster/test_members.py tests/cluster/test_drain.py tests/cluster/test_backup.py tests/cluster/test_bad_disks.py tests/cluster/test_chaos.py tests/cluster/test_old_nodes.py tests/cluster/test_rebalancing.py tests/cluster/test_damaged_transfers.py tests/cluster/test_learned_members.py tests/simulation/test_changes.py
 	@for mix in drains members disks; do $(PY) -m orchestrix_raft.simulation --seeds 100 --mix $$mix || exit 1; done
 
 lock: ## resolve the newest versions of all dependencies into requirements.lock

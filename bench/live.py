@@ -3,7 +3,7 @@ and what a copy for a node that was away for too long, a backup and a comparison
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ MEMORY_TARGET_MIB: Final = 1.5e9 / 2**20
 RESTART_TARGET_S: Final = 20.0
 COMMIT_TARGET_MS: Final = 100.0
 STOP_TARGET_MS: Final = 20.0
+_STOP: Final = "longest stop of a node's loop"
 CHURN_PER_S: Final = 1_000
 CHURN_S: Final = 20.0
 STEP_S: Final = 0.1
@@ -47,8 +48,8 @@ async def _measure(count: int) -> list[Figure]:
                 away = (cluster.leader() + 1) % len(cluster)
                 restart_s = await asyncio.to_thread(_restart, cluster, away)
                 copy = await _copy(cluster, client, away)
-                backup = await _span(client.backup(cluster.data_dir / "backup"))
-                verified = await _span(client.verify(timeout=600.0))
+                backup = await _under_load(client, client.backup(cluster.data_dir / "backup"))
+                verified = await _under_load(client, client.verify(timeout=600.0))
     name = f"{count:,} jobs wait"
     return [
         Figure(f"{name}: memory of the largest node", memory, "MiB", MEMORY_TARGET_MIB),
@@ -63,9 +64,15 @@ async def _measure(count: int) -> list[Figure]:
             None,
             "from its start until it has caught up",
         ),
-        *_commits(f"{name}: commit of another job while a backup is made", probe, backup),
+        *_commits(
+            f"{name}: commit of another job while {CHURN_PER_S:,}/s run and a backup is made", probe, backup
+        ),
         Figure(f"{name}: a backup", backup[1] - backup[0], "s", None, "to a file on the same machine"),
-        *_commits(f"{name}: commit of another job while contents are compared", probe, verified),
+        *_commits(
+            f"{name}: commit of another job while {CHURN_PER_S:,}/s run and contents are compared",
+            probe,
+            verified,
+        ),
         Figure(f"{name}: comparing what three nodes hold", verified[1] - verified[0], "s"),
     ]
 
@@ -73,25 +80,30 @@ async def _measure(count: int) -> list[Figure]:
 def _stops(cluster: WatchedCluster, span: tuple[float, float]) -> list[Figure]:
     """The longest stops of a node's loop, of any node, while checkpoints are made and while none is."""
     watched = cluster.watched()
-    making, other = (
-        max(node.longest_ms(*span, checkpoints=checkpoints) for node in watched)
-        for checkpoints in (True, False)
-    )
+
+    def longest(checkpoints: bool, with_syncs: bool = True) -> float:
+        return max(node.longest_ms(*span, checkpoints=checkpoints, with_syncs=with_syncs) for node in watched)
+
     count = sum(begin >= span[0] and end <= span[1] for node in watched for begin, end in node.checkpoints)
     note = f"{count} checkpoints, looked at every {INTERVAL_S * 1e3:.0f} ms"
     return [
-        Figure(
-            "longest stop of a node's loop while it makes a checkpoint", making, "ms", STOP_TARGET_MS, note
-        ),
-        Figure("longest stop of a node's loop at other times", other, "ms", None, note),
+        Figure(f"{_STOP} while it makes a checkpoint", longest(True), "ms", STOP_TARGET_MS, note),
+        Figure(f"{_STOP}, likewise, without the journal's sync", longest(True, False), "ms", None, note),
+        Figure(f"{_STOP} at other times", longest(False), "ms", None, note),
     ]
 
 
-async def _span(work: Awaitable[object]) -> tuple[float, float]:
-    """(begin, end), wall seconds, of something that is awaited."""
+async def _under_load(client: AsyncClient, work: Awaitable[object]) -> tuple[float, float]:
+    """(begin, end), wall seconds, of something that is awaited while jobs come and go."""
+    over = asyncio.Event()
+    load = asyncio.create_task(_come_and_go(client, over.is_set))
     begin_s = time.time()
-    await work
-    return begin_s, time.time()
+    try:
+        await work
+        return begin_s, time.time()
+    finally:
+        over.set()
+        await load
 
 
 def _commits(name: str, probe: Probe, span: tuple[float, float]) -> list[Figure]:
@@ -107,10 +119,14 @@ def _commits(name: str, probe: Probe, span: tuple[float, float]) -> list[Figure]
 async def _churn(client: AsyncClient) -> tuple[float, float]:
     """Jobs come and go, so that every checkpoint has something to write: (begin, end), wall seconds."""
     begin_s = time.time()
-    while time.time() < begin_s + CHURN_S:
+    await _come_and_go(client, lambda: time.time() >= begin_s + CHURN_S)
+    return begin_s, time.time()
+
+
+async def _come_and_go(client: AsyncClient, over: Callable[[], bool]) -> None:
+    while not over():
         await client.enqueue_many(("noop", ARGUMENTS) for _ in range(round(CHURN_PER_S * STEP_S)))
         await asyncio.sleep(STEP_S)
-    return begin_s, time.time()
 
 
 def _restart(cluster: LocalCluster, number: int) -> float:

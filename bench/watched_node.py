@@ -1,5 +1,5 @@
 """`python -m bench.watched_node FILE node ...`: a node that writes every stop of its loop, and when it writes
-checkpoints, to a file.
+checkpoints and its journal, to a file.
 
 The node's own metric looks four times a second: enough to notice that a node is in trouble, but it hardly
 ever meets a stop of some milliseconds.  This looks every two milliseconds, and tells a stop too short by at
@@ -8,12 +8,15 @@ most that.
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TextIO
 from unittest import mock
 
 from orchestrix_raft.cli import app
 from orchestrix_raft.coordinator.checkpoints import Checkpoints, CheckpointWork
+from orchestrix_raft.storage.journal import LmdbJournal
 from orchestrix_raft.storage.port import StateView
 from orchestrix_raft.telemetry.loop_lag import LoopLag
 from orchestrix_raft.telemetry.metrics import Registry
@@ -32,19 +35,26 @@ class Stop(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """What one node wrote.  checkpoints: (begin, end) of the writing, wall seconds."""
+    """What one node wrote.  checkpoints, syncs (of the journal, on the loop): (begin, end), wall seconds."""
 
     stops: list[Stop]
     checkpoints: list[tuple[float, float]]
+    syncs: list[tuple[float, float]]
 
-    def longest_ms(self, begin_s: float, end_s: float, *, checkpoints: bool) -> float:
+    def longest_ms(
+        self, begin_s: float, end_s: float, *, checkpoints: bool, with_syncs: bool = True
+    ) -> float:
         """The longest stop in that time, while a checkpoint was made or while none was."""
         found = [
-            stop.took_s * 1e3
+            stop.took_s - (0.0 if with_syncs else self._synced_s(stop))
             for stop in self.stops
             if begin_s <= stop.at_s <= end_s and self._in_checkpoint(stop) is checkpoints
         ]
-        return max(found, default=0.0)
+        return max(found, default=0.0) * 1e3
+
+    def _synced_s(self, stop: Stop) -> float:
+        first = stop.at_s - stop.took_s
+        return sum(max(0.0, min(end, stop.at_s) - max(begin, first)) for begin, end in self.syncs)
 
     def _in_checkpoint(self, stop: Stop) -> bool:
         first = stop.at_s - stop.took_s
@@ -73,7 +83,20 @@ def _read(path: Path) -> Watched:
     return Watched(
         [Stop(float(a), float(b)) for what, a, b in rows if what == "stop"],
         [(float(a), float(b)) for what, a, b in rows if what == "checkpoint"],
+        [(float(a), float(b)) for what, a, b in rows if what == "sync"],
     )
+
+
+@contextmanager
+def _told(told: TextIO, what: str, least_s: float) -> Iterator[None]:
+    """Write down when it was, unless it was shorter."""
+    begin_s = time.time()
+    try:
+        yield
+    finally:
+        end_s = time.time()
+        if end_s - begin_s >= least_s:
+            told.write(f"{what} {begin_s:.4f} {end_s:.4f}\n")
 
 
 def main(file: str, arguments: list[str]) -> None:
@@ -89,18 +112,20 @@ def main(file: str, arguments: list[str]) -> None:
                 if lag_s >= TOLD_S:
                     told.write(f"stop {time.time():.4f} {lag_s:.4f}\n")
 
-        write = Checkpoints.write
+        write, flush = Checkpoints.write, LmdbJournal.flush
 
-        def watched(self: Checkpoints, work: CheckpointWork) -> StateView | None:
-            begin_s = time.time()
-            try:
+        def written(self: Checkpoints, work: CheckpointWork) -> StateView | None:
+            with _told(told, "checkpoint", 0.0):
                 return write(self, work)
-            finally:
-                told.write(f"checkpoint {begin_s:.4f} {time.time():.4f}\n")
+
+        def flushed(self: LmdbJournal) -> None:
+            with _told(told, "sync", TOLD_S / 2):
+                flush(self)
 
         with (
             mock.patch("orchestrix_raft.cli.node.LoopLag", Watch),
-            mock.patch.object(Checkpoints, "write", watched),
+            mock.patch.object(Checkpoints, "write", written),
+            mock.patch.object(LmdbJournal, "flush", flushed),
         ):
             app.main(arguments)
 

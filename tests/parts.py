@@ -8,6 +8,9 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,14 +18,22 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Part(NamedTuple):
-    """One line of the report: its name and the commands (arguments of this Python) that make it up."""
+    """One line of the report: its name and the commands (arguments of this Python) that make it up, one after
+    the other or at once."""
 
     name: str
     commands: tuple[tuple[str, ...], ...]
+    at_once: bool = False
 
 
 def _pytest(*arguments: str) -> tuple[tuple[str, ...], ...]:
     return (("-m", "pytest", "--color=no", *arguments),)
+
+
+def _shares(folder: str, count: int) -> tuple[tuple[str, ...], ...]:
+    """All files with tests there, shared out among so many runs."""
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / folder).glob("test_*.py"))
+    return tuple(_pytest(*files[first::count])[0] for first in range(count))
 
 
 PARTS = (
@@ -45,7 +56,8 @@ PARTS = (
     Part("scenarios", _pytest("tests/scenarios")),
     Part("compat", _pytest("tests/compat")),
     Part("simulation", _pytest("tests/simulation")),
-    Part("cluster", _pytest("tests/cluster")),
+    # They wait most of the time, for elections and for processes that start.
+    Part("cluster", _shares("tests/cluster", 2), at_once=True),
 )
 
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
@@ -66,8 +78,8 @@ def main(names: list[str]) -> int:
             continue
         print(f"{part.name:<12}", end="", flush=True)
         begin = time.monotonic()
-        output, good = _run(part)
-        counts = {word.rstrip("s"): int(number) for number, word in _COUNT.findall(_last_line(output))}
+        outputs, good = _run(part)
+        counts = _counts(outputs)
         passed += counts.get("passed", 0)
         failed += counts.get("failed", 0) + counts.get("error", 0)
         print(
@@ -76,7 +88,7 @@ def main(names: list[str]) -> int:
         )
         if not good:
             broken.append(part.name)
-            print(output.rstrip() + "\n", flush=True)
+            print("\n".join(output.rstrip() for output in outputs) + "\n", flush=True)
     if broken:
         print(f"failed: {', '.join(broken)}")
     if passed or failed:
@@ -84,17 +96,26 @@ def main(names: list[str]) -> int:
     return 1 if broken else 0
 
 
-def _run(part: Part) -> tuple[str, bool]:
-    """All that the part's commands printed, and whether every one of them ended with 0."""
-    output = ""
-    good = True
-    for command in part.commands:
-        done = subprocess.run(
-            [sys.executable, *command], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        output += done.stdout
-        good = good and done.returncode == 0
-    return output, good
+def _run(part: Part) -> tuple[list[str], bool]:
+    """What each of the part's commands printed, and whether every one of them ended with 0."""
+    with ThreadPoolExecutor(len(part.commands) if part.at_once else 1) as runners:
+        done = list(runners.map(_run_one, part.commands))
+    return [one.stdout for one in done], not any(one.returncode for one in done)
+
+
+def _run_one(command: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def _counts(outputs: list[str]) -> Counter[str]:
+    """passed, failed, ... of all runs of pytest, each of which says it in its last line."""
+    counts: Counter[str] = Counter()
+    for output in outputs:
+        for number, word in _COUNT.findall(_last_line(output)):
+            counts[word.rstrip("s")] += int(number)
+    return counts
 
 
 def _last_line(output: str) -> str:
@@ -102,7 +123,7 @@ def _last_line(output: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _summary(counts: dict[str, int]) -> str:
+def _summary(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {word}" for word, number in counts.items())
 
 

@@ -1,6 +1,6 @@
 """The program: its commands, and the one place where exceptions become an exit code and a line on stderr.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted; a node has two more, see `node`.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted; a node has one more, see `node`.
 """
 
 import errno

@@ -106,7 +106,8 @@ def _standing(node: NodeStatus, drain: DrainProgress) -> str:
     """How far it is, and whether the node can go on."""
     left = f"{counted(node.sessions, 'worker')} left, {drain.asked} handed over"
     words = f"{left}, {drain.acknowledged} acknowledged, {drain.orphaned} orphaned"
-    if node.role == "unreachable" or node.health == "suspect":
+    # Nodes of earlier versions say it as a role.
+    if "unreachable" in (node.role, node.health) or node.health == "suspect":
         return f"{words}; the node does not answer"
     return words
 
@@ -117,8 +118,9 @@ def _percent(node: NodeStatus, drain: DrainProgress) -> int:
 
 def _died(node_id: str, drain: DrainProgress) -> str:
     gone = f"{drain.acknowledged} of {counted(drain.workers, 'worker')} had gone"
+    left = "1 was" if drain.orphaned == 1 else f"{drain.orphaned} were"
     return (
-        f"node {node_id} died while it handed over: {gone}, {drain.orphaned} were detached. They go to other"
+        f"node {node_id} died while it handed over: {gone}, {left} detached. They go to other"
         " nodes by themselves; the jobs of one that does not come back within 30 s run elsewhere"
     )
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
-from orchestrix_raft.client import backups, building, leading, steering
+from orchestrix_raft.client import backups, building, doubt, leading, steering
 from orchestrix_raft.client.building import Chunk, Options
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller
 from orchestrix_raft.client.cluster import AsyncCluster
@@ -259,9 +259,18 @@ class AsyncClient(AsyncFollowing):
     async def _send_noted(self, request: wire.EnqueueRequest) -> wire.EnqueueResponse:
         notes = self._caller.notes
         if notes is None:
-            response: wire.EnqueueResponse = await self._caller.call(_JOBS["Enqueue"], request)
-            return response
-        return await notes.enqueue_many(request, lambda: self._caller.call(_JOBS["Enqueue"], request))
+            return await self._send_certain(request)
+        return await notes.enqueue_many(request, lambda: self._send_certain(request))
+
+    async def _send_certain(self, request: wire.EnqueueRequest) -> wire.EnqueueResponse:
+        """OutcomeUnknown if jobs were refused of which an earlier sending may still be applied."""
+        response: wire.EnqueueResponse
+        response, in_doubt = await self._caller.call_told(_JOBS["Enqueue"], request)
+        if in_doubt and response.rejected:
+            refused, first = len(response.rejected), response.rejected[0].message
+            what = f"sent again, {refused} of {len(request.jobs)} jobs were refused ({first})"
+            raise doubt.unsettled(what, tuple(format_job_id(job.job_id) for job in request.jobs))
+        return response
 
     # ---- look ------------------------------------------------------------------------------------------
 

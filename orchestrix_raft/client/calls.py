@@ -15,6 +15,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from orchestrix_raft.client import doubt
 from orchestrix_raft.client.notes import Notes
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.cluster import StatusRequest, StatusResponse
@@ -162,6 +163,17 @@ class Caller:
         `Unavailable` when none did in time and nothing can have been changed; `OutcomeUnknown` when it
         may; every refusal of a server as its exception.
         """
+        return (await self.call_told(method, request, deadline_s=deadline_s, attempt_s=attempt_s))[0]
+
+    async def call_told(
+        self,
+        method: Method,
+        request: Any,
+        *,
+        deadline_s: float | None = None,
+        attempt_s: float = ATTEMPT_S,
+    ) -> tuple[Any, bool]:
+        """Like `call`; with the response whether an earlier sending of the request may still be applied."""
         now = asyncio.get_running_loop().time
         patience_s = self.deadline_s if deadline_s is None else deadline_s
         until = now() + patience_s
@@ -172,7 +184,7 @@ class Caller:
             began = now()
             try:
                 channel = await self.channel()
-                return await self._attempt(channel, method, request, min(attempt_s, until - now()))
+                return await self._attempt(channel, method, request, min(attempt_s, until - now())), in_doubt
             except Failed as failure:
                 in_doubt |= failure.in_doubt
                 why = failure.over(why)
@@ -184,6 +196,10 @@ class Caller:
                 if left_s <= 0 or last:
                     raise _gave_up(method, patience_s, str(why), in_doubt) from failure
                 await asyncio.sleep(delay_s)
+            except OrchestrixError as refusal:
+                if in_doubt and method.name in _REFUSALS_FORGOTTEN:
+                    raise doubt.in_doubt(refusal) from refusal
+                raise
 
     async def call_at(self, address: str, method: Method, request: Any) -> Any:
         """The response of one certain server; `Unavailable` or `OutcomeUnknown` when it gives none."""
@@ -279,6 +295,9 @@ _READS: Final = frozenset(
     | {"Status", "ListAudit", "ListWorkers"}
 )
 
+
+_REFUSALS_FORGOTTEN: Final = frozenset({"Enqueue"})
+"""Methods without a request id: sent again, they may be decided otherwise."""
 
 _SAID: Final = {"MarkContents": "the request to compare what the nodes hold"}
 """Methods that no method of the SDK, and no command, is named after."""

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import grpc.aio
 
+from orchestrix_raft.client import doubt
 from orchestrix_raft.client.calls import ATTEMPT_S, Caller, Channel, Failed
 from orchestrix_raft.domain.ids import format_job_id
 from orchestrix_raft.wire import services
@@ -219,12 +220,12 @@ class Lane:
         index = response.applied_index
         self._caller.wrote(index)
         answers: dict[int, Placed | OrchestrixError] = {
-            e.position: Placed(e.job_id, _unless_ours(e.job_id, batch, e.position), index)
-            for e in response.existing
+            e.position: _existing(e.job_id, batch, e.position, index) for e in response.existing
         }
         for r in response.rejected:
             job_ids = (format_job_id(batch.items[r.position].job.job_id),)
-            answers[r.position] = error_for(r.code, r.reason, r.message, job_ids)
+            refusal = error_for(r.code, r.reason, r.message, job_ids)
+            answers[r.position] = doubt.in_doubt(refusal) if batch.in_doubt else refusal
         for position, item in enumerate(batch.items):
             if item.future.done():
                 continue
@@ -251,7 +252,8 @@ class Lane:
         for item in batch.items:
             if not item.future.done():
                 job_ids = (format_job_id(item.job.job_id),)
-                item.future.set_exception(error_for(error.code, error.reason, error.message, job_ids))
+                refusal = error_for(error.code, error.reason, error.message, job_ids)
+                item.future.set_exception(doubt.in_doubt(refusal) if batch.in_doubt else refusal)
 
     def _give_up_in_time(self, batch: _Batch) -> None:
         """A refusal that took as long as is left would be the last answer in time: jobs sent again would end
@@ -312,10 +314,14 @@ class Lane:
         self._task = None
 
 
-def _unless_ours(found: bytes, batch: _Batch, position: int) -> bool | None:
-    """`created` of a job whose answer names one that is there: False unless an earlier sending may have made
-    that one.  The holder of its unique key is never this job: it has another id."""
-    return None if batch.in_doubt and found == batch.items[position].job.job_id else False
+def _existing(found: bytes, batch: _Batch, position: int, index: int) -> Placed | OrchestrixError:
+    """The answer to a job when one is there already: itself, or the holder of its unique key."""
+    job_id = batch.items[position].job.job_id
+    if not batch.in_doubt:
+        return Placed(found, False, index)
+    if found == job_id:
+        return Placed(found, None, index)  # an earlier sending may have made it
+    return doubt.held(format_job_id(job_id), format_job_id(found))
 
 
 def _fail(items: Iterable[_Item], error: OrchestrixError) -> None:

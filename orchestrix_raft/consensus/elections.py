@@ -224,7 +224,8 @@ class Elections:
         self.heard_now()
         if raft.leader_id != leader_id:
             raft.set_leader(PeerNode(leader_id))
-        raft.set_role(Role.FOLLOWER)
+        if raft.role is not Role.FOLLOWER:
+            raft.set_role(Role.FOLLOWER)
         self._asked, self._pre_vote_won, self._retired = None, False, False
 
     def heard_now(self) -> None:

@@ -12,7 +12,6 @@ cannot be applied, a disk that refuses) stops it for good with a SafetyFault.
 from collections import Counter
 from collections.abc import Callable, Generator
 from random import Random
-from types import TracebackType
 from typing import assert_never
 
 from orchestrix_raft.consensus import entries, rules
@@ -20,6 +19,7 @@ from orchestrix_raft.consensus.bridge import Raft
 from orchestrix_raft.consensus.configuration import Configuration, Placed, Standing
 from orchestrix_raft.consensus.elections import Elections
 from orchestrix_raft.consensus.following import Following
+from orchestrix_raft.consensus.guard import Step
 from orchestrix_raft.consensus.membership import Membership
 from orchestrix_raft.consensus.messages import (
     AppendAnswer,
@@ -75,13 +75,13 @@ class Engine:
         SafetyFault: log and checkpoint do not join, or this disk is not the one the list names."""
         options = options or Options()
         log, start = join_log_and_checkpoint(node_id, disk_id, journal, store.position(), bootstrap)
-        self._log, self._options, self._clock = log, options, clock
+        self._log, self._options, self.clock = log, options, clock
         self._apply, self._restore = apply, restore
-        self._now = clock()
-        self._fault: SafetyFault | None = None
+        self.now = clock()
+        self.fault: SafetyFault | None = None
         self._leads_term: int | None = None
         self._applied_term = start.term
-        self._step = _Step(self)
+        self._step = Step(self)
         self._loading: tuple[SnapshotRef, Generator[object, None, None]] | None = None
         self.dropped: Counter[str] = Counter()
         """Messages that were not looked at, by reason."""
@@ -98,12 +98,14 @@ class Engine:
         self._replication = Replication(raft, log, peers, post, self._reads, self._sender, options)
         self._following = Following(raft, log, self._elections, post, store, self._installed)
         self._membership = Membership(raft, log, peers, post, options, self._time)
+        self._stirred = False
+        """What has come in is for the next step to act upon."""
         log.on_change = peers.follow_configuration
         peers.follow_configuration()
 
     def _time(self) -> float:
         """The instant of the step under way: one step sees one time."""
-        return self._now
+        return self.now
 
     # -- what is known ---------------------------------------------------------------------------
     @property
@@ -190,13 +192,13 @@ class Engine:
         return [*self._sender.problems, *self._replication.problems(), *([mine] if mine else [])]
 
     def leader_contact_s(self) -> float:
-        now = self._clock()
+        now = self.clock()
         if self._raft.leading:
             return now - self._peers.majority_heard_at(now)
         return now - self._elections.backed_leader_at
 
     def progress(self) -> list[PeerProgress]:
-        raft, now = self._raft, self._clock()
+        raft, now = self._raft, self.clock()
         if not raft.leading:
             return []
         return [
@@ -214,6 +216,7 @@ class Engine:
     def tick(self) -> None:
         with self._step:
             raft = self._raft
+            self._stirred = False
             self._elections.tick()
             self._note_office()
             if raft.leading:
@@ -224,46 +227,44 @@ class Engine:
             if raft.leading:
                 self._replication.advance_commit()
                 self._step_down_if_alone()
-            self._apply_committed()
+            if raft.applied_index < raft.commit_index or self._loading is not None:
+                self._apply_committed()
             if raft.leading:
-                self._replication.send(self._now)
+                self._replication.send(self.now)
                 self._membership.leave_if_removed(self._elections.step_down)
             self._note_office()
-            self._post.release(raft.term)
-            self._reads.answer()
+            if self._post.holds:
+                self._post.release(raft.term)
+            if self._reads.waiting:
+                self._reads.answer()
 
     @property
     def wake_at(self) -> float:
-        raft = self._raft
+        raft, journal = self._raft, self._log.journal
         if (
-            self._post.holds
+            self._stirred
+            or self._post.holds
             or not raft.term_durable
             or raft.applied_index < raft.commit_index
-            or self._log.journal.durable_index < self._log.last_index
+            or journal.durable_index < journal.last_index
         ):
-            return self._now
+            return self.now
         if raft.leading:
             if raft.replicate_now:
-                return self._now
-            return min(self._replication.next_heartbeat_at(), self._now + self._options.heartbeat_s)
+                return self.now
+            return min(self._replication.next_heartbeat_at(), self.now + self._options.heartbeat_s)
         return raft.election_deadline
-
-    def begin_step(self) -> None:
-        """SafetyFault once the engine has stopped."""
-        if self._fault is not None:
-            raise self._fault
-        self._now = self._clock()
 
     def stop_for(self, error: Exception) -> SafetyFault:
         """Fail-stop: a half-done step must not be continued."""
         fault = error if isinstance(error, SafetyFault) else SafetyFault(f"{type(error).__name__}: {error}")
-        self._fault = fault
+        self.fault = fault
         return fault
 
     def _send_early(self) -> None:
         """Entries may leave before they are durable here; a term may not."""
         if self._raft.term_durable:
-            self._replication.send(self._now)
+            self._replication.send(self.now)
             self.before_flush()
 
     def _make_durable(self) -> None:
@@ -272,7 +273,7 @@ class Engine:
         self._raft.term_durable = True
 
     def _step_down_if_alone(self) -> None:
-        if self._now - self._peers.majority_heard_at(self._now) > self._options.step_down_s:
+        if self.now - self._peers.majority_heard_at(self.now) > self._options.step_down_s:
             self._elections.step_down()
 
     def _note_office(self) -> None:
@@ -325,7 +326,7 @@ class Engine:
         until then this node applies nothing, wants no office and takes no other snapshot."""
         self._raft.loading = True
         self._loading = ref, self._restore()
-        self._now = self._clock()
+        self.now = self.clock()
 
     def _load(self, ref: SnapshotRef, steps: Generator[object, None, None]) -> None:
         """One slice a tick, so that messages are answered in between.  With the last one the state stands
@@ -349,13 +350,17 @@ class Engine:
                 return
             self._handle(peer, message)
             self._note_office()
+            if self._post.holds and self._raft.term_durable and not self._log.journal.dirty:
+                self._post.release(self._raft.term)  # nothing that it claims is still to be made durable
 
     def _handle(self, peer: str, message: Message) -> None:
         match message:
             case AppendEntries():
                 self._following.on_append(peer, message)
+                return
             case AppendAnswer():
                 self._on_append_answer(peer, message)
+                return
             case PreVote():
                 self._elections.on_pre_vote(peer, message)
             case PreVoteAnswer():
@@ -372,23 +377,33 @@ class Engine:
                 self._on_snapshot_answer(peer, message)
             case _:
                 assert_never(message)
+        self._stirred = True
 
     def _on_append_answer(self, peer_id: str, message: AppendAnswer) -> None:
         peer = self._count_answer(peer_id, message)
-        if peer is not None:
-            self._replication.on_append_answer(peer, message)
+        if peer is None:
+            return
+        self._replication.on_append_answer(peer, message)
+        raft = self._raft
+        if (
+            raft.match_index[peer.node] > raft.commit_index
+            or raft.next_index[peer.node] <= self._log.last_index
+            or self._reads.waiting
+            or peer.standing is not Standing.VOTER
+        ):
+            self._stirred = True
 
     def _on_snapshot_answer(self, peer_id: str, message: SnapshotAnswer) -> None:
         peer = self._count_answer(peer_id, message)
         if peer is not None:
-            self._sender.on_answer(peer, message, self._now)
+            self._sender.on_answer(peer, message, self.now)
 
     def _count_answer(self, peer_id: str, message: AppendAnswer | SnapshotAnswer) -> Peer | None:
         if message.term > self._raft.term:
             if self._peers.speaks_for_member(peer_id):
                 self._elections.adopt(message.term)
             return None
-        return self._replication.note_answer(peer_id, message, self._now)
+        return self._replication.note_answer(peer_id, message, self.now)
 
     def connected(self, peer: str, disk_id: str) -> None:
         with self._step:
@@ -469,28 +484,7 @@ class Engine:
         self._reads.fail()
         self._membership.give_up("the node stops")
         self._raft.destroy()
-        self._fault = self._fault or SafetyFault("the engine is closed")
-
-
-class _Step:
-    """One step of an engine at one time; whatever escapes from it stops the engine.  There are thousands
-    in a second, so there is one such object for all of them."""
-
-    __slots__ = ("_engine",)
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def __enter__(self) -> None:
-        self._engine.begin_step()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception):
-            fault = self._engine.stop_for(error)
-            if fault is not error:
-                raise fault from error
+        self.fault = self.fault or SafetyFault("the engine is closed")
 
 
 def _nothing() -> None:

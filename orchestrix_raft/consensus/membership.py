@@ -87,7 +87,7 @@ class Membership:
 
     def _promote(self) -> None:
         """Time the rounds of all learners; make one staging learner that has caught up a voter."""
-        learners = [p for p in self._peers.all if p.standing in _LEARN]
+        learners = [p for p in self._peers.all if p.standing is not Standing.VOTER and p.standing in _LEARN]
         if not learners:
             return
         able = [p for p in learners if self._caught_up(p) and p.standing is Standing.STAGING]
@@ -108,8 +108,10 @@ class Membership:
         """A leader whose removal is committed, and who has just sent the others that commit, hands over and
         steps down."""
         index, configuration = self._log.in_force
+        if configuration is None or self._peers.node_id in configuration.voters:
+            return
         raft = self._raft
-        if configuration is None or index > raft.commit_index or self._peers.node_id in configuration.voters:
+        if index > raft.commit_index:
             return
         successor = self._successor()
         if successor is not None:

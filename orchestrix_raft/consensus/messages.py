@@ -7,7 +7,8 @@ format: add at the end, never renumber.  Which disk speaks is known from the con
 Terms are Raft terms, indexes are log indexes (the first real entry is 2), sizes are bytes.
 """
 
-from typing import ClassVar
+from operator import attrgetter
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -140,12 +141,29 @@ Message = (
     | SnapshotAnswer
 )
 
+OF_CONSENSUS: Final = (
+    AppendEntries,
+    AppendAnswer,
+    PreVote,
+    PreVoteAnswer,
+    VoteRequest,
+    VoteAnswer,
+    TimeoutNow,
+    SnapshotChunk,
+    SnapshotAnswer,
+)
+"""The same for `isinstance`."""
+
+_NUMBERS: Final = {kind: attrgetter(*kind.NUMBERS, "term") for kind in OF_CONSENSUS}
+"""The numbers of a message; the term is there twice, so that there are always several."""
+
 
 def malformed(message: Message) -> str | None:
     """Why `message` cannot come from a sound engine, or None."""
-    for name in message.NUMBERS:
-        if not 0 <= getattr(message, name) < NUMBER_MAX:
-            return f"{name} is out of range"
+    numbers = _NUMBERS[type(message)](message)
+    if min(numbers) < 0 or max(numbers) >= NUMBER_MAX:
+        wrong = (n for n, value in zip(message.NUMBERS, numbers, strict=False) if not 0 <= value < NUMBER_MAX)
+        return f"{next(wrong)} is out of range"
     if isinstance(message, AppendEntries):
         return _malformed_append(message)
     if isinstance(message, SnapshotChunk):

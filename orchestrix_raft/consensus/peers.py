@@ -115,8 +115,6 @@ class Post:
 
     def release(self, term: int) -> None:
         """Everything is durable.  What was meant for an earlier term has lost its meaning."""
-        if not (self._held or self._answers):
-            return
         self.out += [(peer_id, message) for peer_id, message in self._held if message.term >= term]
         self.out += [(peer_id, answer) for peer_id, answer in self._answers.items() if answer.term >= term]
         self._held.clear()
@@ -187,7 +185,7 @@ class Peers:
 
     def majority_heard_at(self, now: float) -> float:
         """When a majority had last answered this leader."""
-        configuration = self.configuration
+        configuration = self._log.in_force.configuration
         if configuration is None:
             return -1.0
         answered_at, by_id, me = self._raft.answered_at, self.by_id, self.node_id
@@ -231,10 +229,12 @@ class Peers:
 
     def end_lingering(self) -> None:
         """Forget removed peers that know it, or that had their time."""
+        lingering = [peer for peer in self.all if peer.linger is not None]
+        if not lingering:
+            return
         now, commit_index, changed = self._now(), self._raft.commit_index, False
-        for peer in self.all:
-            if peer.linger is None:
-                continue
+        for peer in lingering:
+            assert peer.linger is not None
             if commit_index >= peer.linger.index and self._raft.match_index[peer.node] >= peer.linger.index:
                 peer.linger = peer.linger._replace(until=min(peer.linger.until, now + 0.5))
             if now > peer.linger.until:

@@ -58,7 +58,8 @@ class PeerProgress(NamedTuple):
 
 class Consensus(Protocol):
     outbox: list[tuple[str, Message]]
-    """(peer, message) in sending order; the owner takes and clears it after every call of `tick`.
+    """(peer, message) in sending order; the owner takes and clears it after every call of `tick` and
+    `receive`.
     Whatever must be durable before a message may leave is durable by then."""
 
     before_flush: Callable[[], None]
@@ -121,13 +122,14 @@ class Consensus(Protocol):
         ...
 
     def tick(self) -> None:
-        """One step: elect, make durable, commit, apply, replicate.  Call it after messages arrived or
-        something was proposed, and no later than `wake_at`."""
+        """One step: elect, make durable, commit, apply, replicate.  Call it no later than `wake_at`, which
+        any other call may bring nearer."""
         ...
 
     @property
     def wake_at(self) -> float:
-        """When `tick` is wanted next if nothing else happens (seconds on the engine's clock)."""
+        """When `tick` is wanted next if nothing else happens (seconds on the engine's clock).  A message that
+        is answered by itself, a heartbeat above all, does not bring it nearer: the answer is in `outbox`."""
         ...
 
     def receive(self, peer: str, message: Message) -> None: ...

@@ -50,14 +50,25 @@ class Replication:
     # -- sending ---------------------------------------------------------------------------------
     def send(self, now: float) -> None:
         """Bring every connected peer as far as its window allows; the rest hears a heartbeat in time."""
-        self._raft.replicate_now = False
+        raft, last, round_number = self._raft, self._log.last_index, self._reads.round
+        raft.replicate_now = False
+        next_index, commit_index = raft.next_index, raft.commit_index
         for peer in self._peers.all:
-            if peer.connected:
+            if peer.connected and (
+                now >= peer.heartbeat_at
+                or next_index[peer.node] <= last
+                or peer.sent_round < round_number
+                or peer.sent_commit < commit_index
+            ):
                 self._serve(peer, now)
 
     def next_heartbeat_at(self) -> float:
         """When somebody is due (inf: nobody is connected)."""
-        return min([p.heartbeat_at for p in self._peers.all if p.connected], default=NEVER)
+        earliest = NEVER
+        for peer in self._peers.all:
+            if peer.connected and peer.heartbeat_at < earliest:
+                earliest = peer.heartbeat_at
+        return earliest
 
     def _serve(self, peer: Peer, now: float) -> None:
         raft, log = self._raft, self._log

@@ -44,6 +44,7 @@ class WallClock:
 
     def __init__(self) -> None:
         self._offsets: dict[str, tuple[int, float]] = {}  # node -> its clock minus ours, when heard
+        self._middle: tuple[int, float] = (0, -1.0)  # median of the offsets, and until when it is that
         self._stamp: tuple[int, float] | None = None  # newest stamp of a living leader, when seen here
         self._time = 0.0
         self._at = 0.0
@@ -58,6 +59,7 @@ class WallClock:
     def heard(self, node_id: str, offset_ms: int, now: float) -> None:
         """Another node's wall clock is `offset_ms` ahead of this machine's."""
         self._offsets[node_id] = (offset_ms, now)
+        self._middle = (0, -1.0)
 
     def start(self, newest_ms: int, voters: Iterable[str], now: float) -> None:
         """This node leads from now on; the newest applied entry was stamped `newest_ms`."""
@@ -93,7 +95,13 @@ class WallClock:
         return [(node, offset - middle) for node, offset in known.items() if abs(offset - middle) > SKEW_MS]
 
     def _target(self, wall_ms: int, now: float) -> int:
-        return wall_ms + median_low([0, *self._fresh(now).values()])
+        middle_ms, until = self._middle
+        if now > until:
+            fresh = [one for one in self._offsets.values() if now - one[1] <= FORGET_S]
+            middle_ms = median_low([0, *(offset_ms for offset_ms, _ in fresh)])
+            until = min([at for _, at in fresh], default=now) + FORGET_S
+            self._middle = (middle_ms, until)
+        return wall_ms + middle_ms
 
     def _fresh(self, now: float) -> dict[str, int]:
         return {node: offset for node, (offset, at) in self._offsets.items() if now - at <= FORGET_S}

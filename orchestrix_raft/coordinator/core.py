@@ -1,7 +1,8 @@
 """One node, without I/O: messages, commands and time go in; messages, pushes and disk work come out.
 
 The shell (asyncio in production, a virtual clock in the simulator) calls `receive`, `submit`,
-`connected`, `disconnected`, then `step`, and carries away `outbox` and `disk_work`.  Nothing here
+`connected`, `disconnected`, then `step`, and carries away `outbox` and `disk_work`.  After `receive` it may
+leave the step out unless `wants_step`: most messages of an idle cluster are heartbeats.  Nothing here
 sleeps, reads a clock or opens a socket, so the code that runs in production is the code that is simulated.
 
 A step: hand pending commands to the log (leader) or to the leader (follower), let consensus elect, make
@@ -10,8 +11,9 @@ durable, commit, apply and replicate, then let effects follow the committed even
 
 import random
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import assert_never
 
+from orchestrix_raft.consensus.messages import OF_CONSENSUS
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore, Role
 from orchestrix_raft.coordinator.beats import Beats
 from orchestrix_raft.coordinator.checkpoints import CheckpointWork
@@ -21,7 +23,7 @@ from orchestrix_raft.coordinator.effects import Effects
 from orchestrix_raft.coordinator.feed import Feed
 from orchestrix_raft.coordinator.hub import SessionHub
 from orchestrix_raft.coordinator.job_logs import JobLogs
-from orchestrix_raft.coordinator.leadership import Leadership
+from orchestrix_raft.coordinator.leadership import LOOK_S, SOON_S, Leadership
 from orchestrix_raft.coordinator.log_exchange import LogExchange, Others
 from orchestrix_raft.coordinator.members import ChangeLimits, MemberChanges, removes
 from orchestrix_raft.coordinator.messages import (
@@ -53,11 +55,6 @@ from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.port import LocalStore, StateStore, StateView
 
 MakeConsensus = Callable[[Apply, Restore], Consensus]
-
-LOOK_S: Final = 0.25
-"""At the latest so often somebody looks at deadlines of callers, silent streams, observations, beats and
-checkpoints.  Most wait for seconds and are many: one coarse look costs less than knowing the nearest of them,
-and the consensus of a healthy node wants its own step more often than that."""
 
 
 class Core:
@@ -117,6 +114,8 @@ class Core:
         self._connected: set[str] = set()
         self._leader: tuple[int, str | None] = (0, None)
         self._stopped = False
+        self._look_at = 0.0  # when `_timed` looks next, if nothing happens; 0: something has happened
+        self._looked_index = -1  # up to where entries were applied when it looked
         self.addresses: dict[str, str] = {}  # of members whose NodeStarted is not applied yet; by the shell
 
     # ---- in ------------------------------------------------------------------------------------------
@@ -135,6 +134,7 @@ class Core:
 
     def connected(self, peer: str, disk_id: str) -> None:
         """A connection to a member is up (again)."""
+        self._look_at = 0.0
         self._connected.add(peer)
         self.consensus.connected(peer, disk_id)
         if peer == self.consensus.leader_id:
@@ -142,12 +142,18 @@ class Core:
 
     def disconnected(self, peer: str) -> None:
         """The connection to a member is gone."""
+        self._look_at = 0.0
         self._connected.discard(peer)
         self.log_exchange.lost(peer)
         self.consensus.disconnected(peer)
 
     def receive(self, peer: str, message: PeerMessage) -> None:
         """A message from a member.  Consensus handles its own and drops nonsense."""
+        if isinstance(message, OF_CONSENSUS):
+            self.consensus.receive(peer, message)
+            self._collect()
+            return
+        self._look_at = 0.0
         match message:
             case Forward():
                 # A leader that is not ready yet keeps them until it is: its followers will not ask again
@@ -171,13 +177,10 @@ class Core:
             case MemberAnswer():
                 self.members.answered(peer, message)
             case _:
-                self.consensus.receive(peer, message)
+                assert_never(message)
 
     def _read_request(self, peer: str, number: int) -> None:
-        def done(index: int | None) -> None:
-            self.outbox.append((peer, ReadAnswer(number, -1 if index is None else index)))
-
-        self.consensus.read_index(done)
+        self.consensus.read_index(lambda at: self._send(peer, ReadAnswer(number, -1 if at is None else at)))
 
     def _beat(self, peer: str, beat: NodeBeat) -> None:
         now = self._clocks.monotonic()
@@ -186,6 +189,12 @@ class Core:
         self.replica.digests.compare(peer, beat.digest_index, beat.digest)
         if self.leading:
             self.outbox.append((peer, self.beats.summary(now)))
+
+    @property
+    def wants_step(self) -> bool:
+        """What has come in is not done with.  False: `wake_at` is no nearer than it was, or than LOOK_S."""
+        followed = self._look_at > 0.0 and self.consensus.leader_id == self._leader[1]
+        return not followed or self.consensus.wake_at <= self.now
 
     # ---- the step ------------------------------------------------------------------------------------
 
@@ -196,13 +205,17 @@ class Core:
         now = self._clocks.monotonic()
         self._follow_leadership(now)
         self._propose(now)
-        self.members.pump(now, self.consensus.leader_id in self._connected)
+        if self.members.busy:
+            self.members.pump(now, self.consensus.leader_id in self._connected)
         self.consensus.tick()
         self._follow_leadership(now)
-        self._effects(now)
-        self._follow_members()
+        if self.replica.unfollowed or self.replica.replaced:
+            self._effects(now)
+        if self.consensus.applied_index != self._looked_index:
+            self._follow_members()
         self._timed(now)
-        self.reads.pump(now, self._ask_leader)
+        if self.reads.waiting:
+            self.reads.pump(now, self._ask_leader)
         self.hub.flush()
         self._collect()
         return self._more()
@@ -228,16 +241,18 @@ class Core:
 
     def _follow_leadership(self, now: float) -> None:
         consensus = self.consensus
-        self.leadership.look(now)
-        leader = (consensus.term, consensus.leader_id)
-        if leader != self._leader:
-            self._leader = leader
+        if consensus.ready is not self.leadership.active:
+            self.leadership.look(now)
+        term, leader_id = self._leader
+        if consensus.leader_id != leader_id or consensus.term != term:
+            self._leader = (consensus.term, consensus.leader_id)
             if consensus.role is not Role.LEADER:
                 self.proposer.lost_leadership()
             self._start_over()
 
     def _start_over(self) -> None:
         """What was sent to the leader may never have reached it."""
+        self._look_at = 0.0
         self.proposer.resend(self._clocks.monotonic())
         self.reads.leader_changed()
         self._origin.announce_at = 0.0
@@ -248,7 +263,7 @@ class Core:
             self.leadership.propose(now)
         else:
             leader = self.consensus.leader_id
-            if leader is not None and leader in self._connected:
+            if leader is not None and leader in self._connected and self.proposer.pending:
                 batch = self.proposer.take_for_leader()
                 if batch is not None:
                     self.outbox.append((leader, Forward((batch,))))
@@ -320,6 +335,13 @@ class Core:
     def _timed(self, now: float) -> None:
         consensus = self.consensus
         self.proposer.expire(now, consensus.leader_id is not None)
+        if not self.disk_work:
+            work = self.replica.begin_checkpoint(consensus, now)
+            if work is not None:
+                self.disk_work.append(work)
+        if self._is_quiet(now):
+            return
+        self._looked_index, self._look_at = consensus.applied_index, now + LOOK_S
         self.hub.tick(now, consensus.leader_contact_s())
         self._cleanup.step(now)
         self.drain.step(now)
@@ -330,10 +352,17 @@ class Core:
             self.feed.tick(now, self.wall_ms)
         if self.leadership.active:
             self.leadership.do_duties(now)
-        if not self.disk_work:
-            work = self.replica.begin_checkpoint(consensus, now)
-            if work is not None:
-                self.disk_work.append(work)
+
+    def _is_quiet(self, now: float) -> bool:
+        """Nothing was applied or has come in since the last look, nobody waits, and the look is not due."""
+        return (
+            now < self._look_at
+            and self.consensus.applied_index == self._looked_index
+            and not self.hub.beating
+            and not self.drain.busy
+            and not self.log_exchange.busy
+            and not (self.leadership.active and self.leadership.due(now))
+        )
 
     def _send_beat(self, now: float) -> None:
         self.beats.beat_at = now + self.limits.beats.interval_s
@@ -361,13 +390,15 @@ class Core:
     def wake_at(self) -> float:
         """When `step` is wanted next if nothing happens, on the monotonic clock."""
         now = self._clocks.monotonic()
-        wake = min(self.consensus.wake_at, now + LOOK_S)
+        waits = self.reads.waiting or self.members.busy or self.drain.busy or self.log_exchange.busy
+        wake = min(self.consensus.wake_at, now + (SOON_S if waits else LOOK_S))
         if wake > now and self.leadership.active:
-            wake = min(wake, now + self.leadership.due_in_s(now))
+            wake = min(wake, self.leadership.due_at(now))
         return max(now, wake)
 
     def checkpoint_done(self, work: CheckpointWork, view: StateView | None = None) -> None:
         """`checkpoints.write(work)` has returned, with `view`."""
+        self._look_at = 0.0
         self.replica.checkpoint_done(work, view, self.consensus)
 
     # ---- reads ---------------------------------------------------------------------------------------

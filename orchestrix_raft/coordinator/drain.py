@@ -79,6 +79,11 @@ class CoordinatorDrain:
         """The farewell is said or under way: what is submitted now would come behind it and not be done."""
         return self._saying_goodbye or self.over
 
+    @property
+    def busy(self) -> bool:
+        """`step` has something to do besides looking whether a drain was committed."""
+        return self._leave_at is not None or self._began_at is not None
+
     def leave(self, now: float) -> None:
         """The process is to end: hand over leadership and sessions, say goodbye."""
         if self._leave_at is None:

@@ -182,6 +182,11 @@ class SessionHub:
         """Push what this step's events left behind, one message a stream."""
         self._pushes.flush()
 
+    @property
+    def beating(self) -> bool:
+        """A worker waits for the answer to its heartbeat."""
+        return self._pulse.beating
+
     def tick(self, now: float, contact_s: float) -> None:
         """Observations that are due, silent streams, loss of contact with the cluster."""
         self._pulse.look(now)

@@ -6,6 +6,7 @@ is lost with the leadership is sent again by its origins, or planned again from 
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from orchestrix_raft.consensus.port import Accepted, Consensus, Refused
 from orchestrix_raft.coordinator.beats import Beats
@@ -18,6 +19,13 @@ from orchestrix_raft.coordinator.stamper import Stamper
 from orchestrix_raft.duties.upgrade import outstanding
 from orchestrix_raft.machine.codec import encode_entry, make_entry, unnumbered
 from orchestrix_raft.machine.commands import Command, Entry
+
+LOOK_S: Final = 0.25
+"""At the latest so often somebody looks at deadlines of callers, silent streams, observations, beats and
+checkpoints.  Most wait for seconds and are many: one coarse look costs less than knowing the nearest of them,
+and the consensus of a healthy node wants its own step more often than that."""
+SOON_S: Final = 0.05
+"""The same while somebody waits for what depends on other nodes."""
 
 
 class Leadership:
@@ -45,6 +53,8 @@ class Leadership:
         self._duties = Duties(limits, beats, self.stamper)
         self._in_flight: deque[int] = deque()  # indexes of entries of commands that are not applied yet
         self._held_until = 0.0
+        self._due_at = 0.0  # nothing falls due here before, as long as nothing is applied ...
+        self._due_index = -1  # ... beyond this entry
 
     def look(self, now: float) -> None:
         """Begin or end, as consensus says."""
@@ -54,6 +64,7 @@ class Leadership:
             self._beats.lead(now)
             self._duties.lead(now)
             self.schedules.lead()
+            self._due_index = -1
         elif self.active and not leading:
             self._in_flight.clear()
         self.active = leading
@@ -61,6 +72,7 @@ class Leadership:
     def hold(self, now: float, for_s: float) -> None:
         """Somebody is about to take over: one entry more here, and nobody could vote for him."""
         self._held_until = now + for_s
+        self._due_index = -1
 
     def holds(self, now: float) -> bool:
         """New entries are held back."""
@@ -78,17 +90,20 @@ class Leadership:
             return
         in_flight = self._in_flight
         if in_flight:
-            applied = self._consensus.applied_index
-            while in_flight and in_flight[0] <= applied:
-                in_flight.popleft()
+            self._forget_applied()
         while self._proposer.pending and self._has_room:
             batches = self._proposer.take_for_entry()
             if not batches or not self._append(
                 Entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), batches), now
             ):
                 return
-        if not in_flight and self.stamper.due(self._replica.state, now):
+        if not in_flight and self.due(now) and self.stamper.due(self._replica.state, now):
             self._append(Entry(self.stamper.elapsed_ms(now), self.stamper.wall_ms(now), ()), now)
+
+    def _forget_applied(self) -> None:
+        in_flight, applied = self._in_flight, self._consensus.applied_index
+        while in_flight and in_flight[0] <= applied:
+            in_flight.popleft()
 
     @property
     def _has_room(self) -> bool:
@@ -120,6 +135,7 @@ class Leadership:
 
     def do_duties(self, now: float) -> None:
         """What the leader should propose now."""
+        self._due_index = -1
         replica, applied = self._replica, self._consensus.applied_index
         state, ready = replica.state, self.stamper.ready(now)
         settled = self._consensus.settled.configuration
@@ -144,8 +160,23 @@ class Leadership:
         waits = self._proposer.pending and self.stamper.ready(now) and self._has_room
         return (self.schedules.busy or waits) and not self.holds(now)
 
-    def due_in_s(self, now: float) -> float:
-        """Seconds until something is to be done for a reason of its own; inf: none is known."""
+    def due(self, now: float) -> bool:
+        """Something may be due that was not when it was last looked at.  False costs nothing."""
+        if self.schedules.busy:
+            return True
+        return now >= self._due_at or self._consensus.applied_index != self._due_index
+
+    def due_at(self, now: float) -> float:
+        """When something is to be done for a reason of its own, or is to be looked for again.  Found out once
+        for an index, and anew after LOOK_S: wall time does not pass evenly."""
+        if self.due(now):
+            self._due_index = self._consensus.applied_index
+            self._due_at = now + min(self._due_in_s(now), LOOK_S)
+        return self._due_at
+
+    def _due_in_s(self, now: float) -> float:
+        """Seconds until then; inf: nothing is known."""
+        self._forget_applied()
         if self._in_flight:
             return float("inf")  # what is in flight brings the time along
         if self.holds(now):

@@ -67,6 +67,11 @@ class LogExchange:
         self._logs.keep(kept, wall_ms)
         self.copies.add(kept)
 
+    @property
+    def busy(self) -> bool:
+        """Lines are on their way, or are asked for."""
+        return bool(self.copies) or bool(self.reader)
+
     def tick(self, now: float, wall_ms: int) -> None:
         """Send copies, give up late members, forget old lines."""
         self._logs.expire(now, wall_ms)

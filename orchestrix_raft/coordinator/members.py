@@ -116,6 +116,11 @@ class MemberChanges:
 
     # ---- the step --------------------------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Something was asked for and is not answered."""
+        return bool(self._mine or self._served)
+
     def pump(self, now: float, reachable: bool) -> None:
         """Go on with everything.  reachable: there is a leader and a connection to it."""
         if not self._mine and not self._served:

@@ -184,8 +184,10 @@ class Node(NodeReads):
     def fail(self, error: BaseException) -> None:
         """Stop for good; the process ends with a clear line."""
         self._closed = True
-        if isinstance(error.__cause__, TooOld):
-            error = error.__cause__  # it says what to install; which entry it was helps nobody
+        if isinstance(error.__cause__, StorageError | TooOld):
+            # It says what to install, or which disk refused; in which step that was helps nobody, and whoever
+            # starts nodes again goes by what it is: a disk may have room tomorrow.
+            error = error.__cause__
         if not self.failure.done():
             # Where in the program a disk refused, or a copy was found out, tells nobody anything; of all
             # else it is what is needed.
@@ -212,19 +214,26 @@ class Node(NodeReads):
         def say() -> None:
             for message in messages:
                 self.core.receive(node_id, message)
+            self._carry_messages()
 
-        self.tell(say)
+        if self._told(say) and self.core.wants_step:
+            self.schedule()
 
     def tell(self, say: Callable[[], None]) -> None:
         """Tell the core something that came from outside, and step soon."""
+        if self._told(say):
+            self.schedule()
+
+    def _told(self, say: Callable[[], None]) -> bool:
+        """Whether the core lives on."""
         if self._closed:
-            return
+            return False
         try:
             say()
         except Exception as error:  # of any kind, as in a step
             self.fail(error)
-            return
-        self.schedule()
+            return False
+        return True
 
     # ---- NodePort ------------------------------------------------------------------------------------
 

@@ -73,7 +73,9 @@ class Origin:
 
     def health_set(self, event: NodeHealthSet) -> None:
         """Some process was judged; perhaps this one was given up."""
-        if event.health in OVER and event.incarnation == self._proposer.incarnation:
+        # Two nodes that are announced in one entry have the same incarnation.
+        mine = event.node_id == self.identity.node_id and event.incarnation == self._proposer.incarnation
+        if mine and event.health in OVER:
             self._begin_again()
 
     def removed(self, event: NodeRemoved) -> None:

@@ -66,6 +66,11 @@ class Pulse:
         one to all before it."""
         self._beating[stream] = number
 
+    @property
+    def beating(self) -> bool:
+        """A heartbeat is to be answered."""
+        return bool(self._beating)
+
     def answer(self, contact_s: float) -> None:
         """Only in contact with a majority-backed leader; without it for too long, give the sessions up."""
         contact = contact_s <= self._bounds.contact_s and self.now - contact_s >= self._trusted_from

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from orchestrix_raft.history.records import (
     UNKNOWN,
     Ack,
@@ -52,6 +54,15 @@ class Operation:
     def lines(self) -> tuple[Line, ...]:
         """Where it stands."""
         return (self.asked_at,) if self.told_at is None else (self.asked_at, self.told_at)
+
+    def lines_of(self, position: int) -> tuple[Line, ...]:
+        """The same of one job of an enqueue, without the others that were asked for with it."""
+        jobs = self.asked.jobs[position : position + 1]
+        lines = [Line(self.asked_at.where, msgspec.structs.replace(self.asked, jobs=jobs))]
+        if self.told is not None and self.told_at is not None:
+            placed = self.told.placed[position : position + 1]
+            lines.append(Line(self.told_at.where, msgspec.structs.replace(self.told, placed=placed)))
+        return tuple(lines)
 
 
 class Execution:

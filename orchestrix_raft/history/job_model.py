@@ -41,7 +41,7 @@ class Asked(NamedTuple):
     """One operation on the job.  op: enqueue, read, cancel, retry, purge, or one of those on a filter."""
 
     op: str
-    word: str = ""  # the answer; of enqueue: created, there, either, other, refused; "": unknown
+    word: str = ""  # the answer; of enqueue: created, either, other, refused; "": unknown
     token: int = -1  # reads: what they saw; -1: not told
     later: bool = False  # enqueue: with a delay or a time
     states: tuple[str, ...] = ()  # filter
@@ -122,8 +122,6 @@ def _enqueue(at: At, asked: Asked, freedom: Freedom) -> list[At]:
     match asked.word:
         case "created":
             return fresh if absent else []
-        case "there":
-            return [] if absent else [at]
         case "either":
             return fresh if absent else [at]
         case "other":  # another job has its unique key

@@ -4,11 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from orchestrix_raft.history.entries import Entry, begun, search_entries, shortest
 from orchestrix_raft.history.gathered import NEVER, History, Operation
 from orchestrix_raft.history.job_model import ABSENT, NOT_FOUND, WAITING, Asked, At, Freedom, step
+from orchestrix_raft.history.recorder import CLIENT
 from orchestrix_raft.history.records import OK, REFUSED, AskedJob, FinalJob, Line
 from orchestrix_raft.history.search import STEPS_MAX, Answer, Found, Op, precedes
 from orchestrix_raft.history.verdict import Findings, Verdict
@@ -41,6 +40,7 @@ class JobStory:
 def check_jobs(history: History, steps_max: int = STEPS_MAX) -> Verdict:
     """Each job by itself."""
     findings = Findings(CHECK)
+    _sessions(findings, history)
     forgotten = forgotten_jobs(history)
     forgets = history.observed is not None and history.observed[0].forgets
     for job_id, story in sorted(stories(history).items()):
@@ -54,6 +54,31 @@ def check_jobs(history: History, steps_max: int = STEPS_MAX) -> Verdict:
         elif found.answer is Answer.NO:
             _tell(findings, job_id, story.entries, freedom, steps_max)
     return findings.verdict()
+
+
+def _sessions(findings: Findings, history: History) -> None:
+    """A read is at least as new as it was asked to be, and, of an SDK's client, as what it wrote before."""
+    moments: list[tuple[int, int, Operation]] = []
+    for operation in history.operations:
+        if operation.told is not None and operation.told.outcome == OK and operation.told.index:
+            read = operation.asked.op in READS
+            moments.append((operation.asked.t, 1, operation) if read else (operation.told.t, 0, operation))
+    written: dict[str, Operation] = {}
+    for _, kind, operation in sorted(moments, key=lambda moment: moment[:2]):
+        asked, told = operation.asked, operation.told
+        before = written.get(asked.p)
+        assert told is not None
+        if kind == 0:
+            if before is None or before.told is None or before.told.index < told.index:
+                written[asked.p] = operation
+        elif told.index < asked.min_index:
+            what = f"a read of job {asked.job} is older than it was asked to be"
+            findings.violation(f"{what}: {told.index}, not {asked.min_index}", operation.lines)
+        elif before is not None and before.told is not None and told.index < before.told.index:
+            if history.headers[asked.p].role != CLIENT:
+                continue
+            what = f"a read of job {asked.job} is older than what its client had written"
+            findings.violation(what, (*before.lines, *operation.lines))
 
 
 def search(entries: Sequence[Entry], freedom: Freedom, steps_max: int = STEPS_MAX) -> Found:
@@ -114,21 +139,25 @@ def _op(operation: Operation, what: Asked) -> Op:
 def _enqueue(operation: Operation, position: int) -> Entry:
     asked, told = operation.asked, operation.told
     spec = asked.jobs[position]
-    lines = [Line(operation.asked_at.where, msgspec.structs.replace(asked, jobs=(spec,)))]
+    lines = operation.lines_of(position)
     word = ""
-    if told is not None and operation.told_at is not None:
+    if told is not None:
         placed = told.placed[position : position + 1]
-        lines.append(Line(operation.told_at.where, msgspec.structs.replace(told, placed=placed)))
         if told.outcome == OK:
             word = "either"
             if placed and placed[0].refused:
                 word = "other" if placed[0].refused == "UNIQUE_KEY_TAKEN" else "refused"
             elif placed and placed[0].id != spec.id:
                 word = "other"
-            elif placed and placed[0].created is not None:
-                word = "created" if placed[0].created else "there"
+            elif placed and placed[0].created:
+                # That it is there, may also be said of one that this very request made: a node that cannot
+                # know whether a command was applied proposes it again.
+                word = "created"
+            if any(one.open_for(spec) for one in placed):
+                op = _op(operation, Asked("enqueue", "", later=spec.later))
+                return Entry(op._replace(ended=NEVER, required=False, to_index=0), lines, True)
     op = _op(operation, Asked("enqueue", word, later=spec.later))
-    return Entry(op, tuple(lines), word in ("", "created", "either"))
+    return Entry(op, lines, word in ("", "created", "either"))
 
 
 def _read(operation: Operation) -> Entry:

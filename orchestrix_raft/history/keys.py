@@ -62,9 +62,11 @@ def move(holder: str, step: Step) -> list[str]:
 
 
 def _lives_again(holder: str, step: Step) -> list[str]:
+    if not step.word:  # it need not have happened, so it is only of interest where it did something
+        return [] if holder else [step.job]
     if holder == step.job:
         return [holder]
-    if step.scope == UNTIL_DONE and step.word:
+    if step.scope == UNTIL_DONE:
         return [] if holder else [step.job]
     # One that was begun, or has its key for a time, does not take it again.
     return [holder] if holder else ["", step.job]
@@ -94,6 +96,7 @@ class _Holder:
         self.scope = spec.scope or UNTIL_DONE
         self.asked = operation  # the first time
         self.retries: list[Operation] = []
+        self.wheres: list[Operation] = []  # that may have made it live again
 
 
 def _of_keys(history: History, findings: Findings) -> dict[Key, list[Entry]]:
@@ -110,14 +113,15 @@ def _of_keys(history: History, findings: Findings) -> dict[Key, list[Entry]]:
                     known.add(spec.id)
                     if entry.op.what.word in ("", "created", "same"):
                         holders.setdefault(spec.id, _Holder(spec, operation))
-    retried_where = any(operation.asked.op == "retry_where" for operation in history.operations)
+    wheres = [one for one in history.operations if one.asked.op == "retry_where" and not _refused(one)]
     for operation in history.operations:
         if operation.asked.op == "retry" and operation.asked.job in holders and not _refused(operation):
             holders[operation.asked.job].retries.append(operation)
     for holder in holders.values():
         key = (holder.spec.type, holder.spec.unique_key)
+        holder.wheres = [one for one in wheres if _may_meet(one, holder)]
         found[key] += _retries(holder)
-        found[key] += _ends(history, holder, retried_where)
+        found[key] += _ends(history, holder)
     return {key: entries for key, entries in found.items() if _known(entries, known, findings)}
 
 
@@ -145,13 +149,16 @@ def _take(operation: Operation, position: int, spec: AskedJob) -> Entry:
     step = Step("take", spec.id, "", replaces=spec.on_conflict == "replace")
     if told is not None and told.outcome == OK and position < len(told.placed):
         placed = told.placed[position]
+        if placed.open_for(spec):
+            op = _op(operation, step)._replace(ended=NEVER, required=False, to_index=0)
+            return Entry(op, operation.lines_of(position), True)
         if placed.refused:
             step = step._replace(word="taken" if placed.refused == TAKEN else "same")
         elif placed.id != spec.id:
             step = step._replace(word="existing", holder=placed.id)
-        elif placed.created is not None:
-            step = step._replace(word="created" if placed.created else "same")
-    return Entry(_op(operation, step), operation.lines, step.word in ("", "created"))
+        elif placed.created:
+            step = step._replace(word="created")
+    return Entry(_op(operation, step), operation.lines_of(position), step.word in ("", "created"))
 
 
 def _retries(holder: _Holder) -> list[Entry]:
@@ -164,15 +171,24 @@ def _retries(holder: _Holder) -> list[Entry]:
         word = "conflict" if word == "unique_conflict" else word
         step = Step("retry", holder.spec.id, word, scope=holder.scope)
         entries.append(Entry(_op(operation, step), operation.lines, True))
+    for operation in holder.wheres:
+        again = _op(operation, Step("retry", holder.spec.id))._replace(required=False, to_index=0)
+        entries.append(Entry(again, operation.lines, True))
     return entries
 
 
-def _ends(history: History, holder: _Holder, retried_where: bool) -> list[Entry]:
+def _may_meet(operation: Operation, holder: _Holder) -> bool:
+    """Whether a retry by filter can have met the job."""
+    asked, spec = operation.asked, holder.spec
+    return asked.queue in ("", spec.queue) and asked.type in ("", spec.type) and holder.scope != WINDOW
+
+
+def _ends(history: History, holder: _Holder) -> list[Entry]:
     """When the job may give the key up, once for each life that it may have."""
     asked = holder.asked
     earliest, latest = asked.asked.t, NEVER
     lines: tuple[Line, ...] = ()
-    lives = 1 + len(holder.retries) + retried_where
+    lives = 1 + len(holder.retries) + len(holder.wheres)
     if lives == 1:
         earliest, latest, lines = _span(history, holder)
     step = Step("end", holder.spec.id)

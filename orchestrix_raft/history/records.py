@@ -58,6 +58,10 @@ class Placed(_Part, frozen=True):
     created: bool | None = True  # False: it was there before; None: nobody knows
     refused: str = ""
 
+    def open_for(self, asked: AskedJob) -> bool:
+        """It was not made, and an earlier sending of the same request may still make it."""
+        return self.created is None and self.id != asked.id
+
 
 class Invoke(_Record, frozen=True, tag="invoke"):
     """A client is about to ask.  `op`: enqueue, get, wait, cancel, retry, purge, cancel_where, retry_where,

@@ -56,7 +56,7 @@ def _one(seed: int, mix: str, cut: Cut, runs: int, shrink: bool) -> int:
 
 
 def _many(asked: list[tuple[int, str]], jobs: int, coverage: bool) -> int:
-    report, crew = Report(len(asked)), Crew(jobs)
+    report, crew, interrupted = Report(len(asked)), Crew(jobs), False
     try:
         for outcome in crew.outcomes(asked):
             if outcome is not None:
@@ -64,12 +64,11 @@ def _many(asked: list[tuple[int, str]], jobs: int, coverage: bool) -> int:
             report.progress(crew.done)
     except KeyboardInterrupt:
         print(f"interrupted after {crew.done} of {len(asked)} seeds")
-        report.close()
-        return INTERRUPTED
+        interrupted = True
     failures = report.close()
     if coverage:
         print(table(report.met))
-    return 1 if failures else 0
+    return INTERRUPTED if interrupted else 1 if failures else 0
 
 
 def _cores() -> int:

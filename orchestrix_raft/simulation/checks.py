@@ -6,6 +6,8 @@ at every index, however often it crashed, was rebuilt from a checkpoint or took 
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from orchestrix_raft.coordinator.core import Core
 from orchestrix_raft.domain.job import TERMINAL, AttemptState, JobState
@@ -13,7 +15,7 @@ from orchestrix_raft.domain.node import OVER, Health
 from orchestrix_raft.duties.retention import Keep
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.codec import decode_batch, decode_entry, encode_record
-from orchestrix_raft.machine.commands import Batch
+from orchestrix_raft.machine.commands import Batch, CloseSession
 from orchestrix_raft.machine.events import (
     AttemptEnded,
     Event,
@@ -59,16 +61,17 @@ def fingerprint(machine: Machine) -> bytes:
     state = machine.state
     mark.update(encode_record(state.audit))
     mark.update(level_record(state))
-    for entities in (state.jobs, state.sessions):
-        for _, entity in sorted(entities.items()):
-            mark.update(encode_record(entity))
-    for _, node in sorted(state.nodes.items()):
-        mark.update(encode_record(node))
-    for rest in (state.limited, state.key_windows, state.unique_windows):
-        for _, entity in sorted(rest.items()):
-            mark.update(encode_record(entity))
-    for _, schedule in sorted(state.schedules.items()):
-        mark.update(encode_record(schedule))
+    tables: tuple[Mapping[Any, object], ...] = (
+        state.jobs,
+        state.sessions,
+        state.nodes,
+        state.limited,
+        state.key_windows,
+        state.unique_windows,
+        state.schedules,
+    )
+    for entities in tables:
+        mark.update(encode_record([entities[key] for key in sorted(entities)]))
     return mark.digest()
 
 
@@ -95,7 +98,6 @@ class Checker:
         self.workers = workers
         history = MemoryStore()
         self.shadow = Machine(history, history, NEW if mix in MIXES and MIXES[mix].upgrade else RULES)
-        self.events: Counter[type] = Counter()
         self.losses = 0
         self.entries = 0
         self.repeats = 0  # commands in the log a second time
@@ -108,10 +110,13 @@ class Checker:
         self.feeds = FeedWatch(self.violation)
         self.comparing = Comparing(world, history, self.violation)
         self._unique = UniqueWatch()
-        self._committed: dict[int, bytes] = {}
+        self._committed: dict[int, tuple[int, bytes]] = {}  # term and bytes of every entry
         self._digests: dict[int, bytes] = {}
         self._print = (0, b"")  # index, the shadow's fingerprint there
         self._newest_token: dict[bytes, int] = {}
+        self._holder: dict[int, bytes] = {}  # token -> the session that was given it
+        self._leaving: set[bytes] = set()  # sessions whose worker says goodbye in the entry that is applied:
+        # with it goes what the worker was given and never heard of
         self._completed: set[bytes] = set()
         self._origins: dict[str, int] = {}  # node -> its living incarnation
         self._sequences: Counter[str] = Counter()  # node -> its newest command
@@ -126,14 +131,13 @@ class Checker:
 
     def applied(self, node: SimNode, index: int, term: int, data: bytes) -> None:
         """A node has just applied an entry."""
-        mark = hashlib.blake2b(data, digest_size=12, key=term.to_bytes(8, "big")).digest()
         known = self._committed.get(index)
         if known is None:
             if self._committed and index <= self.shadow.state.index:
                 self.violation(f"{node.name} applied {index}, which nobody applied before a later entry")
-            self._committed[index] = mark
+            self._committed[index] = (term, data)
             self._advance(node, index, term, data)
-        elif known != mark:
+        elif known != (term, data):
             self.violation(f"{node.name} applied another entry at {index} than was committed")
         core = node.core
         if core is not None:
@@ -151,6 +155,8 @@ class Checker:
         batches = [decode_batch(raw) for raw in entry.batches]
         self._count_repeats(batches)
         self._lives.next_entry(batches)
+        commands = (command for batch in batches for command in batch.commands)
+        self._leaving = {one.session_id for one in commands if isinstance(one, CloseSession)}
         result = self.shadow.apply(index, term, entry)
         self._digests[index] = self.shadow.state.digest
         self.feeds.entry(index, result)
@@ -161,11 +167,10 @@ class Checker:
         for resolved in result.resolved:
             self._resolved(resolved)
         self.slots.entry(self.shadow.state.wall_ms, result.events)
-        self.history.entry(index, self.shadow.state.elapsed_ms, self.shadow.state.wall_ms, result.events)
+        elapsed_ms = self.shadow.state.elapsed_ms
+        self.history.entry(index, elapsed_ms, self.shadow.state.wall_ms, result.events)
         for event in result.events:
-            self.events[type(event)] += 1
             self._event(event)
-            elapsed_ms = self.shadow.state.elapsed_ms
             fault = self.limits.see(event, elapsed_ms) or self._unique.see(event, elapsed_ms)
             if fault:
                 self.violation(fault)
@@ -212,6 +217,7 @@ class Checker:
                 if event.token <= self._newest_token[event.job_id]:
                     self.violation(f"job {event.job_id.hex()} got token {event.token} after a newer one")
                 self._newest_token[event.job_id] = event.token
+                self._holder[event.token] = event.session_id
             case JobCompleted():
                 if event.token != self._newest_token[event.job_id]:
                     self.violation(f"job {event.job_id.hex()} completed by an old token")
@@ -235,7 +241,8 @@ class Checker:
                 self._completed.discard(event.job_id)
             case AttemptEnded():
                 self.losses += event.state is AttemptState.LOST
-                if event.reported and not any(event.token in worker.ended for worker in self.workers):
+                told = any(event.token in worker.ended for worker in self.workers)
+                if event.reported and not told and self._holder[event.token] not in self._leaving:
                     self.violation(f"token {event.token} was ended by a report that nobody made")
                 if self._gentle and event.state is AttemptState.LOST:
                     self.violation(f"an attempt of job {event.job_id.hex()} was lost for no reason")

@@ -27,7 +27,7 @@ from orchestrix_raft.machine.commands import (
 from orchestrix_raft.machine.history import FINISHED
 from orchestrix_raft.simulation.histories import Pen
 from orchestrix_raft.simulation.nodes import SimNode
-from orchestrix_raft.simulation.story import ASKS, in_words
+from orchestrix_raft.simulation.story import ASKS, FAULT, in_words
 from orchestrix_raft.simulation.world import START_WALL_MS, World
 
 WhereKind = type[CancelWhere] | type[RetryWhere] | type[PurgeWhere]
@@ -300,7 +300,10 @@ class SimClient:
                 return
             over[0] = True
             if story is not None:
-                self.world.tell(f"{self.name} is told by {node.name}: {story.answer(outcome)}", ASKS)
+                about = story.command(command)
+                self.world.tell(
+                    f"{self.name} is told by {node.name} of {about}: {story.answer(outcome)}", ASKS
+                )
             refused = isinstance(outcome, Done) and isinstance(outcome.result, Rejected)
             if isinstance(outcome, Done) and (self.takes_refusals or not refused):
                 answered[0] = True
@@ -335,5 +338,6 @@ class SimClient:
         node = self._node()
         core = None if node is None else node.core
         if node is not None and core is not None:
+            self.world.tell(f"{self.name} has the same call reach {node.name}, too", FAULT)
             node.act(lambda: core.submit(command, None))
             node.poke()

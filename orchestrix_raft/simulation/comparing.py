@@ -32,6 +32,7 @@ class Comparing:
             node = None if rng is None else rng.choice(nodes)
             core = None if node is None else node.core
             if node is not None and core is not None:
+                self._world.steps.describe("mark the log, so that contents are compared there")
                 node.act(lambda: core.submit(MarkContents(), None))
                 node.poke()
             self.repeat(nodes, until)

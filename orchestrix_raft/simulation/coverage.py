@@ -7,6 +7,8 @@ Cells that cannot be met are marked `-` and stand in `CANNOT` with the reason:
 
 - what ends or stops a process needs one: a fault of that kind strikes no node that is down;
 - a process is told to end only while nobody else ends: never in the middle of a handover, nor twice;
+- a node that is down has no connection that could break, and one that is about to end is not told to run
+  another version;
 - only a leader dies at a slot, and whoever is deposed in a storm leads: so it follows nobody, campaigns for
   nothing, and the cluster has a leader.
 """
@@ -49,8 +51,11 @@ CANNOT: Final[dict[str, dict[str, str]]] = {
     "fuse": _NEEDS_A_PROCESS,
     "pause": _NEEDS_A_PROCESS,
     "io_error": _NEEDS_A_PROCESS,
+    "flap": {"down": "its connections broke with it"},
     "at_slot": _NEEDS_A_LEADER,
     "storm": _NEEDS_A_LEADER,
+    "upgrade": {"leaving": "it is started again soon"},
+    "downgrade": {"leaving": "it is started again soon"},
     "leave": {
         **_NEEDS_A_PROCESS,
         "leaving": "it was told already",

@@ -10,7 +10,7 @@ from typing import Final
 
 from orchestrix_raft.simulation.coverage import AIMED, CANNOT, Coverage
 from orchestrix_raft.simulation.mixes import INJECTED, Mix
-from orchestrix_raft.simulation.node_faults import NODE_FAULTS
+from orchestrix_raft.simulation.node_faults import NODE_FAULTS, near_slot
 from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.scene import Scene
 from orchestrix_raft.simulation.story import FAULT
@@ -20,8 +20,10 @@ from orchestrix_raft.simulation.world import some
 
 _LOOK_S: Final = 0.01
 _AIM_S: Final = 12.0  # then the step is over without a blow
-_AIMED_FAULTS: Final = tuple(name for name in NODE_FAULTS if name not in ("upgrade", "downgrade"))
-_HEAVY: Final = ("crash", "fuse", "pause", "io_error")  # half of what is aimed
+_VERSIONS: Final = ("upgrade", "downgrade")
+_AIMED_FAULTS: Final = tuple(name for name in (*NODE_FAULTS, *WIDE_FAULTS) if name != "storm")
+_HEAVY: Final = ("crash", "fuse", "pause", "io_error")  # more often than the others
+_NOTED_LATER: Final = ("at_slot", "leave", *_VERSIONS)  # only if they do strike
 
 
 class Faults:
@@ -30,7 +32,7 @@ class Faults:
     def __init__(self, scene: Scene, mix: Mix, may_lose: bool) -> None:
         """`may_lose`: a machine may be lost for good at the end."""
         self.injected: dict[str, int] = {}
-        self._scene = scene
+        self.scene = scene
         self._mix = mix
         self._may_lose = may_lose
         world = scene.world
@@ -46,17 +48,17 @@ class Faults:
     @property
     def coverage(self) -> Coverage:
         """Which faults met which states."""
-        return self._scene.coverage
+        return self.scene.coverage
 
     def _set_clocks(self) -> None:
         mix = self._mix
-        for node in self._scene.nodes if mix.apart_ms else ():
-            rng = self._scene.world.stream(f"wrong clock of {node.name}")
+        for node in self.scene.nodes if mix.apart_ms else ():
+            rng = self.scene.world.stream(f"wrong clock of {node.name}")
             node.clock.wall_offset_ms = rng.randint(-mix.apart_ms, mix.apart_ms)
             node.clock.wall_drift = rng.uniform(-mix.drift, mix.drift)
 
     def _repeat(self, name: str, rate: float, times: Random) -> Callable[[], None]:
-        scene = self._scene
+        scene = self.scene
 
         def again() -> None:
             if not scene.active:
@@ -71,7 +73,7 @@ class Faults:
         return again
 
     def _strike(self, name: str, rng: Random) -> None:
-        scene = self._scene
+        scene = self.scene
         if name == "aim":
             self._aim(rng)
         elif name in WIDE_FAULTS:
@@ -81,25 +83,27 @@ class Faults:
             before = OLD if name == "upgrade" else NEW
             found = [node for node in scene.nodes if node.rules is before and not node.leaving]
             if found:
-                self._strike_node(name, rng, rng.choice(found))
+                self.strike(name, rng, rng.choice(found))
         elif name == "clock_jump":
-            self._strike_node(name, rng, rng.choice(scene.nodes))
+            self.strike(name, rng, rng.choice(scene.nodes))
         else:
-            self._strike_node(name, rng, victim(scene, rng))
+            self.strike(name, rng, victim(scene, rng))
 
-    def _strike_node(self, name: str, rng: Random, node: SimNode) -> None:
+    def strike(self, name: str, rng: Random, node: SimNode) -> None:
+        """One fault of a node; what needs a process does nothing where there is none."""
         if "down" in CANNOT.get(name, {}) and not node.up:
             return
-        if name not in ("at_slot", "leave"):
+        if name not in _NOTED_LATER:
             self.coverage.note(name, node)
-        NODE_FAULTS[name](self._scene, rng, node)
+        NODE_FAULTS[name](self.scene, rng, node)
 
     # ---- aimed ---------------------------------------------------------------------------------------
 
     def _aim(self, rng: Random) -> None:
         """Wait for a state, and strike a node that is in it."""
-        scene = self._scene
-        fault = rng.choice(_HEAVY if rng.random() < 0.5 else _AIMED_FAULTS)
+        scene = self.scene
+        faults = [name for name in _AIMED_FAULTS if self._mix.upgrade or name not in _VERSIONS]
+        fault = rng.choice(_HEAVY if rng.random() < 0.3 else faults)
         states = [state for state in AIMED if state not in CANNOT.get(fault, {})]
         any_state = rng.choice(states)
         state = self._mix.aim_at if self._mix.aim_at in states else any_state
@@ -110,21 +114,31 @@ class Faults:
             if not scene.active:
                 return
             found = [node for node in scene.nodes if state in self.coverage.states(node)]
+            if fault == "at_slot":
+                found = [node for node in found if near_slot(node)]
             if found:
                 scene.hindered()
                 node = rng.choice(found)
                 scene.world.tell(f"{node.name} is in the state {state}, which {fault} waited for", FAULT)
-                self._strike_node(fault, rng, node)
+                self._strike_aimed(fault, rng, node)
             elif scene.world.now < until_s:
                 scene.world.after(_LOOK_S, look)
 
         look()
 
+    def _strike_aimed(self, fault: str, rng: Random, node: SimNode) -> None:
+        if fault in NODE_FAULTS:
+            self.strike(fault, rng, node)
+            return
+        self.scene.aimed_at = node
+        WIDE_FAULTS[fault](self.scene, rng)
+        self.scene.aimed_at = None
+
     # ---- the end -------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """No more, and repair everything; but now and then a machine is lost for good."""
-        scene = self._scene
+        scene = self.scene
         scene.active = False
         scene.network.heal()
         chance = scene.world.stream("a lost machine").random()

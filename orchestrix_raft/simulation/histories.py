@@ -18,7 +18,7 @@ from orchestrix_raft.domain.report import Completed, Failed, Outcome
 from orchestrix_raft.domain.schedule import IntervalSchedule, OneShotSchedule, Slot
 from orchestrix_raft.domain.session import Assignment
 from orchestrix_raft.history.checker import Report, check
-from orchestrix_raft.history.recorder import CLIENT, WORKER, Recorder, asked_job
+from orchestrix_raft.history.recorder import WORKER, Recorder, asked_job
 from orchestrix_raft.history.records import (
     OK,
     REFUSED,
@@ -37,6 +37,7 @@ from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.world import World
 
 CLOCK: Final = "world"
+CALLER: Final = "caller"  # unlike a client of the SDK it says of each read how new it must be
 
 _STEERS: Final = {commands.CancelJobs: "cancel", commands.RetryJobs: "retry", commands.PurgeJobs: "purge"}
 _WHERE: Final = {
@@ -176,11 +177,11 @@ class Pen:
 
 def _placed(job_id: bytes, position: int, result: commands.EnqueueResult, again: bool) -> Placed:
     if position in result.rejected:
-        return Placed(refused=result.rejected[position].reason)
+        return Placed(refused=result.rejected[position].reason, created=None if again else True)
     there = result.existing.get(position)
     if there is None:
         return Placed(id=format_job_id(job_id), created=True)
-    return Placed(id=format_job_id(there), created=None if again and there == job_id else False)
+    return Placed(id=format_job_id(there), created=None if again else False)
 
 
 class Recorded(Protocol):
@@ -207,7 +208,7 @@ class SimHistory:
 
     def attach(self, clients: Iterable[Recorded], workers: Iterable[Recorded]) -> None:
         """They record from now on."""
-        for role, those in ((CLIENT, clients), (WORKER, workers)):
+        for role, those in ((CALLER, clients), (WORKER, workers)):
             for one in those:
                 recorder = Recorder(self._records.append, self._now_ns, one.name, CLOCK, role, one.name)
                 one.pen = Pen(recorder)

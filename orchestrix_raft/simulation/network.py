@@ -49,26 +49,32 @@ class Pipe:
         if not self.alive:
             return
         side = 0 if name == self.names[0] else 1
-        now = self._world.now
-        at = max(now + self._network.delay(self._rng), self._last[side])
+        at = self._world.now + self._network.delay(self._rng)
+        if at < self._last[side]:
+            at = self._last[side]
         self._last[side] = at
         self._queues[side].append((at, payload))
         if not self._pumping[side]:
             self._pumping[side] = True
-            self._world.after(at - now, self._pumps[side])
+            self._world.at(at, self._pumps[side])
 
     def _pump(self, side: int) -> None:
         self._pumping[side] = False
-        world, queue = self._world, self._queues[side]
-        source, target = self.names[side], self.names[1 - side]
+        world, queue, network = self._world, self._queues[side], self._network
         while queue and not self._noticed[1 - side]:
-            at = max(queue[0][0], self._network.stalled_until(source, target))
+            at = queue[0][0]
+            if network.stalls:
+                at = max(at, network.stalled_until(self.names[side], self.names[1 - side]))
             if at > world.now:
                 self._pumping[side] = True
-                world.after(at - world.now, self._pumps[side])
+                world.at(at, self._pumps[side])
                 return
-            _, payload = queue.popleft()
-            self._ends[1 - side].received(self, payload)
+            self._ends[1 - side].received(self, queue.popleft()[1])
+
+    def other(self, name: str) -> str:
+        """The end that is not called `name`."""
+        first, second = self.names
+        return first if second == name else second
 
     def close(self, by: str | None = None) -> None:
         """Break it; each end notices by itself, the one that closed it does not need to."""
@@ -113,7 +119,7 @@ class Network:
         """How long the next message takes, in seconds."""
         if self.slow and rng.random() < self.slow:
             return rng.uniform(0.01, 0.4)
-        return rng.uniform(0.0002, 0.002)
+        return 0.0002 + 0.0018 * rng.random()
 
     def reachable(self, a: str, b: str) -> bool:
         """May a connection between them be opened?"""
@@ -159,6 +165,11 @@ class Network:
     def stalled_until(self, source: str, target: str) -> float:
         """When the direction moves again."""
         return self._stalled.get((source, target), 0.0)
+
+    @property
+    def stalls(self) -> bool:
+        """Some direction was stalled: `stalled_until` is worth asking."""
+        return bool(self._stalled)
 
     def heal(self) -> None:
         """Everybody reaches everybody."""

@@ -12,6 +12,8 @@ from orchestrix_raft.simulation.scene import Scene, down_time, long_down_time
 from orchestrix_raft.simulation.story import FAULT
 from orchestrix_raft.simulation.versions import NEW, OLD
 
+_AT_ONCE_MS: Final = 60
+
 Blow = Callable[[Scene, Random, SimNode], None]
 
 
@@ -33,6 +35,15 @@ def at_slot(scene: Scene, rng: Random, node: SimNode) -> None:
     if due_ms is not None:
         wait_s = max(0.0, (due_ms - core.wall_ms) / 1000) + rng.uniform(-0.01, 0.02)
         scene.later(wait_s, partial(_crash_life, scene, rng, node, core))
+
+
+def near_slot(node: SimNode) -> bool:
+    """It leads, and a schedule is due at once."""
+    core = node.core
+    if core is None or not core.leading:
+        return False
+    due_ms = core.state.book.first_due_ms(core.state.schedules)
+    return due_ms is not None and due_ms - core.wall_ms < _AT_ONCE_MS
 
 
 def _crash_life(scene: Scene, rng: Random, node: SimNode, core: Core) -> None:
@@ -132,7 +143,7 @@ def drain_cut(scene: Scene, rng: Random, node: SimNode) -> None:
     """A drain, in the middle of which the node cannot reach some others, nodes or workers."""
     drain(scene, rng, node)
     names = [other.name for other in scene.nodes] + [worker.name for worker in scene.workers]
-    rest = sorted(name for name in names if name != node.name and rng.random() < 0.6)
+    rest = sorted(name for name in names if name != node.name and rng.random() < 0.6) or names[:1]
     wait_s, lasts_s = rng.uniform(0.0, 1.5), rng.choice((1.0, 5.0, 15.0)) * rng.uniform(0.5, 1.5)
 
     def cut() -> None:
@@ -162,6 +173,7 @@ def downgrade(scene: Scene, rng: Random, node: SimNode) -> None:
 def _change_version(scene: Scene, rng: Random, node: SimNode, before: Rules, after: Rules) -> None:
     if node.rules is not before or node.leaving:
         return
+    scene.coverage.note("upgrade" if after is NEW else "downgrade", node)
     node.rules = after
     scene.tell(f"{node.name} is to run version {after.version}")
     down_s = down_time(rng)

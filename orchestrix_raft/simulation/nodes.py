@@ -17,17 +17,17 @@ from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.coordinator.standing import GRACE_S
 from orchestrix_raft.coordinator.streams import Stream
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
-from orchestrix_raft.machine.rules import RULES, TooOld
+from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.simulation.hardware import SimMachine
 from orchestrix_raft.simulation.network import Network, Pipe, spoiled
 from orchestrix_raft.simulation.versions import NEW
 from orchestrix_raft.simulation.world import World
 from orchestrix_raft.storage.memory import DiskGone
-from orchestrix_raft.storage.port import StateStore, StorageError
+from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.storage.views import Contents, contents_of
 
 LEAVE_S = 60.0  # a process that was told to end is gone by then
-
+_ENDS = (DiskGone, starts.Superseded, StorageError, SafetyFault)  # each may be the end of a process
 
 Observer = Callable[["SimNode", int, int, bytes], None]
 """(node, index, term, data) after a node applied an entry."""
@@ -48,50 +48,25 @@ class SimNode(SimMachine):
         observe: Observer,
     ) -> None:
         """`bootstrap`: of a founder; another node is first added by the others."""
-        super().__init__(world, name, disk_id)
+        super().__init__(world, name, disk_id, bootstrap)
         self.network = network
         self._rng = world.stream(name)
         self.limits = limits
         self.options = options
-        self.core: Core | None = None
-        self.store: StateStore | None = None
-        self.starts = 0
         self.cluster: dict[str, SimNode] = {}
-        self.snapshots = 0  # installed by processes that have ended
-        self.farewells = 0  # asked for, and still without an answer when the process ended
-        self.refusals = 0  # of the disk, each the end of a process
-        self.rules = RULES  # of the version that starts here next
-        self.ends_too_old = 0
-        self.superseded = ""  # why no process starts here any more: the disk is an old copy
-        self.removed = False  # the same: the node is no member any more
         self._settled_index = -1
         self.compare: Callable[[str, int, Contents], None] = _ignore
-        self._leaving: Core | None = None
-        self._down_s = 0.0  # after it has left in good order
-        self._inbox: deque[Callable[[], None]] = deque()  # what happens to a process that stands still
-        self._bootstrap = bootstrap
         self._observe = observe
         self._pipes: dict[str, Pipe] = {}
         self._streams: dict[Pipe, Stream | None] = {}
         self._scheduled = False
-        self._wake = 0.0
+        self._wake = 0.0  # when the next wake-up is in the world's queue; not before now: none is
+        self._due = 0.0  # when the newest step wanted the next one
+        self.led: Callable[[SimNode], None] = lambda node: None
+        self._led_term = 0
+        self._applied_index = -1
 
     # ---- life ----------------------------------------------------------------------------------------
-
-    @property
-    def up(self) -> bool:
-        """A process runs here."""
-        return self.core is not None
-
-    @property
-    def added(self) -> bool:
-        """A founder, or somebody has told it that it is a member."""
-        return self._bootstrap is not None or self.disk.identity.joined_index > 0
-
-    @property
-    def counts(self) -> bool:
-        """A process should run here, sooner or later."""
-        return self.added and not (self.lost or self.removed or self.disk.identity.removed_index)
 
     @property
     def peers(self) -> list[str]:
@@ -149,7 +124,7 @@ class SimNode(SimMachine):
             self.disk.kill()
             self._end_too_old(error)
             return
-        self.core.carry = self._carry
+        self._drive(self.core)
         self.world.tell(f"{self.name} starts ({self.starts}), applied {self.core.consensus.applied_index}")
         for peer in self.peers:
             if self.name > peer:
@@ -157,6 +132,12 @@ class SimNode(SimMachine):
             else:
                 self.cluster[peer]._dial_later(self.name)
         self.poke()
+
+    def _drive(self, core: Core) -> None:
+        core.carry = self._carry
+        self._wake, self._led_term, self._applied_index = 0.0, 0, -1
+        self._stepping = partial(self._step, core)
+        self._waking = partial(self._woken, core)
 
     def _servers(self) -> tuple[str, ...]:
         return (self.name, *self.peers)
@@ -178,11 +159,6 @@ class SimNode(SimMachine):
         self._scheduled = False
         for pipe in self.network.pipes_of(self.name):
             pipe.close(by=self.name)
-
-    @property
-    def leaving(self) -> bool:
-        """A process runs here and is about to end in good order."""
-        return self.core is not None and self._leaving is self.core
 
     def leave(self, down_s: float) -> None:
         """SIGTERM: hand over leadership and sessions, commit the farewell, end; start again later."""
@@ -249,7 +225,7 @@ class SimNode(SimMachine):
         core = self.core
         if core is None:
             return
-        if self.paused_until <= self.world.now and not self._inbox:
+        if self.runs:
             self.guarded(action)
             return
         if not self._inbox:
@@ -272,27 +248,31 @@ class SimNode(SimMachine):
         """Something happened: step soon, once."""
         if not self._scheduled and self.core is not None:
             self._scheduled = True
-            core = self.core
-            delay = max(self._rng.uniform(0.0, 0.0005), self.paused_until - self.world.now)
-            self.world.after(delay, partial(self._step, core))
+            at = self.world.now + self._soon_s * self._rng.random()
+            self.world.at(at if at > self.paused_until else self.paused_until, self._stepping)
 
     def guarded(self, action: Callable[[], Any]) -> None:
         """Run a piece of the process; it may die in the middle of it."""
         try:
             action()
-        except DiskGone:
+        except _ENDS as error:
+            self._ends_of(error)
+
+    def _ends_of(self, error: BaseException) -> None:
+        """What becomes of a process that meets this."""
+        if isinstance(error, DiskGone):
             self.crash(power=True)
             self.world.after(self._rng.uniform(0.05, 3.0), self.start)
-        except starts.Superseded as error:
+        elif isinstance(error, starts.Superseded):
             self._end_for_good(error)
-        except (StorageError, SafetyFault) as error:
+        else:
             cause = error if isinstance(error, StorageError) else error.__cause__
             if isinstance(cause, TooOld):
                 self._end_too_old(cause)
             elif isinstance(cause, StorageError):
                 self._end_of_disk(cause)
             else:
-                raise
+                raise error
 
     def _end_too_old(self, why: TooOld) -> None:
         """The process has found a level that its version cannot run; somebody installs another one."""
@@ -322,37 +302,47 @@ class SimNode(SimMachine):
         if self.paused_until > self.world.now:
             self.poke()
             return
-        self.guarded(self._step_now)
+        try:
+            self._step_now(core)
+        except _ENDS as error:
+            self._ends_of(error)
 
-    def _step_now(self) -> None:
-        core = self.core
-        if core is None:
-            return
+    def _step_now(self, core: Core) -> None:
         synced = self.disk.steps
         more = core.step()
         if self.sync_s and self.disk.steps > synced:
             self._wait_for_disk(core)
-        else:
+        elif core.outbox:
             self._carry()
-        if core.consensus.settled.index != self._settled_index:
-            self._settled_index = core.consensus.settled.index
-            self.world.after(GRACE_S, lambda: self._judge_anew(core))
-        if core.removed_index and self._leaving is not core:
-            self._leave_for_good(core)
+        consensus = core.consensus
+        if consensus.role is Role.LEADER and consensus.term != self._led_term:
+            self._led_term = consensus.term
+            self.led(self)
+        if consensus.applied_index != self._applied_index:
+            self._applied_index = consensus.applied_index
+            self._follow_members(core)
         if core.drain.over:
             self._end(core)
             return
-        for work in core.disk_work:
-            self._checkpoint_later(core, work)
-        core.disk_work.clear()
+        if core.disk_work:
+            for work in core.disk_work:
+                self._checkpoint_later(core, work)
+            core.disk_work.clear()
         if more:
             self.poke()
         else:
             self._wake_later(core)
 
+    def _follow_members(self, core: Core) -> None:
+        if core.consensus.settled.index != self._settled_index:
+            self._settled_index = core.consensus.settled.index
+            self.world.after(GRACE_S, lambda: self._judge_anew(core))
+        if core.removed_index and self._leaving is not core:
+            self._leave_for_good(core)
+
     def _carry(self) -> None:
         """Send what the core has for its peers; also called in the middle of a step."""
-        if self.core is not None:
+        if self.core is not None and self.core.outbox:
             for peer, message in self.core.outbox:
                 pipe = self._pipes.get(peer)
                 if pipe is not None:
@@ -373,10 +363,22 @@ class SimNode(SimMachine):
         self.world.after(duration, synced)
 
     def _wake_later(self, core: Core) -> None:
-        at = self.world.now + self.clock.until(core.wake_at) + 0.0001
-        if self._wake <= self.world.now or at < self._wake:
+        now = self.world.now
+        self._due = at = now + self.clock.until(core.wake_at) + 0.0001
+        if self._wake <= now or at < self._wake:
             self._wake = at
-            self.world.after(at - self.world.now, self.poke)
+            self.world.at(at, self._waking)
+
+    def _woken(self, core: Core) -> None:
+        """A wake-up that was asked for; a step since then may want a later one."""
+        if self.core is not core:
+            return
+        now = self.world.now
+        if now >= self._due:
+            self.poke()
+        elif self._wake <= now:
+            self._wake = self._due
+            self.world.at(self._due, self._waking)
 
     def _checkpoint_later(self, core: Core, work: CheckpointWork) -> None:
         def write() -> None:
@@ -427,12 +429,18 @@ class SimNode(SimMachine):
             self.act(lambda: core.connected(peer, disk_id))
             self.poke()
 
-    # ---- End -----------------------------------------------------------------------------------------
-
     def received(self, pipe: Pipe, payload: Any) -> None:
         """From a peer or a worker."""
-        self.act(partial(self._received, pipe, payload))
-        self.poke()
+        if self.core is None:
+            return
+        if self.runs:
+            try:
+                self._received(pipe, payload)
+            except _ENDS as error:
+                self._ends_of(error)
+        else:
+            self.act(partial(self._received, pipe, payload))
+            self.poke()
 
     def _received(self, pipe: Pipe, payload: Any) -> None:
         core = self.core
@@ -445,7 +453,12 @@ class SimNode(SimMachine):
         elif isinstance(payload, Hello):
             self.open_stream(pipe, payload)
         else:
-            core.receive(pipe.names[0] if pipe.names[1] == self.name else pipe.names[1], payload)
+            core.receive(pipe.other(self.name), payload)
+            if core.outbox:
+                self._carry()
+            if not core.wants_step:
+                return
+        self.poke()
 
     def broken(self, pipe: Pipe) -> None:
         """A connection ended."""
@@ -461,15 +474,13 @@ class SimNode(SimMachine):
                 stream.closed()
             self.poke()
             return
-        peer = pipe.names[0] if pipe.names[1] == self.name else pipe.names[1]
+        peer = pipe.other(self.name)
         if self._pipes.get(peer) is pipe:
             del self._pipes[peer]
             core.disconnected(peer)
             self.poke()
             if self.name > peer:
                 self._dial_later(peer)
-
-    # ---- workers -------------------------------------------------------------------------------------
 
     def open_stream(self, pipe: Pipe, hello: Hello) -> None:
         """A worker's Hello arrived on a new connection."""
@@ -483,11 +494,6 @@ class SimNode(SimMachine):
         self._streams[pipe] = None
         self._streams[pipe] = core.open_session(hello, deliver)
         self.poke()
-
-    @property
-    def leads(self) -> bool:
-        """This process believes that it leads."""
-        return self.core is not None and self.core.consensus.role is Role.LEADER
 
 
 def _ignore(name: str, index: int, contents: Contents) -> None:

@@ -125,11 +125,7 @@ class Run:
         ]
         self.owner = SimOwner(self.world, "o1", self.nodes, self.checker.violation)
         self.operator = SimOperator(self.world, "o2", self.nodes, self.checker.violation)
-        self.checker.history.attach([*self.clients, self.owner], self.workers)
-        for node in self.nodes:
-            node.start()
-        for worker in self.workers:
-            self.world.after(worker.rng.uniform(0.0, 2.0), worker.start)
+        self._power_on()
         self.members = SimMembers(
             self.world,
             self.nodes,
@@ -151,7 +147,12 @@ class Run:
             client.twice = self._mix.twice
             self._client_loop(client, JOBS // len(self.clients))
         self._owner_loop(self.world.stream("times of operators"))
-        self._watch()
+
+    def _power_on(self) -> None:
+        for node in self.nodes:
+            node.start()
+        for worker in self.workers:
+            self.world.after(worker.rng.uniform(0.0, 2.0), worker.start)
 
     def _make_workers(self, count: int) -> None:
         for name in (f"w{i + 1}" for i in range(count)):
@@ -181,6 +182,7 @@ class Run:
         )
         node.rules = OLD if self._mix.upgrade else RULES
         node.cluster = self._cluster
+        node.led = self.checker.leading
         node.compare = self.checker.comparing.found
         self._cluster[name] = node
         self.nodes.append(node)
@@ -229,11 +231,6 @@ class Run:
         if self.world.now < self.world.steps.cut.until:
             self.world.after(times.uniform(0.2, 3.0), partial(self._owner_loop, times))
 
-    def _watch(self) -> None:
-        for node in self.nodes:
-            self.checker.leading(node)
-        self.world.after(0.05, self._watch)
-
     def _unsettled(self) -> str:
         """What is still missing: first every slot is decided, then schedules are paused, then all comes to
         rest."""
@@ -269,6 +266,7 @@ class Run:
                 gc.enable()
 
     def _go(self) -> Totals:
+        self.checker.history.attach([*self.clients, self.owner], self.workers)
         until_s = self.world.steps.cut.until
         self.checker.comparing.repeat(self.nodes, until_s)
         self.world.run_until(until_s)

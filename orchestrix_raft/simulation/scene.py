@@ -32,6 +32,7 @@ class Scene:
         self.drainer = drainer
         self.coverage = Coverage(nodes)
         self.active = True
+        self.aimed_at: SimNode | None = None  # whom the blow of this moment has waited for
 
     def tell(self, line: str) -> None:
         """What the newest step does, for the story and for the list of steps."""

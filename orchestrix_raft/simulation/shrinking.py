@@ -47,7 +47,7 @@ def kind_of(error: Exception) -> str:
     of its own is that promise."""
     error = broken_promise(error) or error
     text = re.sub(r"^seed \d+( at [\d.]+ s)?: ", "", str(error))
-    plain = re.sub(r"b'[^']*'|b\"[^\"]*\"|\b([nwc]\d+|[0-9a-f]{8,}|[\d.]+)\b", "#", text)
+    plain = re.sub(r"b'[^']*'|b\"[^\"]*\"|\b([nwc]\d+|[0-9a-f-]{8,}|[\d.]+)\b", "#", text)
     words = " ".join(plain.split()[:_KIND_WORDS])
     if isinstance(error, Violation):
         return words

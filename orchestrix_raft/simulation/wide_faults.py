@@ -1,6 +1,7 @@
 """Faults of connections, of workers and of everybody.  Each takes the chance of its step."""
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -15,7 +16,9 @@ Wide = Callable[[Scene, Random], None]
 
 
 def victim(scene: Scene, rng: Random) -> SimNode:
-    """Most often the leader."""
+    """Most often the leader, unless somebody is aimed at."""
+    if scene.aimed_at is not None:
+        return scene.aimed_at
     leaders = [node for node in scene.nodes if node.leads]
     leader, anyone = rng.random() < 0.6, rng.choice(scene.nodes)
     return leaders[0] if leaders and leader else anyone
@@ -37,6 +40,8 @@ def one_way(scene: Scene, rng: Random) -> None:
     if len(scene.nodes) < 2:
         return
     a, b = rng.sample(scene.nodes, 2)
+    if scene.aimed_at is not None:
+        a, b = scene.aimed_at, b if b is not scene.aimed_at else a
     lasts_s = rng.uniform(0.2, 5.0)
     scene.coverage.note("one_way", a, b)
     scene.tell(f"network: nothing from {a.name} arrives at {b.name} for {lasts_s:.1f} s")
@@ -45,7 +50,8 @@ def one_way(scene: Scene, rng: Random) -> None:
 
 def flap(scene: Scene, rng: Random) -> None:
     """One connection breaks."""
-    pipes = scene.network.all_pipes()
+    aimed = scene.aimed_at
+    pipes = scene.network.all_pipes() if aimed is None else scene.network.pipes_of(aimed.name)
     if pipes:
         pipe = rng.choice(pipes)
         scene.coverage.note("flap", *(node for node in scene.nodes if node.name in pipe.names))
@@ -79,8 +85,7 @@ def storm(scene: Scene, rng: Random) -> None:
             if core is None or not node.leads or core.consensus.term in struck:
                 continue
             struck.add(core.consensus.term)
-            scene.coverage.note("storm", node)
-            _depose(scene, rng, node)
+            scene.later(rng.choice((0.0, 0.05, 0.5)), partial(_depose, scene, rng, node))
         if scene.world.now < until_s:
             scene.later(_LOOK_S, look)
 
@@ -88,6 +93,9 @@ def storm(scene: Scene, rng: Random) -> None:
 
 
 def _depose(scene: Scene, rng: Random, node: SimNode) -> None:
+    if not node.leads:
+        return
+    scene.coverage.note("storm", node)
     lasts_s = rng.uniform(0.6, 2.5)
     if rng.random() < 0.5:
         scene.world.tell(f"{node.name} leads, and stands still for {lasts_s:.1f} s", FAULT)

@@ -25,9 +25,12 @@ class World:
 
     def after(self, delay: float, action: Callable[[], None]) -> None:
         """Run `action` in `delay` virtual seconds."""
+        self.at(self.now + delay if delay > 0.0 else self.now, action)
+
+    def at(self, moment: float, action: Callable[[], None]) -> None:
+        """Run `action` at a virtual moment that has not passed."""
         self._count += 1
-        at = self.now + delay if delay > 0.0 else self.now
-        heapq.heappush(self._queue, (at, self._count, action))
+        heapq.heappush(self._queue, (moment, self._count, action))
 
     def run_until(self, end: float) -> None:
         """Let virtual time pass."""

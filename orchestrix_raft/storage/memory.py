@@ -2,7 +2,7 @@
 
 It promises what the LMDB adapters promise, under the same contract suite: what was flushed survives
 `crash`, the rest is gone, a transaction is stored wholly or not at all.  It is deterministic and fast,
-because a simulated cluster runs at hundreds of times real time.  For `simulation` and tests.
+because a simulated cluster runs at about a hundred times real time.  For `simulation` and tests.
 """
 
 import hashlib

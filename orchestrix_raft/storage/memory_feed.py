@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from orchestrix_raft.storage.limits import FEED_ROW_COST_BYTES
 from orchestrix_raft.storage.port import FeedRow, FeedSpan
@@ -12,12 +13,14 @@ class FeedOnDisk:
 
     def __init__(self) -> None:
         self.rows: list[FeedRow] = []  # by index
+        self.size_bytes = 0  # of them
         self.span = FeedSpan(0, 0)
 
     def lose_newest(self, count: int) -> None:
         """The power failed: the last writes never reached the disk, and the file is whole as it was before
         them."""
         if count and self.rows:
+            self.size_bytes -= sum(map(_cost, self.rows[-count:]))
             del self.rows[-count:]
             newest = self.rows[-1].index if self.rows else self.span.after
             self.span = FeedSpan(self.span.after, max(self.span.after, newest))
@@ -36,18 +39,21 @@ class MemoryFeed:
 
     @property
     def size_bytes(self) -> int:
-        return sum(_cost(row) for row in self._disk.rows)
+        return self._disk.size_bytes
 
     def append(self, rows: Sequence[FeedRow], newest: int) -> None:
         self._check_writable()
         self._disk.rows.extend(rows)
+        self._disk.size_bytes += sum(map(_cost, rows))
         self._disk.span = FeedSpan(self._disk.span.after, newest)
 
     def rewind(self, index: int) -> None:
         self._check_writable()
         after, newest = self._disk.span
         self._disk.span = FeedSpan(after if after <= index <= newest else index, index)
-        del self._disk.rows[self._place(index) :]
+        place = self._place(index)
+        self._disk.size_bytes -= sum(map(_cost, self._disk.rows[place:]))
+        del self._disk.rows[place:]
 
     def read(self, after: int, limit: int, bytes_max: int) -> list[FeedRow]:
         found: list[FeedRow] = []
@@ -62,14 +68,15 @@ class MemoryFeed:
     def trim(self, before_ms: int, bytes_max: int, limit: int) -> int:
         self._check_writable()
         disk = self._disk
-        size, gone = self.size_bytes, 0
+        size, gone = disk.size_bytes, 0
         after, newest = disk.span
-        for row in disk.rows[:limit]:
+        for row in islice(disk.rows, limit):
             if row.index > after and size <= bytes_max and row.at_ms >= before_ms:
                 break
             size -= _cost(row)
             after = max(after, row.index)
             gone += 1
+        disk.size_bytes = size
         del disk.rows[:gone]
         disk.span = FeedSpan(after, newest)
         return gone

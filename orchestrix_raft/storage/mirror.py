@@ -54,6 +54,10 @@ class JournalMirror(ABC):
         return self._kept
 
     @property
+    def dirty(self) -> bool:
+        return self._dirty
+
+    @property
     def last_term(self) -> int:
         return self._entries[-1].term
 

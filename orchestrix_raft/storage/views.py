@@ -46,7 +46,13 @@ def contents_of(view: StateView, pause: Callable[[], None] = lambda: None) -> Co
             if not found:
                 digest.update(_framed(table.encode()))
             found += len(piece)
-            data = b"".join([part for key, value in piece for part in (_framed(key), _framed(value))])
+            data = b"".join(
+                [
+                    part
+                    for key, value in piece
+                    for part in (len(key).to_bytes(4), key, len(value).to_bytes(4), value)
+                ]
+            )
             size += len(data) - 8 * len(piece)
             digest.update(data)
             pause()

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from orchestrix_raft.client.model import ClusterStatus
+from orchestrix_raft.recording.writing import VARIABLE
 from orchestrix_raft.testing.cluster import LocalCluster, ask_status
 from orchestrix_raft.testing.handlers import LEDGER_VARIABLE
 from orchestrix_raft.testing.processes import Process
@@ -44,6 +45,8 @@ class ChaosCluster(LocalCluster):
         self.addresses = list(place.addresses)
         self._founders = list(self.addresses)
         self.crew: list[Process | None] = [None] * workers
+        self.history = data_dir / "history"
+        self.history.mkdir()
         for number in range(nodes):
             set_clock(self.clock(number), 0)
 
@@ -77,7 +80,10 @@ class ChaosCluster(LocalCluster):
             *(sys.executable, "-m", "tests.chaos.child", NO_CLOCK, "worker", WORKER),
             *("--servers", self.servers, "--queues", ",".join(QUEUES), "--concurrency", str(CONCURRENCY)),
         ]
-        environment = {**self.environment, LEDGER_VARIABLE: str(self.ledger)}
+        environment = {
+            **self.environment,
+            **{LEDGER_VARIABLE: str(self.ledger), VARIABLE: str(self.history / f"{name}.jsonl")},
+        }
         process = Process(
             name, self.place.at_worker(number, command), self.data_dir / f"{name}.log", environment
         )

@@ -158,10 +158,10 @@ class Faults:
         full = self.claims.held(claim.FULL, name) and process.exit_code == 1
         if not expected and not full:
             self.story.trouble(
-                f"{name} ended by itself with exit code {process.exit_code}: {process.tail(3)}"
+                f"{name} ended by itself with exit code {process.exit_code}\n{process.tail(3)}"
             )
         if ending is not None and not full and not self._ended_well(name, ending[0], process.exit_code):
-            self.story.trouble(f"{name} ended with exit code {process.exit_code}, not 0: {process.tail(3)}")
+            self.story.trouble(f"{name} ended with exit code {process.exit_code}, not 0\n{process.tail(3)}")
         self._excused.add(process.pid)
         if self.claims.held(claim.DOWN, name) or self.claims.held(claim.FULL, name):
             return
@@ -183,7 +183,7 @@ class Faults:
         if self.claims.held(claim.PAUSED, name):
             self._ending[name] = (self.story.now_s(), process)
         elif self.story.now_s() - self._ending[name][0] > END_S:
-            self.story.trouble(f"{name} did not end within {END_S:g} s of SIGTERM: {process.tail(3)}")
+            self.story.trouble(f"{name} did not end within {END_S:g} s of SIGTERM\n{process.tail(3)}")
             process.kill()
 
     def _kill(self, number: int, step: Step, who: tuple[str, ...]) -> bool:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -70,12 +71,13 @@ class Sort(NamedTuple):
 class Load:
     """A thread with an event loop: calls until `stop`, each by one of several clients.
 
-    scale: of all the rates.
+    history: the file to which every client records what it asks and sees.  scale: of all the rates.
     """
 
-    def __init__(self, servers: str, seed: int, scale: float = 1.0) -> None:
+    def __init__(self, servers: str, history: Path, seed: int, scale: float = 1.0) -> None:
         self.books = Books()
         self._servers = servers
+        self._history = history
         self._rng = random.Random(seed)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
@@ -129,7 +131,9 @@ class Load:
         now = asyncio.get_running_loop().time
         async with contextlib.AsyncExitStack() as stack:
             clients = [
-                await stack.enter_async_context(AsyncClient(self._servers, deadline=deadline_s))
+                await stack.enter_async_context(
+                    AsyncClient(self._servers, deadline=deadline_s, history=self._history)
+                )
                 for deadline_s in DEADLINES_S
             ]
             await self._prepare(clients[0])

@@ -13,6 +13,7 @@ from tests.chaos.settling import Settled
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 RUNS: Final = ROOT / "docs" / "explanation" / "chaos-runs.md"
+SHOWN: Final = 150  # characters of a problem, in the list
 CHANGED: Final = " and changes"
 """Behind the commit of a run whose tree was not that of a commit."""
 
@@ -40,9 +41,9 @@ class Result(msgspec.Struct, kw_only=True):
     @property
     def verdict(self) -> str:
         """One word, or what was found first."""
-        if self.clean:
-            return "clean"
-        return "interrupted" if self.interrupted else f"FAILED: {self.problems[0]}"
+        if self.problems:
+            return f"FAILED: {self.problems[0].splitlines()[0][:SHOWN]}"
+        return "interrupted" if self.interrupted else "clean"
 
 
 def commit() -> str:
@@ -75,7 +76,7 @@ def text(result: Result) -> str:
         f"longest time without a start {result.pauses.longest_s:.1f} s; in the {result.pauses.well_s:.0f} s "
         f"in which a majority and a worker were well: {result.pauses.unexplained_s:.1f} s",
         *(f"PROBLEM: {problem}" for problem in result.problems),
-        result.verdict if result.clean or result.interrupted else "FAILED",
+        "FAILED" if result.problems else result.verdict,
     ]
     return "\n".join(lines)
 
@@ -87,7 +88,7 @@ def _counts(faults: Mapping[str, int]) -> str:
 def row(result: Result) -> str:
     """For the list of runs."""
     told = result.settled
-    verdict = result.verdict.replace("|", "\\|").replace("\n", " ")
+    verdict = result.verdict.replace("|", "\\|")
     cells = [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
         result.commit,
@@ -99,7 +100,7 @@ def row(result: Result) -> str:
         str(told.doubled),
         f"{told.in_doubt}",
         f"{result.pauses.longest_s:.1f} s, {result.pauses.unexplained_s:.1f} s",
-        verdict[:200],
+        verdict,
     ]
     return f"| {' | '.join(cells)} |\n"
 

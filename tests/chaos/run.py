@@ -6,6 +6,8 @@ run failed: then logs and data stay, and it is said where.
 
 import asyncio
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,11 +18,13 @@ from typing import Final, NamedTuple
 
 from orchestrix_raft.client.aio import AsyncClient
 from orchestrix_raft.client.sync import Client
-from orchestrix_raft.testing import Ledger, TookTooLong, eventually
+from orchestrix_raft.history.watched import named_jobs
+from orchestrix_raft.recording.reading import read_history
+from orchestrix_raft.testing import Ledger, TookTooLong, eventually, observe
 from orchestrix_raft.testing.link import Link
 from orchestrix_raft.testing.network import Network
 from orchestrix_raft.wire.errors import OrchestrixError
-from tests.chaos.cluster import ChaosCluster, Observer
+from tests.chaos.cluster import ROOT, ChaosCluster, Observer
 from tests.chaos.faults import WIDE, Faults
 from tests.chaos.load import SCHEDULES, Load
 from tests.chaos.pauses import pauses
@@ -75,6 +79,7 @@ class Run:
         place.open(self.link, self.cluster.pids)
         stack.callback(self.cluster.kill_everything)
         self.ledger = Ledger(self.cluster.ledger)
+        self._clients = self.cluster.history / "clients.jsonl"
 
     def _place(self, stack: ExitStack) -> Place:
         if not self.settings.hosts:
@@ -118,9 +123,12 @@ class Run:
         with ExitStack() as stack:
             observer = stack.enter_context(Observer(addresses, self.story))
             watch = stack.enter_context(Watch(self.cluster.servers))
-            load = stack.enter_context(Load(self.cluster.servers, settings.seed, settings.scale))
+            load = stack.enter_context(
+                Load(self.cluster.servers, self._clients, settings.seed, settings.scale)
+            )
             eventually(lambda: self.ledger.count("start") > 50, "jobs start", START_S)
             faults = Faults(plan, self.cluster, self.link, observer)
+            stack.callback(self._count, faults, load)
             stack.callback(faults.close)
             begun_s = time.monotonic()
             self._inflict(faults, stopping)
@@ -129,6 +137,12 @@ class Run:
             ended_s = time.monotonic()
             self._come_to_rest(faults, load, watch)
             self._close_books(faults, load, watch, (begun_s, ended_s))
+
+    def _count(self, faults: Faults, load: Load) -> None:
+        """Also of a run that does not come to its end."""
+        self.result.faults = dict(sorted(faults.inflicted.items()))
+        self.result.missed = faults.missed.total()
+        self.result.calls = load.books.calls.total()
 
     def _inflict(self, faults: Faults, stopping: threading.Event) -> None:
         for name in (*faults.cluster.names()[0], *faults.cluster.names()[1]):
@@ -164,7 +178,7 @@ class Run:
         self._tended(faults, faults.undrained, "no node drains", START_S)
         load.stop()
         self._tended(faults, lambda: load.over, "all calls are over", START_S)
-        with Client(self.cluster.servers, deadline=10.0) as client:
+        with Client(self.cluster.servers, deadline=10.0, history=self._clients) as client:
             for name in SCHEDULES:
                 self._tended(faults, lambda name=name: client.schedules.pause(name), "pause", START_S)  # type: ignore[misc]
 
@@ -181,11 +195,9 @@ class Run:
 
     def _close_books(self, faults: Faults, load: Load, watch: Watch, span_s: tuple[float, float]) -> None:
         result, story = self.result, self.story
-        result.faults = dict(sorted(faults.inflicted.items()))
-        result.missed = faults.missed.total()
-        result.calls = load.books.calls.total()
         load.books.acknowledged[LAST_JOB] = "last"
-        result.settled = asyncio.run(self._settled(load, watch))
+        longest = min(self.cluster.addresses, key=watch.beginning)
+        result.settled = asyncio.run(self._settled(load, watch, longest))
         offset_s = story.begun_s
         works = [(at_s + offset_s, good) for at_s, good in faults.working]
         starts = [line.at_s for line in self.ledger.lines() if line.what == "start"]
@@ -197,19 +209,33 @@ class Run:
         if watch.error:
             story.trouble(f"the event feed could not be followed: {watch.error}")
         self._compare_nodes(watch)
+        self._check_history()
         for what, count in sorted(load.books.failures.items()):
             story.tell(f"  {count} calls failed: {what}")
         if load.books.left_out:
             story.tell(f"  {load.books.left_out} calls were left out: too many waited")
 
-    async def _settled(self, load: Load, watch: Watch) -> Settled:
-        async with AsyncClient(self.cluster.servers) as client:
+    async def _settled(self, load: Load, watch: Watch, longest: str) -> Settled:
+        """longest: address of the node whose event feed goes back furthest, for the history."""
+        async with AsyncClient(longest) as client:
+            named = sorted(named_jobs(read_history([self.cluster.history])))
             told = await settle(client, load.books, self.ledger, watch)
             told.events = len(watch.cursors)
+            await observe(client, self.cluster.history / "end.jsonl", named)
             verified = await client.verify(timeout=60.0)
             if not verified.whole:
                 told.problems.append(f"the contents of the nodes differ: {verified.nodes}")
             return told
+
+    def _check_history(self) -> None:
+        """As users do, on everything that clients and workers have recorded."""
+        command = [sys.executable, "-m", "orchestrix_raft", "check-history", str(self.cluster.history)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        table, _, found = done.stdout.partition("\n\n")
+        for line in table.splitlines():
+            self.story.tell(f"  {line}")
+        if done.returncode:
+            self.story.trouble(f"check-history: {found or done.stdout + done.stderr}")
 
     def _compare_nodes(self, watch: Watch) -> None:
         try:

@@ -13,6 +13,7 @@ from orchestrix_raft.wire.errors import OrchestrixError
 
 PATIENCE_S: Final = 300.0  # longer than any time without a majority
 BEGINNING: Final = "1-0"
+LATEST: Final = 1 << 62  # later than any log index
 
 
 class Watch:
@@ -64,6 +65,14 @@ class Watch:
             case _:
                 pass
         self.cursors.append(event.cursor)
+
+    @staticmethod
+    def beginning(address: str) -> tuple[int, ...]:
+        """Where the feed of the node there begins: after a snapshot it knows nothing from before."""
+        with contextlib.closing(Client(address, deadline=30.0)) as client:
+            for event in client.events():
+                return tuple(int(part) for part in event.cursor.split("-"))
+        return (LATEST,)
 
     def differences(self, node_id: str, address: str) -> str:
         """What the node there tells otherwise; empty: from its first event on, the same."""

@@ -169,7 +169,8 @@ def _changed(method: Method, kind: int, pieces: Pieces) -> Any:
 def _sound() -> dict[str, tuple[bytes, ...]]:
     """Requests that are accepted, by method."""
     plain = NewJob(job_id=IDS[0], type="t", args=b'{"a":1}')
-    delayed = NewJob(job_id=IDS[1], type="t", delay_ms=5)
+    delayed = NewJob(job_id=IDS[1], type="t", delay_ms=5, unique_key="u")
+    delayed.unique.MergeFrom(unique_rule_message(UniqueScope.UNTIL_DONE, 0, OnConflict.REJECT))
     whole = NewJob(job_id=IDS[0], type="t", queue="q2", args=b"{}", priority=5, timeout_ms=9, retry_for_ms=9)
     whole.unique_key, whole.key, whole.correlation_id, whole.expires_ms = "k", "eu", "c", 9
     whole.labels.append("gpu")

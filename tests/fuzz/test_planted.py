@@ -1,6 +1,7 @@
 """The targets can find something: with a bug planted in the code under them, a sample of the corpus fails.
 
-The samples are those with which the fuzzer itself found these bugs (docs/explanation/reliability.md).
+Those of frames and cron are like the ones with which the fuzzer found these bugs, that of the API was made by
+hand: random changes of a sample found it, the fuzzer has not (docs/explanation/reliability.md).
 """
 
 from collections.abc import Callable

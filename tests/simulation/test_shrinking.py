@@ -30,7 +30,7 @@ def test_a_failing_seed_is_shrunk_to_few_steps_that_fail_in_the_same_way() -> No
     shrunk = Shrinker(SEED, MIX, told.append).shrink()
     assert shrunk is not None
     assert len(shrunk.first.steps) > 50
-    assert len(shrunk.last.steps) <= 5
+    assert len(shrunk.last.steps) <= 10
     assert shrunk.last.kind == shrunk.first.kind
     assert told
     again = fails(SEED, MIX, read_cut(shrunk.cut.text()))

@@ -28,12 +28,13 @@ class Host(Protocol):
 
 
 class _Connection:
-    __slots__ = ("alive", "dead", "last_at")
+    __slots__ = ("alive", "dead", "held_until", "last_at")
 
     def __init__(self) -> None:
         self.alive = True
         self.dead: str | None = None  # this end died; what it had sent still arrives
         self.last_at: dict[str, float] = {}
+        self.held_until: dict[str, float] = {}  # what stalled arrives first, also after `heal`
 
 
 class Network:
@@ -118,8 +119,9 @@ class Network:
     def _arrive(self, connection: _Connection, a: str, b: str, message: Message) -> None:
         if self._seen.get((b, a)) is not connection or not (connection.alive or connection.dead == a):
             return
-        until = self._stalled_until.get((a, b), 0.0)
+        until = max(self._stalled_until.get((a, b), 0.0), connection.held_until.get(a, 0.0))
         if until > self._host.now:
+            connection.held_until[a] = until
             self._host.at(until, lambda: self._arrive(connection, a, b, message))
             return
         self._host.arrived(b, a, message)

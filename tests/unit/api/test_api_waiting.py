@@ -70,10 +70,11 @@ async def test_everything_else_is_refused_with_the_reason(entrance: Entrance, as
     async with serving_door(entrance.door) as address:
         for deadline_s in (0.5, 10.0):
             async with AsyncClient(address, deadline=deadline_s) as client:
-                with pytest.raises(Unavailable) as refused:
+                with pytest.raises(OrchestrixError) as refused:
                     await ask(client)  # type: ignore[operator]
-            if WHY in str(refused.value):
-                return  # else the machine was too busy for an answer in that time
+            # Else the machine was too busy for an answer in that time, and what became of a job is not known.
+            if isinstance(refused.value, Unavailable) and WHY in str(refused.value):
+                return
     pytest.fail(str(refused.value))
 
 

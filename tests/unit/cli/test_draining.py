@@ -134,12 +134,17 @@ def test_jobs_are_listed_by_owner_and_by_worker(client: RecordingClient, run: An
     assert (said.code, "no worker nobody" in said.err) == (1, True)
 
 
-def test_each_step_of_a_drain_is_a_line_and_for_programs_none(client: RecordingClient, run: Any) -> None:
+@pytest.mark.parametrize(
+    "silent", [{"health": "unreachable"}, {"health": "suspect"}, {"role": "unreachable"}]
+)
+def test_each_step_of_a_drain_is_a_line_and_for_programs_none(
+    client: RecordingClient, run: Any, silent: dict[str, str]
+) -> None:
     done = progress(asked=4, acknowledged=4, acknowledged_jobs=50)
     steps = [
         *[Status((node(4, progress()),))] * 3,
         Status((node(3, progress(asked=4, acknowledged=1)),)),
-        Status((node(3, progress(asked=4, acknowledged=1), role="unreachable"),)),
+        Status((node(3, progress(asked=4, acknowledged=1), **silent),)),
         Status((node(0, done),)),
     ]
     client.answers |= {"cluster.drain": progress(), "status": Turns(steps)}

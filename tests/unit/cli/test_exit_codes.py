@@ -19,6 +19,10 @@ WRONG_USAGE = [
     ("status", "--servers", "nowhere"),
     ("status", "--servers", ","),
     ("status", "extra"),
+    ("check-history",),
+    ("check-history", "file", "--steps", "0"),
+    ("check-history", "file", "--forgets"),
+    ("check-history", "file", "--servers", "nowhere"),
     ("enqueue",),
     ("enqueue", "t", "--priority", "1000000000"),
     ("enqueue", "t", "--priority", "high"),
@@ -88,6 +92,7 @@ WRONG_USAGE = [
     ("cluster", "undrain", "a", "b"),
     ("cluster", "events", "--job", "7"),
     ("cluster", "events", "--since", "yesterday"),
+    ("check-history", "--no-such-option"),
     ("no-such-command",),
     ("--no-such-option",),
 ]
@@ -183,5 +188,6 @@ def test_no_command_is_left_out() -> None:
     refused = {arguments[:length] for arguments, _ in REFUSED for length in (1, 2)}
     local = {("node",), ("dev",), ("status",), ("schedules", "preview")}
     local |= {("cluster", "restore"), ("cluster", "recover")}  # on files: test_backup_commands.py
+    local |= {("check-history",)}  # on files: test_check_history.py
     assert there - refused - local == set()
     assert {one[:1] for one in there} - {one[:1] for one in wrong} == set()

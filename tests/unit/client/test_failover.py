@@ -1,12 +1,20 @@
 """The client when servers fail, refuse or do not lead: what is sent again, and what its caller is told."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from orchestrix_raft import AsyncClient, OrchestrixError, OutcomeUnknown, Unavailable
+from orchestrix_raft import (
+    AsyncClient,
+    InvalidArgument,
+    OrchestrixError,
+    OutcomeUnknown,
+    QuotaExceeded,
+    Unavailable,
+)
 from orchestrix_raft.client import calls, lane
 from orchestrix_raft.client.model import Enqueued
 from orchestrix_raft.coordinator.port import Done, NotApplied, Unknown
@@ -74,7 +82,8 @@ async def test_a_batch_whose_answer_was_lost_is_in_doubt(
 
 
 async def test_a_job_found_after_a_lost_answer_may_have_been_made_by_this_call(cluster: Cluster) -> None:
-    """With an id made here it was; with the caller's nobody knows; another id is the holder of its key."""
+    """With an id made here it was; with the caller's nobody knows.  Another id is the holder of its key: when
+    that ends, the first sending may still make the job."""
 
     def lost(command: Command) -> Unknown:
         for node in cluster.nodes:
@@ -94,9 +103,54 @@ async def test_a_job_found_after_a_lost_answer_may_have_been_made_by_this_call(c
     async with AsyncClient(cluster.addresses, deadline=5.0) as client:
         assert (await told()).created is True
         assert await told(job_id=NOBODY) == Enqueued(id=NOBODY, created=None)
-        assert (await told(job_id=NOBODY, unique_key="k")).created is False
-        assert (await told(unique_key="k")).created is False
+        for options in ({"job_id": NOBODY}, {}):
+            with pytest.raises(OutcomeUnknown, match="which has its unique key; the first sending may still"):
+                await told(unique_key="k", **options)
         assert await client.enqueue_told("t", job_id=NOBODY) == Enqueued(id=NOBODY, created=False)
+        held = await client.enqueue_told("t", unique_key="k")
+        assert (held.id, held.created) == (str(uuid.UUID(int=0)), False)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["enqueue", "enqueue_many"])
+@pytest.mark.parametrize("whole", [False, True], ids=["one of them", "all"])
+async def test_a_refusal_after_a_lost_answer_settles_nothing(
+    cluster: Cluster, many: bool, whole: bool
+) -> None:
+    """What was full, or taken, may not be so when the first sending is applied."""
+    full = Rejected(Code.RESOURCE_EXHAUSTED, "TOO_MANY_JOBS", "too many jobs")
+
+    def lost(command: Command) -> Unknown:
+        for node in cluster.nodes:
+            node.answer = refused
+        return Unknown("the leader is gone")
+
+    def refused(command: Command) -> Done | NotApplied:
+        return NotApplied(full) if whole else Done(9, EnqueueResult({}, {0: full}))
+
+    async with AsyncClient(cluster.addresses, deadline=5.0) as client:
+        for answer, expected in ((lost, OutcomeUnknown), (refused, QuotaExceeded)):
+            for node in cluster.nodes:
+                node.answer = answer
+            with pytest.raises(expected) as told:
+                await (client.enqueue_many([("t", None), ("t", None)]) if many else client.enqueue("t"))
+            assert "too many jobs" in str(told.value)
+            assert told.value.job_ids
+
+
+async def test_what_every_sending_would_be_told_is_certain(cluster: Cluster) -> None:
+    def lost(command: Command) -> Unknown:
+        for node in cluster.nodes:
+            node.answer = wrong
+        return Unknown("the leader is gone")
+
+    def wrong(command: Command) -> NotApplied:
+        return NotApplied(Rejected(Code.INVALID_ARGUMENT, "JOB_INVALID", "no such thing"))
+
+    async with AsyncClient(cluster.addresses, deadline=5.0) as client:
+        for node in cluster.nodes:
+            node.answer = lost
+        with pytest.raises(InvalidArgument):
+            await client.enqueue("t")
 
 
 async def test_steering_is_repeated_under_its_request_id(cluster: Cluster) -> None:

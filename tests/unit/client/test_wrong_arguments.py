@@ -347,6 +347,7 @@ SERVERS: Final[tuple[Any, ...]] = (
         *(("deadline", value) for value in (None, *SPAN)),
         *(("tls", value) for value in (True, "ca.pem", {"ca": "ca.pem"}, ("ca.pem", "", ""))),
         ("tls", TlsFiles(cert="only.pem")),
+        *(("history", value) for value in ("", 5, True, b"a file", ["a file"])),
     ],
 )
 def test_a_client_that_cannot_be_is_refused_at_once(kind: type, argument: str, value: Any) -> None:

@@ -1,9 +1,6 @@
 """What a leader sends and when: at once, bounded, again after a loss, and nothing when idle."""
 
-from orchestrix_raft.consensus.messages import (
-    AppendAnswer,
-    AppendEntries,
-)
+from orchestrix_raft.consensus.messages import AppendAnswer, AppendEntries
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.consensus.port import Accepted, Refused
 from tests.simulation.raft.scripted import TEST_OPTIONS, Scripted, cluster_of, commands
@@ -143,3 +140,44 @@ def test_the_log_keeps_a_tail_behind_the_checkpoint() -> None:
     cluster.run(2)
     assert cluster.data("n1") == commands(0, 50)
     assert isinstance(cluster["n1"].propose(b"more"), Accepted)
+
+
+def test_a_heartbeat_is_answered_without_a_tick_and_its_answer_wants_none() -> None:
+    cluster = cluster_of(3)
+    cluster.settle()
+    cluster.now += TEST_OPTIONS.heartbeat_s
+    cluster["n1"].tick()
+    leader, follower = cluster["n1"], cluster["n2"]
+    [heartbeat] = [m for peer, m in leader.outbox if peer == "n2"]
+    assert isinstance(heartbeat, AppendEntries)
+    assert not heartbeat.entries
+    leader.outbox.clear()
+    follower.receive("n1", heartbeat)
+    [(to, answer)] = follower.outbox
+    assert to == "n1"
+    assert isinstance(answer, AppendAnswer)
+    assert answer.matched
+    assert follower.wake_at > cluster.now
+    leader.receive("n2", answer)
+    assert leader.outbox == []
+    assert leader.wake_at > cluster.now
+
+
+def test_what_came_in_is_acknowledged_by_the_next_tick_and_not_before_it_is_durable() -> None:
+    cluster = cluster_of(3)
+    cluster.settle()
+    cluster.propose("n1", b"a")
+    cluster["n1"].tick()
+    leader, follower = cluster["n1"], cluster["n2"]
+    [append] = [m for peer, m in leader.outbox if peer == "n2"]
+    leader.outbox.clear()
+    follower.receive("n1", append)
+    follower.receive("n1", append)  # the same again says nothing about what is durable
+    assert follower.outbox == []
+    assert follower.wake_at <= cluster.now
+    follower.tick()
+    [(_, answer)] = follower.outbox
+    leader.receive("n2", answer)
+    assert leader.wake_at <= cluster.now  # it can be committed now
+    leader.tick()
+    assert cluster.data("n1") == [b"a"]

@@ -33,7 +33,7 @@ from orchestrix_raft.domain.session import (
 )
 from orchestrix_raft.machine.commands import CancelJobs, Enqueue
 from orchestrix_raft.storage.memory import MemoryDisk
-from orchestrix_raft.storage.port import StorageError
+from orchestrix_raft.storage.port import DiskFull, StorageError
 from tests.scenarios.driver import WALL_START_MS, job, key
 
 
@@ -349,7 +349,7 @@ async def test_an_error_in_a_step_stops_the_node_and_answers_everybody(
     node = here.lead()
 
     def break_it() -> None:
-        monkeypatch.setattr(here.core, "_effects", lambda now: 1 / 0)
+        monkeypatch.setattr(here.core, "_timed", lambda now: 1 / 0)
         node.schedule()
 
     outcome = await outcome_after(node, break_it)
@@ -370,6 +370,22 @@ async def test_an_error_in_a_peers_message_stops_the_node(
     monkeypatch.setattr(here.core, "receive", receive)
     node.peer_messages("n2", [Forward(())])
     assert await failed(node) is error
+
+
+async def test_a_disk_that_refuses_the_engine_is_the_reason_for_which_the_node_stops(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what the engine makes of it, which nobody should start again."""
+    here = world()
+    node = here.lead()
+    refused = DiskFull("raft/data.mdb: no room for the write")
+
+    def receive(peer: str, message: PeerMessage) -> None:
+        raise SafetyFault(f"DiskFull: {refused}") from refused
+
+    monkeypatch.setattr(here.core, "receive", receive)
+    node.peer_messages("n2", [Forward(())])
+    assert await failed(node) is refused
 
 
 @pytest.mark.parametrize("where", ["open", "received", "stream_closed"])

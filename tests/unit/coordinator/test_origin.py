@@ -130,6 +130,15 @@ def test_starts_of_other_nodes_are_none_of_its_business() -> None:
     assert one.unannounced
 
 
+def test_the_end_of_a_node_that_was_announced_in_the_same_entry_is_not_its_own() -> None:
+    one = origin(Starts())
+    one.joined(joined(7, first_boot_id(MINE)), 0.0)
+    one.health_set(NodeHealthSet("n2", 7, Health.DEAD))
+    assert (one.incarnation, one.unannounced) == (7, False)
+    one.health_set(NodeHealthSet("n1", 7, Health.DEAD))
+    assert one.unannounced
+
+
 def test_the_next_incarnation_of_a_process_is_the_same_start() -> None:
     known = committed(begun(Starts(), MINE), 5, first_boot_id(MINE))
     again = next_boot_id(first_boot_id(MINE))

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from orchestrix_raft.simulation.checks import Violation
 from orchestrix_raft.simulation.network import Network, Pipe
 from orchestrix_raft.simulation.run import NOTHING, Run
 from orchestrix_raft.simulation.world import World
@@ -66,6 +69,22 @@ def test_a_broken_connection_loses_what_is_under_way_and_both_ends_notice_once()
     assert (wire.a.heard, wire.b.heard) == ([], [])
     assert (wire.a.breaks, wire.b.breaks) == (1, 1)
     assert wire.network.all_pipes() == []
+
+
+def test_what_is_under_way_may_arrive_after_a_newer_connection_stands() -> None:
+    wire = Wire()
+    wire.network.linger = 1.0
+    wire.network.stall("a", "b", 0.4)
+    old = wire.connect()
+    old.send("a", "old")
+    old.close(by="a")
+    wire.network.stall("a", "b", 0.0)
+    new = wire.connect()
+    new.send("a", "new")
+    old.send("a", "never sent")
+    wire.world.run_until(5.0)
+    assert sorted(payload for _, payload in wire.b.heard) == ["new", "old"]
+    assert (wire.a.breaks, wire.b.breaks) == (0, 1)
 
 
 def test_a_stalled_direction_keeps_its_messages_for_later_and_the_other_goes_on() -> None:
@@ -139,3 +158,19 @@ def test_a_process_on_an_old_copy_of_its_disk_ends_for_good() -> None:
     node.start()
     assert not node.up
     assert run.nodes[0].up, "nobody else is concerned"
+
+
+def test_a_second_leader_of_a_term_is_noticed_with_its_first_step() -> None:
+    run = Run(3, "calm")
+    run.world.run_until(4.0)
+    leader = next(node for node in run.nodes if node.leads)
+    assert leader.core is not None
+    term = leader.core.consensus.term
+    assert run.checker.leaders[term] == leader.name
+    for node in run.nodes:
+        node.crash(power=False)
+    run.checker.leaders.update(dict.fromkeys(range(term, term + 9), "somebody else"))
+    for node in run.nodes:
+        node.start()
+    with pytest.raises(Violation, match="both lead term"):
+        run.world.run_until(9.0)

@@ -109,8 +109,11 @@ def test_where_nobody_listens_a_connection_breaks(echo: tuple[str, int]) -> None
         nowhere = taken.getsockname()
     with Link() as wires:
         wires.serve("there", listening, lambda: (socket.socket(), nowhere), lambda _: "here")
-        with pytest.raises(ConnectionResetError):
-            socket.create_connection(listening.getsockname(), timeout=LATE_S).recv(1024)
+        with (
+            pytest.raises(ConnectionResetError),
+            socket.create_connection(listening.getsockname(), timeout=LATE_S) as connection,
+        ):
+            connection.recv(1024)
 
 
 def test_lost_pieces_come_later_and_twice_lost_ones_later_still() -> None:

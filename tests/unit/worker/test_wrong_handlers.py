@@ -51,6 +51,7 @@ def refusal(what: Callable[..., Any], *given: Any, **named: Any) -> str:
         ("labels", ("eu", 5, b"a", [1], [None], [""])),
         ("name", ("", 5, b"w")),
         ("tls", (True, "ca.pem", {"ca": "x"}, TlsFiles(cert="only.pem"))),
+        ("history", ("", 5, True, b"a file", ["a file"])),
     ],
 )
 def test_a_worker_that_cannot_be_is_refused(argument: str, values: tuple[Any, ...]) -> None:

@@ -1,0 +1,95 @@
+"""The search for an order against trying all of them, on small histories of one job."""
+
+import itertools
+from typing import Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrix_raft.history.gathered import NEVER
+from orchestrix_raft.history.job_model import ABSENT, Asked, At, Freedom, step
+from orchestrix_raft.history.search import Answer, Op, Search, precedes
+
+FREE: Final = Freedom()
+ASKED: Final = (
+    Asked("enqueue", "created"),
+    Asked("enqueue", "either"),
+    Asked("enqueue", ""),
+    Asked("read", "pending", 0),
+    Asked("read", "running", 1),
+    Asked("read", "running", 2),
+    Asked("read", "completed", 2),
+    Asked("read", "cancelled", 1),
+    Asked("read", "not_found"),
+    Asked("cancel", "cancelled"),
+    Asked("cancel", "requested"),
+    Asked("cancel", ""),
+    Asked("retry", "retried"),
+    Asked("purge", "purged"),
+)
+
+
+@st.composite
+def small_histories(draw: st.DrawFn) -> list[Op]:
+    """Up to six operations of three clocks, some without an answer, some reads local."""
+    ops = []
+    for _ in range(draw(st.integers(1, 6))):
+        what = draw(st.sampled_from(ASKED))
+        invoked = draw(st.integers(0, 12))
+        ended = invoked + draw(st.integers(0, 6))
+        known = what.word != ""
+        index = draw(st.integers(0, 8))
+        read = what.op == "read"
+        ops.append(
+            Op(
+                what,
+                invoked,
+                ended if known else NEVER,
+                draw(st.sampled_from("aab")),
+                required=known,
+                from_index=index if read and what.word != "not_found" else 0,
+                to_index=index if known and what.word != "not_found" else 0,
+                local=read and index > 0 and what.word != "not_found" and draw(st.booleans()),
+            )
+        )
+    return ops
+
+
+def has_an_order(ops: list[Op]) -> bool:
+    """By the definition: some of the optional operations, and any order that respects what precedes what."""
+    optional = [i for i, op in enumerate(ops) if not op.required]
+    needed = [i for i, op in enumerate(ops) if op.required]
+    for count in range(len(optional) + 1):
+        for some in itertools.combinations(optional, count):
+            for order in itertools.permutations([*needed, *some]):
+                if respected(ops, order) and explained(ops, order):
+                    return True
+    return False
+
+
+def respected(ops: list[Op], order: tuple[int, ...]) -> bool:
+    return not any(precedes(ops[after], ops[before]) for before, after in itertools.combinations(order, 2))
+
+
+def explained(ops: list[Op], order: tuple[int, ...]) -> bool:
+    states = {At(ABSENT)}
+    for i in order:
+        states = {after for state in states for after in step(state, ops[i].what, FREE)}
+    return bool(states)
+
+
+@given(small_histories())
+def test_the_search_finds_an_order_exactly_when_there_is_one(ops: list[Op]) -> None:
+    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE)).run()
+    assert (found.answer is Answer.YES) == has_an_order(ops)
+    if found.answer is Answer.YES:
+        assert respected(ops, found.deepest)
+        assert explained(ops, found.deepest)
+        assert {i for i, op in enumerate(ops) if op.required} <= set(found.deepest)
+
+
+@given(small_histories(), st.integers(1, 4))
+def test_a_search_without_enough_steps_says_so_and_nothing_else(ops: list[Op], steps: int) -> None:
+    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), steps).run()
+    if found.answer is not Answer.GAVE_UP:
+        assert (found.answer is Answer.YES) == has_an_order(ops)
