@@ -201,6 +201,22 @@ def test_a_new_leader_answers_no_read_before_its_no_op() -> None:
     assert answers == [None]
 
 
+def test_an_answer_to_what_left_before_a_read_does_not_confirm_it() -> None:
+    cluster = cluster_of(3)
+    cluster.tick("n1", 0.2)
+    for follower in ("n2", "n3"):
+        cluster.deliver("n1", follower)
+        cluster.tick_quietly(follower)
+    answers: list[int | None] = []
+    cluster["n1"].read_index(answers.append)
+    for follower in ("n2", "n3"):
+        cluster.deliver(follower, "n1")
+    cluster.tick("n1")
+    assert answers == []
+    cluster.settle()
+    assert answers == [cluster["n1"].commit_index]
+
+
 def test_a_read_waits_until_its_index_is_applied() -> None:
     cluster = Scripted(1, options=replace(STUBBORN, apply_entries=1))
     cluster.start()

@@ -12,6 +12,7 @@ from orchestrix_raft.consensus.messages import (
     PreVote,
     PreVoteAnswer,
     SnapshotChunk,
+    TimeoutNow,
     VoteAnswer,
     VoteRequest,
 )
@@ -282,6 +283,36 @@ def test_a_leader_that_removed_itself_hands_over_and_steps_down() -> None:
     term = cluster["n1"].term
     cluster.run(5.0, step=0.05)
     assert cluster["n1"].term == term
+
+
+def test_a_leader_that_removed_itself_hands_over_to_one_that_has_the_whole_log() -> None:
+    cluster = cluster_of(3)
+    cluster.change("n1", "remove", "n1")
+    cluster.tick("n1")
+    for follower in ("n2", "n3"):
+        cluster.deliver("n1", follower)
+        cluster.tick_quietly(follower)
+    cluster.propose("n1", b"a")
+    cluster.tick("n1")
+    cluster.deliver("n1", "n2")
+    cluster.tick_quietly("n2")
+    for follower in ("n2", "n3"):
+        cluster.deliver(follower, "n1")
+    cluster.tick("n1")
+    assert cluster["n1"].role is Role.FOLLOWER
+    asked = [i for i in ("n2", "n3") if any(isinstance(m, TimeoutNow) for m in cluster.waiting("n1", i))]
+    assert asked == ["n2"]
+
+
+def test_a_peer_on_another_disk_is_sent_nothing() -> None:
+    cluster = cluster_of(3)
+    cluster.drop_all()
+    cluster["n1"].disconnected("n3")
+    cluster["n1"].connected("n3", "another disk")
+    cluster.propose("n1", b"a")
+    cluster.tick("n1", 0.2)
+    assert cluster.waiting("n1", "n2")
+    assert cluster.waiting("n1", "n3") == []
 
 
 def test_a_node_whose_removal_only_it_holds_can_still_be_elected() -> None:

@@ -271,6 +271,15 @@ def test_a_node_given_up_by_mistake_comes_back_with_its_workers_by_itself() -> N
     assert [type(message) for message in worker.messages] == [Welcome, Welcome]
 
 
+def test_a_node_given_up_by_mistake_comes_back_also_with_nothing_to_say() -> None:
+    cores = Cores(3)
+    before = cores["n3"].incarnation
+    unnumbered_from(cores, NodeHealthChanged("n3", before, Health.DEAD))
+    cores.run(0.5)
+    assert cores["n3"].incarnation > before
+    assert health_of(cores)["n3"] == "alive"
+
+
 def test_commands_in_the_entry_that_ends_an_incarnation_are_answered() -> None:
     cores = Cores(3)
     first = cores.submit("n2", enqueue("a"))
