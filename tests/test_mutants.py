@@ -16,10 +16,22 @@ CORE = ("machine", "duties", "consensus")
 ALSO = tuple(
     f"coordinator/{name}.py"
     for name in (
-        *("attachments", "beats", "checkpoints", "core", "drain", "effects", "hub", "leadership", "origin"),
-        *("proposer", "pulse", "reads", "recruits", "replica", "reporting", "stamper", "standing", "streams"),
+        *("attachments", "beats", "checkpoints", "cleanup", "clocks", "core", "digests", "drain", "effects"),
+        *("history", "hub", "leadership", "members", "origin", "proposer", "pulse", "reads", "recruits"),
+        *(
+            "replica",
+            "reporting",
+            "rivals",
+            "room",
+            "stamper",
+            "standing",
+            "starts",
+            "stream_table",
+            "streams",
+        ),
+        "watches",
     )
-) + tuple(f"storage/{name}.py" for name in ("journal", "snapshots", "state"))
+) + tuple(f"storage/{name}.py" for name in ("environment", "journal", "mirror", "snapshots", "state"))
 WITHOUT = {
     "machine/commands.py": "declarations; tests/compat holds them",
     "machine/events.py": "declarations; tests/compat holds them",

@@ -45,6 +45,12 @@ def test_after_a_stop_of_the_whole_cluster_the_other_clocks_are_awaited(state: S
     assert stamper.wall_ms(NOW) == WALL_MS + 60_000
 
 
+def test_wall_time_does_not_run_back_to_clocks_that_are_behind(state: State) -> None:
+    stamper = Stamper(Clocks(lambda: NOW, lambda: WALL_MS - 60_000))
+    stamper.start(state, ("n1",), NOW)
+    assert stamper.wall_ms(NOW + 3.0) >= WALL_MS
+
+
 @pytest.mark.parametrize(
     ("elapsed_ms", "wall_ms", "due_s"),
     [
