@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.__main__ import Pool
 from tests.mutants.catalogue import ROOT, SIMULATE, Mutant, load
 from tests.mutants.killing import Workspace
 
@@ -73,7 +74,21 @@ def test_a_fault_fits_its_module(mutant: Mutant) -> None:
     assert ast.dump(ast.parse(faulty)) != ast.dump(ast.parse(sound))
     assert mutant.killed_by
     for check in mutant.killed_by:
-        assert check.startswith(SIMULATE) or (ROOT / check.split()[0].partition("::")[0]).exists()
+        assert check.startswith(SIMULATE) or _is_there(check)
+
+
+def _is_there(check: str) -> bool:
+    path, _, test = check.split()[0].partition("::")
+    return (ROOT / path).exists() and (
+        not test or f"def {test}(" in (ROOT / path).read_text(encoding="utf-8")
+    )
+
+
+def test_checks_that_fail_without_a_fault_are_found(tmp_path: Path) -> None:
+    sound, gone = "tests/unit/domain/test_durations.py", "tests/unit/domain/test_schedule.py::test_nothing"
+    pool = Pool(tmp_path, 1)
+    assert pool.unsound([sound, f"{sound} -k nothing"]) == {f"{sound} -k nothing"}
+    assert pool.unsound([sound, gone]) == {gone}
 
 
 def test_a_fault_is_found_and_a_harmless_change_is_not(tmp_path: Path) -> None:

@@ -258,6 +258,9 @@ def test_starts_and_progress_count_only_for_the_running_attempt() -> None:
     driver.tick(1)
     again = driver.job("a")
     assert (again.state, again.started_ms, again.progress_percent) == (S.DISPATCHED, 0, 0)
+    assert driver.held("a")[0] == session_id, "it is at the same worker: the token alone tells"
+    driver.do(Observe(session_id, (started,), (ProgressMark(key("a"), token, 60, "m"),)))
+    assert not driver.events
 
 
 def test_a_time_out_counts_from_the_assignment() -> None:
