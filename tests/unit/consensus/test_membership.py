@@ -304,17 +304,6 @@ def test_a_leader_that_removed_itself_hands_over_to_one_that_has_the_whole_log()
     assert asked == ["n2"]
 
 
-def test_a_peer_on_another_disk_is_sent_nothing() -> None:
-    cluster = cluster_of(3)
-    cluster.drop_all()
-    cluster["n1"].disconnected("n3")
-    cluster["n1"].connected("n3", "another disk")
-    cluster.propose("n1", b"a")
-    cluster.tick("n1", 0.2)
-    assert cluster.waiting("n1", "n2")
-    assert cluster.waiting("n1", "n3") == []
-
-
 def test_a_node_whose_removal_only_it_holds_can_still_be_elected() -> None:
     """Dissertation figure 4.6: else neither n1 nor n2 could ever win again."""
     cluster = cluster_of(2)

@@ -90,6 +90,17 @@ def test_what_a_peer_is_known_to_hold_is_not_taken_back_by_a_late_answer() -> No
     assert engine.progress()[0].match_index == engine.last_index
 
 
+def test_a_peer_on_another_disk_is_sent_nothing() -> None:
+    cluster = cluster_of(3)
+    cluster.drop_all()
+    cluster["n1"].disconnected("n3")
+    cluster["n1"].connected("n3", "another disk")
+    cluster.propose("n1", b"a")
+    cluster.tick("n1", 0.2)
+    assert cluster.waiting("n1", "n2")
+    assert cluster.waiting("n1", "n3") == []
+
+
 def test_an_idle_cluster_only_sends_heartbeats() -> None:
     cluster = cluster_of(3)
     sent = 0
