@@ -1,4 +1,4 @@
-"""A process is given up by mistake, or meets itself in a snapshot: it goes on, and what it said counts once."""
+"""A process that is given up by mistake, or meets itself in a snapshot, goes on; what it said counts once."""
 
 import pytest
 
