@@ -1,9 +1,13 @@
 """What a recording tells: something of every kind that a cluster goes through, on the disk of one node.
 
+It begins at the first machine level and reaches the highest of its version right before the checkpoint.  So one
+journal has entries of every level in it, and those on which levels decide differently are there at each.
+
 Every command is there at least as one that is refused (`samples`); those below are carried out.  Workers are
 attached to a second node, of which there is only the name: so what they say can be told here, too.
 """
 
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.job import JobSpec, JobState, OnConflict, UniqueRule, UniqueScope
 from orchestrix_raft.domain.keeping import JobFilter
 from orchestrix_raft.domain.node import Health

@@ -15,6 +15,7 @@ from orchestrix_raft.machine import jobs
 from orchestrix_raft.machine.codec import encode_batch, unnumbered
 from orchestrix_raft.machine.commands import Command, Enqueue, NodeHealthChanged, NodeStarted
 from orchestrix_raft.machine.history import FINISHED
+from orchestrix_raft.version import MACHINE_LEVEL
 from tests.scenarios.driver import job, key
 from tests.unit.coordinator.bench import Cores, Told
 
@@ -242,7 +243,7 @@ class TestRestored:
         unnumbered_from(cores, NodeHealthChanged("n2", incarnation, Health.DEAD))
         if again:
             me = n2.identity
-            unnumbered_from(cores, NodeStarted("n2", me.boot_id, me.address, me.version))
+            unnumbered_from(cores, NodeStarted("n2", me.boot_id, me.address, me.version, MACHINE_LEVEL))
         n1.step()
         n1.step()
         self._install(cores)
