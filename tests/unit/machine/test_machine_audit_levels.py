@@ -67,7 +67,10 @@ CHANGES = [
     (QueueChange(key_concurrency=1), "key concurrency 1"),
     (QueueChange(clear=("rate",)), "rate none"),
     (QueueChange(clear=("key_rate", "concurrency")), "concurrency none, key rate none"),
-    (QueueChange(True, RATE, 3, RATE, 2), "paused, rate 100/1s, concurrency 3, key rate 100/1s, key concurrency 2"),
+    (
+        QueueChange(True, RATE, 3, RATE, 2),
+        "paused, rate 100/1s, concurrency 3, key rate 100/1s, key concurrency 2",
+    ),
     (QueueChange(paused=False, concurrency=9, clear=("rate",)), "resumed, rate none, concurrency 9"),
     (QueueChange(), "nothing changed"),
 ]
