@@ -1,9 +1,9 @@
 """Nodes of two versions in one simulated cluster, and what must hold of the machine level.
 
 Both are this version.  The older one is told to run only the first level, by whose rules this version must
-still apply entries.  The newer one is one level further than this version, and that level brings a migration of
-several steps, so that crashes and changes of leader fall between them.  In between lie the levels that this
-version has: they are raised on the way, and in every run whose nodes all are of this version.
+still apply entries.  The newer one is one level further than this version, and that level brings a migration
+of several steps, so that crashes and changes of leader fall between them.  In between lie the levels that
+this version has: they are raised on the way, and in every run whose nodes all are of this version.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """What a recording tells: something of every kind that a cluster goes through, on the disk of one node.
 
-It begins at the first machine level and reaches the highest of its version right before the checkpoint.  So one
+It begins at the first machine level and reaches the highest of its version before the checkpoint.  So one
 journal has entries of every level in it, and those on which levels decide differently are there at each.
 
 Every command is there at least as one that is refused (`samples`); those below are carried out.  Workers are
@@ -26,6 +26,7 @@ from orchestrix_raft.domain.schedule import (
 from orchestrix_raft.machine.commands import (
     Asked,
     AttachSession,
+    Auditable,
     CancelJobs,
     CancelWhere,
     CloseSession,
@@ -132,18 +133,17 @@ class Story:
         nightly = ScheduleSpec(f"nightly-{mark}", IntervalSchedule(3_600_000), template)
         dead = JobFilter((JobState.DEAD,), type="nothing")
         limits = QueueChange(rate=RateLimitOptions(100, 1_500), key_concurrency=2)
-        for number, command in enumerate(
-            (
-                PutSchedule(b"", nightly),
-                PauseSchedule(b"", nightly.schedule_id, "a rest"),
-                ConfigureQueue(b"", f"asked-{mark}", limits),
-                ConfigureQueue(b"", f"asked-{mark}", QueueChange(paused=True, clear=("rate",))),
-                ConfigureQueue(b"", f"asked-{mark}", QueueChange(concurrency=-1)),
-                RetryWhere(b"", dead, b"", 10),
-                RetryWhere(b"", dead, key("a later step"), 10),
-                CancelJobs(b"", (key("unknown"),), ""),
-            )
-        ):
+        asked: tuple[Auditable, ...] = (
+            PutSchedule(b"", nightly),
+            PauseSchedule(b"", nightly.schedule_id, "a rest"),
+            ConfigureQueue(b"", f"asked-{mark}", limits),
+            ConfigureQueue(b"", f"asked-{mark}", QueueChange(paused=True, clear=("rate",))),
+            ConfigureQueue(b"", f"asked-{mark}", QueueChange(concurrency=-1)),
+            RetryWhere(b"", dead, b"", 10),
+            RetryWhere(b"", dead, key("a later step"), 10),
+            CancelJobs(b"", (key("unknown"),), ""),
+        )
+        for number, command in enumerate(asked):
             request_id = key(f"asked-{mark}-{number}")
             self.do(Asked(f"somebody at level {mark}", replace(command, request_id=request_id)))
 

@@ -1,5 +1,5 @@
-"""What of the audit trail depends on the machine level: put schedules are in it, and what of a queue was changed,
-from level 2 on; at level 1 everything is as the version that had only that one left it."""
+"""What of the audit trail depends on the machine level: put schedules are in it, and what of a queue was
+changed, from level 2 on; at level 1 everything is as the version that had only that one left it."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ JOBS = (key("a"),)
 PENDING = JobFilter((JobState.PENDING,))
 EVERY_MINUTE = ScheduleSpec("nightly", IntervalSchedule(60_000), JobSpec(b"", "t", "default", b"{}"))
 
-NOTED = {
+NOTED: dict[type, tuple[Any, str]] = {
     CancelJobs: (CancelJobs(REQUEST, JOBS, ""), "done: cancelled"),
     RetryJobs: (RetryJobs(REQUEST, JOBS), "done: already_pending"),
     PurgeJobs: (PurgeJobs(REQUEST, JOBS), "done: still_pending"),
@@ -123,7 +123,7 @@ def test_the_first_level_stays_as_it_was(kind: type) -> None:
     """Nodes that run only that level apply the same entries."""
     command, outcome = NOTED[kind]
     told = [outcome for _, _, outcome in noted(prepared(FIRST_LEVEL), command)]
-    as_it_was = {PutSchedule: [], ConfigureQueue: ["done: configured"]}
+    as_it_was: dict[type, list[str]] = {PutSchedule: [], ConfigureQueue: ["done: configured"]}
     assert told == as_it_was.get(kind, [outcome])
 
 
