@@ -1,6 +1,6 @@
 """The oldest version that this one works with, built from the history and upgraded under load, node by node,
-with one step back; workers and clients of both at nodes of both.  The machine level stays while one old node is
-left, and with it every decision; the last one to change has it raised, by nobody's hand."""
+with one step back; workers and clients of both at nodes of both.  The machine level stays while one old node
+is left, and with it every decision; the last one to change has it raised, by nobody's hand."""
 
 import asyncio
 import json
