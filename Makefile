@@ -8,7 +8,7 @@ SEEDS ?= 200
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format proto bench docs simulate chaos fuzz prove-A prove-B prove-C lock clean
+.PHONY: help demo test lint types format proto bench docs simulate chaos mutants fuzz prove-A prove-B prove-C lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-zA-Z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -42,6 +42,9 @@ simulate: $(VENV)/ready ## seeded clusters under faults in virtual time (SEEDS=n
 
 chaos: $(VENV)/ready ## real processes under every fault at random, and exact accounts (MINUTES=n SEED=s NETWORK=loopback)
 	@$(PY) -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(NETWORK),--network $(NETWORK))
+
+mutants: $(VENV)/ready ## deliberate faults in the core, and what notices each: all must be killed (WORDS="machine/jobs storage" for some)
+	@$(PY) -m tests.mutants $(WORDS)
 
 fuzz: .venv-fuzz/ready ## hostile input, guided by what it reaches, for all that reads any (MINUTES=n TARGET=name)
 	@.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES) $(if $(TARGET),--target $(TARGET))

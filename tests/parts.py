@@ -45,7 +45,7 @@ PARTS = (
         _pytest(
             *(
                 f"tests/test_{name}.py"
-                for name in ("architecture", "determinism", "style", "docs", "promises")
+                for name in ("architecture", "determinism", "style", "docs", "promises", "mutants")
             )
         ),
     ),

@@ -334,7 +334,6 @@ ALLOWED: Final = {
     ("machine.board.Board._make_pool", ORDER, "self.lanes_of.get(queue, {}).values()"): _ALL_OF_THEM,
     ("machine.board.Board._drop_pool", ORDER, "pool.lanes.values()"): _ALL_OF_THEM,
     ("machine.board.Board.add_gate", ORDER, "self.lanes_of.get(name, {}).values()"): _ALL_OF_THEM,
-    ("machine.board.Board.drop_gate", ORDER, "gate.parked"): _ALL_OF_THEM,
     ("machine.board.Board.drop_gate", ORDER, "self.lanes_of.get(name, {}).values()"): _ALL_OF_THEM,
     ("machine.board.Board.refresh", ORDER, "self.freed.values()"): _ALL_OF_THEM,
     ("machine.board.Board.refresh", ORDER, "touched.values()"): _ALL_OF_THEM,

@@ -18,6 +18,7 @@ from orchestrix_raft.coordinator.port import Done, Door
 from orchestrix_raft.domain.audit import TEXT_CHARS
 from orchestrix_raft.domain.errors import Code
 from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.domain.words import one_line
 from orchestrix_raft.machine.commands import NoteAudit
 
 CALLS: Final = MappingProxyType(
@@ -141,8 +142,7 @@ def target_of(request: Any) -> str:
     hold anything."""
     if request is None:
         return ""
-    text = _target(request, request.DESCRIPTOR.fields_by_name)
-    return "".join(char if char.isprintable() else "?" for char in text[:TEXT_CHARS])
+    return one_line(_target(request, request.DESCRIPTOR.fields_by_name)[:TEXT_CHARS])
 
 
 def _target(request: Any, fields: Any) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from orchestrix_raft.api.errors import Context
 from orchestrix_raft.domain.audit import ACTOR_CHARS
+from orchestrix_raft.domain.words import one_line
 
 CALL: Final[ContextVar["Context | None"]] = ContextVar("call", default=None)
 """The unary call that is being answered; every call is a task of its own."""
@@ -27,4 +28,4 @@ def told(name: str, peer: str) -> str:
     kind, _, rest = peer.partition(":")
     address = unquote(rest).rpartition(":")[0] if kind in ("ipv4", "ipv6") else peer
     words = f"{name} at {address}" if name else address
-    return "".join(char if char.isprintable() else "?" for char in words)[:ACTOR_CHARS]
+    return one_line(words)[:ACTOR_CHARS]

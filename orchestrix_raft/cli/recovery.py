@@ -115,6 +115,11 @@ def _other(left: Left, name: str, answer: ClusterStatus | Silent | None) -> Othe
 
 def _why_not(left: Left, others: list[Other], data_dir: Path) -> str:
     """Why there is nothing to recover, with what to do instead; empty: no reason is known."""
+    if not left.members:
+        return (
+            f"node {left.node_id} was added to its cluster and has received nothing of it: recover another "
+            "member, and add this one to the new cluster, with an empty data directory"
+        )
     if not others:
         return (
             f"node {left.node_id} is the only member of its cluster, so no majority is lost: start it, with "

@@ -266,9 +266,10 @@ class AsyncClient(AsyncFollowing):
         """OutcomeUnknown if jobs were refused of which an earlier sending may still be applied."""
         response: wire.EnqueueResponse
         response, in_doubt = await self._caller.call_told(_JOBS["Enqueue"], request)
-        if in_doubt and response.rejected:
-            refused, first = len(response.rejected), response.rejected[0].message
-            what = f"sent again, {refused} of {len(request.jobs)} jobs were refused ({first})"
+        refused = [error_for(r.code, r.reason, r.message) for r in response.rejected]
+        unsettled = [refusal for refusal in refused if doubt.in_doubt(refusal) is not refusal]
+        if in_doubt and unsettled:
+            what = f"sent again, {len(unsettled)} of {len(request.jobs)} jobs were refused ({unsettled[0]})"
             raise doubt.unsettled(what, tuple(format_job_id(job.job_id) for job in request.jobs))
         return response
 

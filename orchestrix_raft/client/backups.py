@@ -127,7 +127,9 @@ def _create(partial: Path) -> int:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(partial.parent)) from error
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # On a file system without locks nobody takes it for a leftover, either.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         if partial.exists():  # else somebody took it for a leftover before it was locked
             return descriptor
         os.close(descriptor)
@@ -137,8 +139,8 @@ def _remove_leftovers(path: Path) -> list[str]:
     """What processes that died while they wrote this backup have left."""
     removed: list[str] = []
     for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}")):
-        # Gone meanwhile, of a backup that is under way, or of another user: not ours to remove.
-        with suppress(FileNotFoundError, BlockingIOError, PermissionError), left.open("rb") as file:
+        # Gone meanwhile, of a backup that is under way or may be, or of another user: not ours to remove.
+        with suppress(OSError), left.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()
             removed.append(str(left))

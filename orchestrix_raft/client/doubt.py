@@ -7,12 +7,12 @@ later one says nothing of the job, unless it would have been given to every send
 
 from orchestrix_raft.wire.errors import InvalidArgument, OrchestrixError, OutcomeUnknown, PermissionDenied
 
-_SAME_FOR_ALL = (InvalidArgument, PermissionDenied)
+_SAYS_ENOUGH = (InvalidArgument, PermissionDenied, OutcomeUnknown)
 
 
 def in_doubt(refusal: OrchestrixError) -> OrchestrixError:
     """What to tell the caller instead of this refusal."""
-    if isinstance(refusal, _SAME_FOR_ALL):
+    if isinstance(refusal, _SAYS_ENOUGH):
         return refusal
     return unsettled(f"sent again it was refused ({refusal})", refusal.job_ids)
 

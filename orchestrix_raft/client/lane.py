@@ -264,8 +264,9 @@ class Lane:
 
     def _fail_all(self, error: OrchestrixError) -> None:
         """The servers do not let us enqueue at all."""
-        batches = [*self._again, *self._under_way.values()]
-        _fail([*self._waiting, *(item for batch in batches for item in batch.items)], error)
+        _fail(self._waiting, error)
+        for batch in (*self._again, *self._under_way.values()):
+            _fail(batch.items, doubt.in_doubt(error) if batch.in_doubt else error)
         self._waiting.clear()
         self._again.clear()
         self._under_way.clear()

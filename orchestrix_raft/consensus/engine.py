@@ -231,7 +231,7 @@ class Engine:
                 self._apply_committed()
             if raft.leading:
                 self._replication.send(self.now)
-                self._membership.leave_if_removed(self._send_all, self._elections.step_down)
+                self._membership.leave_if_removed(self._elections.step_down)
             self._note_office()
             if self._post.holds:
                 self._post.release(raft.term)
@@ -266,9 +266,6 @@ class Engine:
         if self._raft.term_durable:
             self._replication.send(self.now)
             self.before_flush()
-
-    def _send_all(self) -> None:
-        self._replication.send(self.now)
 
     def _make_durable(self) -> None:
         """The barrier: what this node says or counts from here on is on disk."""
@@ -321,7 +318,7 @@ class Engine:
         self._raft.applied_index = entry.index
         self._applied_term = entry.term
         if kind == entries.CONFIGURATION:
-            self._membership.applied(entry.index, entry.term)
+            self._membership.applied(entry.index)
 
     def _installed(self, ref: SnapshotRef) -> None:
         """A snapshot has taken the place of everything applied so far.  Disk and log stand at it, so this

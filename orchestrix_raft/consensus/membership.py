@@ -36,7 +36,7 @@ class Membership:
     ) -> None:
         self._raft, self._log, self._peers, self._post = raft, log, peers, post
         self._options, self._now = options, now
-        self._waiting: dict[int, tuple[int, Done]] = {}  # log index -> (term, callback)
+        self._waiting: dict[int, Done] = {}  # by log index; all of this term of office, see `give_up`
 
     # -- asking for a change ---------------------------------------------------------------------
     def change(self, change: str, node_id: str, disk_id: str | None, done: Done) -> None:
@@ -45,7 +45,7 @@ class Membership:
             call(done, False, refusal)
             return
         index = self._append(change, node_id, disk_id, f"{change}:{node_id}")
-        self._waiting[index] = (self._raft.term, done)
+        self._waiting[index] = done
 
     def _refusal(self, change: str, node_id: str, disk_id: str | None) -> str | None:
         raft, peer = self._raft, self._peers.by_id.get(node_id)
@@ -68,20 +68,16 @@ class Membership:
         return index
 
     # -- hearing of its end ----------------------------------------------------------------------
-    def applied(self, index: int, term: int) -> None:
-        """An entry was applied at `index`; if a change waits there, its fate is known."""
-        waiting = self._waiting.pop(index, None)
-        if waiting is None:
-            return
-        if waiting[0] == term:
-            call(waiting[1], True, "")
-        else:
-            call(waiting[1], False, "another leader's entry took its place")
+    def applied(self, index: int) -> None:
+        """The configuration at `index` was applied; if a change waits there, it is made."""
+        done = self._waiting.pop(index, None)
+        if done is not None:
+            call(done, True, "")
 
     def give_up(self, why: str) -> None:
         """This node cannot follow the changes it was asked for any more."""
         waiting, self._waiting = self._waiting, {}
-        for _term, done in waiting.values():
+        for done in waiting.values():
             call(done, None, why)
 
     # -- duties of a leader ----------------------------------------------------------------------
@@ -108,15 +104,15 @@ class Membership:
             peer.catch_up, last - match, self._options.catch_up_lag, answered_s, limit_s
         )
 
-    def leave_if_removed(self, send: Callable[[], None], step_down: Callable[[], None]) -> None:
-        """A leader whose removal is committed says so to the others, hands over and steps down."""
+    def leave_if_removed(self, step_down: Callable[[], None]) -> None:
+        """A leader whose removal is committed, and who has just sent the others that commit, hands over and
+        steps down."""
         index, configuration = self._log.in_force
         if configuration is None or self._peers.node_id in configuration.voters:
             return
         raft = self._raft
         if index > raft.commit_index:
             return
-        send()
         successor = self._successor()
         if successor is not None:
             self._post.send(successor, TimeoutNow(raft.term))

@@ -14,6 +14,7 @@ from orchestrix_raft.coordinator.frames import FrameError
 from orchestrix_raft.coordinator.starts import START_BYTES, STARTS_MAX, start_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.level import FIRST_LEVEL, LEVEL_MAX
+from orchestrix_raft.domain.words import one_line
 from orchestrix_raft.storage.disk import Starts
 from orchestrix_raft.undecodable import UNDECODABLE, words_of
 
@@ -123,14 +124,10 @@ def decode(payload: bytes) -> Hello | Refusal:
     except UNDECODABLE as error:
         raise FrameError(f"not a Hello: {words_of(error)}") from error
     if isinstance(greeting, Refusal):
-        return msgspec.structs.replace(greeting, reason=_one_line(greeting.reason))
+        return msgspec.structs.replace(greeting, reason=one_line(greeting.reason))
     if not all(map(str.isprintable, _texts(greeting))):
         raise FrameError("not a Hello: a name or an address in it cannot be printed")
     return greeting
-
-
-def _one_line(reason: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in reason)
 
 
 def _texts(hello: Hello) -> Iterator[str]:

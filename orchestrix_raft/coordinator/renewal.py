@@ -22,6 +22,7 @@ from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.audit import RECOVER, RESTORE
 from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.words import one_line
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.commands import NoteAudit, RaiseGeneration
@@ -134,7 +135,9 @@ def recover(survivor: Survivor, by: str = "") -> tuple[Renewed, Path]:
 
 
 def _note(by: str, action: str, source: str, made: Identity) -> NoteAudit:
-    return NoteAudit(by, action, source, f"done: cluster {made.cluster_id} of node {made.node_id}")
+    """A path may hold what no record can."""
+    outcome = f"done: cluster {made.cluster_id} of node {made.node_id}"
+    return NoteAudit(one_line(by), action, one_line(source), outcome)
 
 
 def _identity(node_id: str, addresses: dict[str, str] | None = None) -> Identity:

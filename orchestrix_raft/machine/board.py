@@ -370,9 +370,9 @@ class Board:
             lane.gate = gate
 
     def drop_gate(self, gate: Gate) -> None:
-        """A queue is neither any more: all that waited is looked at."""
+        """A queue is neither any more: all lanes that waited are looked at.  No line is parked by
+        then: it went back when the limits for its key did not hold any more."""
         name = gate.queue.name
-        self.open_keys(gate, list(gate.parked))
         for lane in gate.waiting:
             self.woken[lane.key] = lane
         del self.gates[name]

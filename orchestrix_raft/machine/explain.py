@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from orchestrix_raft.domain.ids import format_job_id
-from orchestrix_raft.domain.job import TERMINAL, Job, JobState, Timer, TimerKind
+from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, Timer, TimerKind
 from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine.gates import Gate
 from orchestrix_raft.machine.jobs import stop_of
@@ -136,7 +136,7 @@ def _load(state: State, sessions: list[Session]) -> dict[str, int | str]:
     for session in sessions:
         for token, job_id in session.slots.items():
             job = state.jobs.get(job_id)
-            stuck += job is None or job.token != token
+            stuck += job is None or job.token != token or job.state not in ASSIGNED
     return {"workers": len(sessions), "slots": slots, "stuck": stuck}
 
 

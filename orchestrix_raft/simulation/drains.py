@@ -23,6 +23,7 @@ from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
+LATE_MS: Final = 2_000  # what a drain has asked for may be applied right behind its end
 EMPTY_S: Final = 40.0  # without faults a drained node has no workers left by then: 30 s, and some commits
 
 
@@ -80,6 +81,7 @@ class OwnershipWatch:
         self._gentle = gentle
         self._rest_s = rest_s
         self._draining: dict[str, int] = {}  # node id -> how many drains of it have begun
+        self._undrained: dict[str, int] = {}  # node id -> when its last drain was taken back, elapsed ms
         self._begun = 0
         self._told: dict[bytes, tuple[int, float]] = {}  # session -> leader's term, when rebalancing told it
         self.moved = 0  # sessions that went on at another node as told
@@ -94,7 +96,10 @@ class OwnershipWatch:
                 if self._gentle and not event.leaving:
                     look = partial(self._must_be_empty, event.node_id, self._begun, state)
                     self._world.after(EMPTY_S, look)
-            case NodeUndrained() | NodeJoined():
+            case NodeUndrained():
+                self._draining.pop(event.node_id, None)
+                self._undrained[event.node_id] = state.elapsed_ms
+            case NodeJoined():
                 self._draining.pop(event.node_id, None)
             case JobAssigned() | SessionAttached():
                 self._closed(event.node_id, type(event).__name__)
@@ -114,7 +119,8 @@ class OwnershipWatch:
     def _asked(self, event: HandoffAsked, state: State) -> None:
         if event.to in self._draining:
             self._violation(f"a worker is told to go to {event.to}, which drains")
-        if event.node_id in self._draining:
+        undrained_ms = self._undrained.get(event.node_id, -LATE_MS)
+        if event.node_id in self._draining or state.elapsed_ms < undrained_ms + LATE_MS:
             return
         now_s = state.elapsed_ms / 1_000
         term, told_s = self._told.get(event.session_id, (0, 0.0))

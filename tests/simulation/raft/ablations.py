@@ -459,7 +459,7 @@ ABLATIONS: dict[str, Ablation] = {
         ("member-snipe",),
     ),
     "m-stepdown": Ablation(
-        ((Membership, "leave_if_removed", lambda self, send, step_down: None),),
+        ((Membership, "leave_if_removed", lambda self, step_down: None),),
         ("test_a_leader_that_removed_itself_hands_over_and_steps_down",),
         ("member-calm",),
     ),

@@ -236,6 +236,18 @@ def test_a_recovery_says_what_is_kept_what_may_be_lost_and_what_comes_next(run: 
     assert document["kept"].endswith("before-recovery-2")
 
 
+def test_a_node_that_has_received_nothing_yet_is_not_recovered(run: Any, tmp_path: Path) -> None:
+    directory = DataDirectory.open(tmp_path / "n4")
+    directory.set_node_id("n4")
+    directory.set_joined("former", 9, {"n1": "n1:7400"})
+    directory.open_journal()
+    directory.open_state_store()
+    directory.close()
+    done = run("cluster", "recover", "--data-dir", str(tmp_path / "n4"), "--force-new-cluster")
+    assert (done.code, done.out) == (1, "")
+    assert "node n4 was added to its cluster and has received nothing of it" in done.err
+
+
 def test_a_cluster_that_works_is_not_recovered(
     run: Any, former: Former, others: dict[str, ClusterStatus]
 ) -> None:

@@ -1,6 +1,7 @@
 """Writing backups and asking every node what it holds, against nodes in memory."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import stat
@@ -43,6 +44,19 @@ async def test_a_backup_is_written_as_it_was_sent_for_its_owner_only(
     assert made.bytes == path.stat().st_size
     assert made.jobs == {"pending": 2, "completed": 5}
     assert made.digest == "00" * 16
+
+
+async def test_a_file_system_without_locks_will_do(
+    client: AsyncClient, node: FakeNode, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: object, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    left = path.with_name(".backup.77.partial")
+    left.write_bytes(b"perhaps under way")
+    made = await client.backup(path)
+    assert (path.exists(), left.exists(), made.removed) == (True, True, [])
 
 
 async def test_a_backup_is_synced_piece_by_piece(

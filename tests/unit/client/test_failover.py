@@ -2,9 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from orchestrix_raft import (
@@ -137,20 +138,54 @@ async def test_a_refusal_after_a_lost_answer_settles_nothing(
             assert told.value.job_ids
 
 
-async def test_what_every_sending_would_be_told_is_certain(cluster: Cluster) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["one of them", "all"])
+@pytest.mark.parametrize("many", [False, True], ids=["enqueue", "enqueue_many"])
+async def test_what_every_sending_would_be_told_is_certain(cluster: Cluster, many: bool, whole: bool) -> None:
+    invalid = Rejected(Code.INVALID_ARGUMENT, "JOB_INVALID", "no such thing")
+
     def lost(command: Command) -> Unknown:
         for node in cluster.nodes:
             node.answer = wrong
         return Unknown("the leader is gone")
 
-    def wrong(command: Command) -> NotApplied:
-        return NotApplied(Rejected(Code.INVALID_ARGUMENT, "JOB_INVALID", "no such thing"))
+    def wrong(command: Command) -> Done | NotApplied:
+        return NotApplied(invalid) if whole else Done(9, EnqueueResult({}, {0: invalid}))
 
     async with AsyncClient(cluster.addresses, deadline=5.0) as client:
         for node in cluster.nodes:
             node.answer = lost
         with pytest.raises(InvalidArgument):
-            await client.enqueue("t")
+            await (client.enqueue_many([("t", None), ("t", None)]) if many else client.enqueue("t"))
+
+
+async def test_a_stream_that_is_refused_settles_nothing_of_what_was_sent_before(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = OrchestrixError("cannot be done")
+    async with AsyncClient(cluster.addresses[0], deadline=5.0) as client:
+        node = cluster.nodes[0]
+        node.gate = asyncio.Event()
+        sent = asyncio.ensure_future(client.enqueue("t"))
+        while not node.gates_entered:
+            await asyncio.sleep(0)
+        nothing = grpc.aio.Metadata()
+        broken = grpc.aio.AioRpcError(grpc.StatusCode.UNIMPLEMENTED, nothing, nothing, "", "")
+
+        async def converse(call: Any, *work: Coroutine[Any, Any, Any]) -> list[Exception]:
+            call.cancel()
+            for part in work:
+                part.close()
+            return [broken]
+
+        monkeypatch.setattr(lane, "converse", converse)
+        monkeypatch.setattr(client._caller, "judge", lambda error, channel: refusal)
+        client._lane._broken.set()
+        new = asyncio.ensure_future(client.enqueue("t"))
+        with pytest.raises(OutcomeUnknown, match=r"cannot be done.*may still be applied"):
+            await sent
+        with pytest.raises(OrchestrixError, match=r"^cannot be done") as certain:
+            await new
+        assert not isinstance(certain.value, OutcomeUnknown)
 
 
 async def test_steering_is_repeated_under_its_request_id(cluster: Cluster) -> None:

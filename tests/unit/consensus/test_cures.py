@@ -52,6 +52,31 @@ def test_a_snapshot_chunk_commits_nothing() -> None:
     assert cluster["n3"].commit_index == before
 
 
+def test_only_what_was_compared_is_acknowledged_and_committed() -> None:
+    """Entries of an earlier leader behind the place of comparison may be others than this leader's."""
+    cluster = cluster_of(3)
+    end, term = cluster["n3"].last_index, cluster["n3"].term
+    strange = [Entry(b"\x02a", end + 1, term), Entry(b"\x02b", end + 2, term)]
+    cluster["n3"].receive("n1", AppendEntries(term, 9, end, end, term, strange))
+    cluster["n3"].receive("n2", AppendEntries(term + 1, 1, end + 2, end, term, []))
+    cluster.tick("n3")
+    assert cluster["n3"].last_index == end + 2
+    assert cluster["n3"].commit_index == end
+    assert [m.next_index for m in cluster.waiting("n3", "n2") if isinstance(m, AppendAnswer)] == [end + 1]
+
+
+def test_an_acknowledgement_does_not_outlive_its_term() -> None:
+    """The next leader may have cut from the log what it acknowledges."""
+    cluster = cluster_of(3)
+    end, term = cluster["n3"].last_index, cluster["n3"].term
+    cluster["n3"].receive("n1", AppendEntries(term, 9, end, end, term, [Entry(b"\x02a", end + 1, term)]))
+    other = Entry(b"\x02b", end + 1, term + 1)
+    cluster["n3"].receive("n2", AppendEntries(term + 1, 1, end, end, term, [other]))
+    cluster.tick("n3")
+    assert cluster.waiting("n3", "n1") == []
+    assert cluster.log("n3")[-1] == (end + 1, term + 1)
+
+
 def test_entries_that_match_are_not_cut() -> None:
     cluster = cluster_of(3)
     cluster.propose("n1", b"a")

@@ -1,13 +1,16 @@
 """Elections that disturb nobody, and reads that never miss what was acknowledged."""
 
+from dataclasses import replace
+
 from orchestrix_raft.consensus.messages import (
     PreVote,
     PreVoteAnswer,
     TimeoutNow,
+    VoteAnswer,
     VoteRequest,
 )
 from orchestrix_raft.consensus.port import Refused, Role
-from tests.simulation.raft.scripted import STUBBORN, Scripted, cluster_of
+from tests.simulation.raft.scripted import STUBBORN, Scripted, cluster_of, commands
 
 
 # -- elections -----------------------------------------------------------------------------------
@@ -59,6 +62,71 @@ def test_a_leader_without_a_majority_steps_down() -> None:
     assert not cluster.leads("n1")
     assert cluster["n1"].leader_id is None
     assert isinstance(cluster["n1"].propose(b"a"), Refused)
+
+
+def test_a_leader_that_nobody_ever_answered_steps_down() -> None:
+    cluster = Scripted(3)
+    cluster.elect("n1", ["n2"])
+    cluster.isolate("n1")
+    cluster.run(1.4, ["n1"])
+    assert cluster.leads("n1")
+    cluster.run(0.3, ["n1"])
+    assert not cluster.leads("n1")
+
+
+def test_nodes_that_start_at_the_same_moment_elect_a_leader() -> None:
+    cluster = Scripted(3)
+    cluster.run(10)
+    assert any(cluster.leads(i) for i in cluster.nodes)
+
+
+def test_an_answer_to_an_earlier_question_does_not_count() -> None:
+    cluster = Scripted(3)
+    cluster.tick("n1", 3.0)
+    (earlier,) = cluster.waiting("n1", "n2")
+    cluster.drop_all()
+    cluster.tick("n1", 3.0)
+    (later,) = cluster.waiting("n1", "n2")
+    assert isinstance(earlier, PreVote)
+    assert isinstance(later, PreVote)
+    for asked, role in ((earlier, Role.FOLLOWER), (later, Role.CANDIDATE)):
+        cluster["n1"].receive("n2", PreVoteAnswer(0, asked.nonce, True, False))
+        cluster.tick("n1")
+        assert cluster["n1"].role is role
+
+
+def test_a_vote_of_another_disk_does_not_count() -> None:
+    cluster = Scripted(3)
+    cluster.tick("n1", 3.0)
+    cluster.deliver("n1", "n2")
+    cluster.tick_quietly("n2")
+    cluster.deliver("n2", "n1")
+    cluster.tick("n1")
+    engine = cluster["n1"]
+    assert engine.role is Role.CANDIDATE
+    cluster.drop_all()
+    engine.disconnected("n2")
+    engine.connected("n2", "another disk")
+    engine.receive("n2", VoteAnswer(engine.term))
+    assert not cluster.leads("n1")
+    engine.receive("n3", VoteAnswer(engine.term))
+    assert cluster.leads("n1")
+
+
+def test_a_vote_of_an_earlier_term_does_not_count() -> None:
+    cluster = Scripted(3)
+    cluster.tick("n1", 3.0)
+    cluster.deliver("n1", "n2")
+    cluster.tick_quietly("n2")
+    cluster.deliver("n2", "n1")
+    cluster.tick("n1")
+    engine = cluster["n1"]
+    assert engine.role is Role.CANDIDATE
+    cluster.drop_all()
+    engine.receive("n2", VoteAnswer(engine.term - 1))
+    assert not cluster.leads("n1")
+    engine.receive("n2", VoteAnswer(engine.term))
+    assert cluster.leads("n1")
 
 
 def test_contact_with_the_leader_ages() -> None:
@@ -131,6 +199,35 @@ def test_a_new_leader_answers_no_read_before_its_no_op() -> None:
     cluster["n2"].read_index(answers.append)
     cluster.settle(["n2", "n3"])
     assert answers == [None]
+
+
+def test_an_answer_to_what_left_before_a_read_does_not_confirm_it() -> None:
+    cluster = cluster_of(3)
+    cluster.tick("n1", 0.2)
+    for follower in ("n2", "n3"):
+        cluster.deliver("n1", follower)
+        cluster.tick_quietly(follower)
+    answers: list[int | None] = []
+    cluster["n1"].read_index(answers.append)
+    for follower in ("n2", "n3"):
+        cluster.deliver(follower, "n1")
+    cluster.tick("n1")
+    assert answers == []
+    cluster.settle()
+    assert answers == [cluster["n1"].commit_index]
+
+
+def test_a_read_waits_until_its_index_is_applied() -> None:
+    cluster = Scripted(1, options=replace(STUBBORN, apply_entries=1))
+    cluster.start()
+    cluster.propose("n1", *commands(0, 5))
+    cluster.tick("n1")
+    engine, applied = cluster["n1"], []
+    engine.read_index(lambda index: applied.append((index, engine.applied_index)))
+    cluster.settle()
+    for _ in range(5):
+        cluster.tick("n1")
+    assert applied == [(engine.commit_index, engine.commit_index)]
 
 
 def test_many_reads_share_one_round() -> None:

@@ -12,6 +12,7 @@ from orchestrix_raft.consensus.messages import (
     PreVote,
     PreVoteAnswer,
     SnapshotChunk,
+    TimeoutNow,
     VoteAnswer,
     VoteRequest,
 )
@@ -158,6 +159,8 @@ def test_a_change_on_a_lost_leader_ends_unknown() -> None:
     cluster.isolate("n1")
     cluster.run(2.0, ["n1"])
     assert [ok for ok, _why in answers] == [None]
+    cluster["n1"].close()
+    assert len(answers) == 1, "told once"
 
 
 def test_a_name_that_cannot_stand_in_the_log_is_refused() -> None:
@@ -280,6 +283,25 @@ def test_a_leader_that_removed_itself_hands_over_and_steps_down() -> None:
     term = cluster["n1"].term
     cluster.run(5.0, step=0.05)
     assert cluster["n1"].term == term
+
+
+def test_a_leader_that_removed_itself_hands_over_to_one_that_has_the_whole_log() -> None:
+    cluster = cluster_of(3)
+    cluster.change("n1", "remove", "n1")
+    cluster.tick("n1")
+    for follower in ("n2", "n3"):
+        cluster.deliver("n1", follower)
+        cluster.tick_quietly(follower)
+    cluster.propose("n1", b"a")
+    cluster.tick("n1")
+    cluster.deliver("n1", "n2")
+    cluster.tick_quietly("n2")
+    for follower in ("n2", "n3"):
+        cluster.deliver(follower, "n1")
+    cluster.tick("n1")
+    assert cluster["n1"].role is Role.FOLLOWER
+    asked = [i for i in ("n2", "n3") if any(isinstance(m, TimeoutNow) for m in cluster.waiting("n1", i))]
+    assert asked == ["n2"]
 
 
 def test_a_node_whose_removal_only_it_holds_can_still_be_elected() -> None:

@@ -68,6 +68,39 @@ def test_lost_messages_are_noticed_by_the_next_heartbeat() -> None:
     assert cluster.data("n2") == cluster.data("n3") == commands(0, 5)
 
 
+def test_a_window_full_of_lost_messages_is_sent_again() -> None:
+    cluster = Scripted(3, options=Options(append_bytes=1_000, in_flight_bytes=5_000))
+    cluster.start()
+    for _ in range(100):
+        cluster.propose("n1", bytes(400))
+    cluster.tick("n1")
+    cluster.drop_all()
+    cluster.run(0.3)
+    assert len(cluster.data("n2")) == len(cluster.data("n3")) == 100
+
+
+def test_what_a_peer_is_known_to_hold_is_not_taken_back_by_a_late_answer() -> None:
+    cluster = cluster_of(3)
+    cluster.propose("n1", *commands(0, 5))
+    cluster.settle()
+    engine = cluster["n1"]
+    held = engine.progress()[0]
+    assert held.match_index == engine.last_index
+    engine.receive(held.node_id, AppendAnswer(engine.term, 1, True, 3, engine.last_index))
+    assert engine.progress()[0].match_index == engine.last_index
+
+
+def test_a_peer_on_another_disk_is_sent_nothing() -> None:
+    cluster = cluster_of(3)
+    cluster.drop_all()
+    cluster["n1"].disconnected("n3")
+    cluster["n1"].connected("n3", "another disk")
+    cluster.propose("n1", b"a")
+    cluster.tick("n1", 0.2)
+    assert cluster.waiting("n1", "n2")
+    assert cluster.waiting("n1", "n3") == []
+
+
 def test_an_idle_cluster_only_sends_heartbeats() -> None:
     cluster = cluster_of(3)
     sent = 0
@@ -92,6 +125,8 @@ def test_a_node_wants_to_be_woken_when_something_is_due() -> None:
     assert cluster["n2"].wake_at <= cluster.now
     cluster.settle()
     assert cluster["n1"].wake_at > cluster.now
+    cluster["n1"].read_index(lambda index: None)
+    assert cluster["n1"].wake_at <= cluster.now, "its round is to be sent"
 
 
 def test_a_long_replay_is_applied_in_bounded_steps() -> None:

@@ -10,12 +10,13 @@ from orchestrix_raft.consensus.messages import (
     AppendEntries,
     SnapshotAnswer,
     SnapshotChunk,
+    VoteRequest,
 )
 from orchestrix_raft.consensus.options import Options
 from orchestrix_raft.consensus.port import SafetyFault
 from orchestrix_raft.storage.memory import DiskGone, MemoryDisk
-from orchestrix_raft.storage.port import DiskFull, StorageError
-from tests.simulation.raft.scripted import Scripted, behind, cluster_of, commands
+from orchestrix_raft.storage.port import DiskFull, SnapshotRef, SnapshotWriter, StorageError
+from tests.simulation.raft.scripted import TEST_OPTIONS, Scripted, behind, cluster_of, commands
 
 
 def test_a_restart_keeps_what_was_acknowledged_behind_the_checkpoint() -> None:
@@ -220,6 +221,115 @@ def test_a_snapshot_starts_again_on_a_new_connection() -> None:
     assert cluster["n1"].progress()[1].snapshot_sent == 0
     cluster.run(0.5)
     assert cluster.data("n3") == commands(0, 30)
+
+
+def test_a_chunk_of_another_snapshot_does_not_continue_the_first() -> None:
+    cluster = cluster_of(3)
+    engine = cluster["n3"]
+    ref = SnapshotRef(50, engine.term, 256, bytes(32), 0, b"")
+    for offset, one in ((0, ref), (64, ref._replace(index=60))):
+        engine.receive("n1", SnapshotChunk(engine.term, 9, one, offset, bytes(64)))
+        cluster.tick("n3")
+    answers = [m for m in cluster.waiting("n3", "n1") if isinstance(m, SnapshotAnswer)]
+    assert [(answer.received, answer.failed) for answer in answers] == [(64, False), (0, True)]
+
+
+def test_the_term_of_a_snapshot_is_on_disk_before_the_snapshot_is_the_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a power loss in between leaves a checkpoint of a term that the journal has never heard of."""
+    cluster = behind()
+    engine, journal, store = cluster["n3"], cluster.nodes["n3"].journal, cluster.nodes["n3"].store
+    steps: list[str] = []
+
+    def noting(owner: object, name: str) -> None:
+        sound = getattr(owner, name)
+
+        def noted(*args: object) -> object:
+            steps.append(name)
+            return sound(*args)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    def receive(ref: SnapshotRef) -> SnapshotWriter:
+        writer = begin(ref)
+        noting(writer, "commit")
+        return writer
+
+    begin = store.receive
+    monkeypatch.setattr(store, "receive", receive)
+    noting(journal, "flush")
+    noting(engine, "receive")
+    cluster.rejoin("n3")
+    cluster.run(1.0)
+    assert cluster.data("n3") == commands(0, 30)
+    assert steps[steps.index("commit") - 1] == "flush"
+
+
+def test_an_answer_to_an_earlier_snapshot_says_nothing_about_the_present_one() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    cluster.tick("n1")
+    cluster.tick("n3")
+    cluster.deliver("n3", "n1")
+    engine = cluster["n1"]
+    cluster.tick("n1", 0.02)
+    index = engine._sender.pinned_index()
+    assert index is not None
+    for answered, received in ((index - 1, 0), (index, 64)):
+        engine.receive("n3", SnapshotAnswer(engine.term, 1, answered, 64, False))
+        assert engine.progress()[1].snapshot_sent == received
+
+
+def test_chunks_under_way_are_bounded_and_sent_again_when_they_were_lost() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    sent = 0
+    while not sent:
+        cluster.tick("n1", 0.02)
+        sent = sum(len(m.data) for m in cluster.waiting("n1", "n3") if isinstance(m, SnapshotChunk))
+        if not sent:
+            cluster.deliver("n1", "n3")
+            cluster.tick_quietly("n3")
+            cluster.deliver("n3", "n1")
+    assert sent <= TEST_OPTIONS.chunk_bytes * TEST_OPTIONS.chunk_window
+    cluster.drop_all()
+    cluster.run(TEST_OPTIONS.snapshot_stall_s - 0.5, step=0.1)
+    assert cluster.data("n3") == []
+    cluster.run(1.0, step=0.1)
+    assert cluster.data("n3") == commands(0, 30)
+
+
+def test_a_slow_transfer_that_goes_on_does_not_start_again() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    begun = False
+    while not begun:
+        cluster.tick("n1", 0.02)
+        begun = any(isinstance(m, SnapshotChunk) for m in cluster.waiting("n1", "n3"))
+        if not begun:
+            cluster.deliver("n1", "n3")
+            cluster.tick_quietly("n3")
+            cluster.deliver("n3", "n1")
+    for _ in range(5):
+        chunk = next(m for m in cluster.waiting("n1", "n3") if isinstance(m, SnapshotChunk))
+        while cluster.waiting("n1", "n3")[0] != chunk:
+            cluster.deliver("n1", "n3", count=1)
+        cluster.deliver("n1", "n3", count=1)
+        cluster.tick_quietly("n3")
+        cluster.deliver("n3", "n1")
+        cluster.tick("n1", 1.4)
+        assert not [m for m in cluster.waiting("n1", "n3") if isinstance(m, SnapshotChunk) and not m.offset]
+
+
+def test_a_leader_that_is_one_no_more_lets_go_of_the_snapshots_that_it_sent() -> None:
+    cluster = behind()
+    cluster.rejoin("n3")
+    cluster.tick("n1", 0.02)
+    assert cluster["n1"]._sender.pinned_index() is not None
+    cluster["n1"].receive("n2", VoteRequest(cluster["n1"].term + 1, 99, 99, 0, True))
+    assert not cluster.leads("n1")
+    assert cluster["n1"]._sender.pinned_index() is None
 
 
 def test_the_log_is_kept_from_the_moment_a_snapshot_is_wanted() -> None:

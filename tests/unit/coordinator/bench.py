@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from orchestrix_raft.consensus.port import Apply, Consensus, Restore
 from orchestrix_raft.consensus.twin import TwinCluster, TwinNode
 from orchestrix_raft.coordinator.core import Core
-from orchestrix_raft.coordinator.port import Outcome
+from orchestrix_raft.coordinator.messages import Forward
+from orchestrix_raft.coordinator.port import Done, Outcome
 from orchestrix_raft.coordinator.settings import Clocks, CoreLimits, Identity
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello
-from orchestrix_raft.machine.commands import Command
+from orchestrix_raft.machine.codec import encode_batch, unnumbered
+from orchestrix_raft.machine.commands import Command, Enqueue
 from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.storage.memory import MemoryDisk
 from orchestrix_raft.version import MACHINE_LEVEL
-from tests.scenarios.driver import WALL_START_MS, key
+from tests.scenarios.driver import WALL_START_MS, job, key
 
 
 class Told:
@@ -107,3 +109,24 @@ class Cores:
         hello = Hello(key(session), session, ("default",), capacity, (), 0, ())
         self.cores[name].open_session(hello, told.messages.append)
         return told
+
+
+def enqueue(*names: str) -> Command:
+    return Enqueue(tuple(job(name) for name in names))
+
+
+def applied_at(told: Told) -> int:
+    (outcome,) = told.outcomes
+    assert isinstance(outcome, Done), outcome
+    return outcome.index
+
+
+def health_of(cores: Cores) -> dict[str, str]:
+    return {node_id: node.health.word for node_id, node in cores["n1"].state.nodes.items()}
+
+
+def unnumbered_from(cores: Cores, command: Command) -> None:
+    """As if a duty (or an old message) had brought a command to the leader."""
+    assert cores.cluster.leader_id is not None
+    leader = cores[cores.cluster.leader_id]
+    leader.receive("n2", Forward((encode_batch(unnumbered(command)),)))

@@ -92,6 +92,15 @@ def test_a_process_that_has_just_begun_is_not_silent_yet() -> None:
     assert bench.look(2.0, "n1") == [("n2", Health.SUSPECT)]
 
 
+def test_what_was_heard_of_a_node_that_left_is_forgotten() -> None:
+    bench = Bench()
+    for node_id in ("n1", "n2"):
+        bench.beats.heard(node_id, BEAT, bench.now)
+    bench.beats.keep({"n2"})
+    assert bench.beats.of("n1") is None
+    assert bench.beats.of("n2") is not None
+
+
 def test_the_leader_does_not_judge_itself() -> None:
     bench = Bench()
     bench.beats.lead(bench.now)

@@ -2,44 +2,21 @@
 
 import pytest
 
+from orchestrix_raft.consensus.messages import TimeoutNow
 from orchestrix_raft.coordinator.beats import BeatLimits
 from orchestrix_raft.coordinator.line_reader import LogPage
-from orchestrix_raft.coordinator.messages import Forward
-from orchestrix_raft.coordinator.port import Done, NotApplied, Outcome, Unknown
+from orchestrix_raft.coordinator.messages import BeatSummary, Forward, ReadAnswer, ReadRequest
+from orchestrix_raft.coordinator.port import NotApplied
 from orchestrix_raft.coordinator.queries import status
 from orchestrix_raft.coordinator.settings import CoreLimits
-from orchestrix_raft.domain.node import Health
-from orchestrix_raft.domain.session import Assignments, HandlerLine, Observation, Welcome
+from orchestrix_raft.domain.session import Assignments, HandlerLine, Observation, Stop, Welcome
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.machine import jobs
 from orchestrix_raft.machine.codec import encode_batch, unnumbered
-from orchestrix_raft.machine.commands import Command, Enqueue, NodeHealthChanged, NodeStarted
+from orchestrix_raft.machine.commands import CancelJobs, Enqueue
 from orchestrix_raft.machine.history import FINISHED
-from orchestrix_raft.version import MACHINE_LEVEL
 from tests.scenarios.driver import job, key
-from tests.unit.coordinator.bench import Cores, Told
-
-
-def enqueue(*names: str) -> Command:
-    return Enqueue(tuple(job(name) for name in names))
-
-
-def applied_at(told: Told) -> int:
-    (outcome,) = told.outcomes
-    assert isinstance(outcome, Done), outcome
-    return outcome.index
-
-
-def health_of(cores: Cores) -> dict[str, str]:
-    return {node_id: node.health.word for node_id, node in cores["n1"].state.nodes.items()}
-
-
-def unnumbered_from(cores: Cores, command: Command) -> None:
-    """As if a duty (or an old message) had brought a command to the leader."""
-    assert cores.cluster.leader_id is not None
-    leader = cores[cores.cluster.leader_id]
-    leader.receive("n2", Forward((encode_batch(unnumbered(command)),)))
-
+from tests.unit.coordinator.bench import Cores, Told, applied_at, enqueue, health_of
 
 # ---- commands
 
@@ -150,106 +127,92 @@ def test_a_new_connection_to_the_leader_makes_the_origin_send_again_at_once() ->
     assert applied_at(told)
 
 
-# ---- incarnations
-
-
-def test_a_process_given_up_by_mistake_begins_again_and_its_commands_count_once() -> None:
+def test_what_others_forward_to_a_node_that_does_not_lead_is_dropped() -> None:
     cores = Cores(3)
-    state = cores["n1"].state
-    before = state.nodes["n2"].incarnation
-    cores.cut = {"n2"}
+    cores["n2"].receive("n3", Forward((encode_batch(unnumbered(enqueue("a"))),)))
+    assert not cores["n2"].proposer.pending
+
+
+def test_with_its_office_a_leader_loses_what_others_forwarded() -> None:
+    cores = Cores(3)
+    core = cores["n1"]
+    core.leadership.hold(core.now, 60.0)
+    core.receive("n3", Forward((encode_batch(unnumbered(enqueue("a"))),)))
+    assert core.proposer.pending
+    cores.cluster.elect("n2")
+    core.step()
+    assert not core.proposer.pending
+
+
+def test_a_new_leader_proposes_nothing_before_it_has_applied_what_came_before() -> None:
+    cores = Cores(3)
+    cores.cluster.hold_commits = True
+    cores.cluster.elect("n2")
+    end = len(cores.cluster.log)
     told = cores.submit("n2", enqueue("a"))
-    cores.run()
-    unnumbered_from(cores, NodeHealthChanged("n2", before, Health.DEAD))
-    cores.run()
-    cores.cut = set()
-    cores.run(2.0)
-    assert applied_at(told)
-    assert state.nodes["n2"].incarnation > before
-    assert state.nodes["n2"].health is Health.ALIVE
-    assert state.nodes["n2"].sequence == 1
+    cores.run(0.5)
+    assert not cores["n2"].leading
+    assert len(cores.cluster.log) == end
+    cores.cluster.hold_commits = False
+    cores.run(0.5)
+    assert applied_at(told) > end
 
 
-def test_commands_in_the_entry_that_ends_an_incarnation_are_answered() -> None:
+def test_what_an_earlier_office_had_under_way_does_not_hold_a_new_one_up() -> None:
     cores = Cores(3)
-    first = cores.submit("n2", enqueue("a"))
-    gone: list[bool] = []
-    cores["n2"].say_goodbye(lambda: gone.append(True))
-    late = cores.submit("n2", enqueue("b"))
-    cores.run(3.0)
-    assert applied_at(first)
-    assert gone == [True]
-    assert cores["n1"].state.nodes["n2"].health is Health.STOPPED, "and not announced again"
-    assert late.outcomes == []
-    cores["n2"].stop("bye")
-    assert [type(outcome) for outcome in late.outcomes] == [Unknown]
+    schedules = cores["n1"].leadership.schedules
+    schedules._passed_over["s"] = 1
+    for leader in ("n2", "n1"):
+        cores.cluster.elect(leader)
+        cores.run()
+    assert cores["n1"].leading
+    assert schedules._passed_over == {}
 
 
-def test_an_old_announcement_of_this_process_does_not_silence_it() -> None:
-    cores = Cores(3)
-    old = cores["n2"].identity
-    incarnation = cores["n2"].proposer.incarnation
-    unnumbered_from(cores, NodeHealthChanged("n2", incarnation, Health.DEAD))
-    cores.run(2.0)
-    unnumbered_from(cores, NodeStarted("n2", old.boot_id, old.address, old.version))
-    cores.run(2.0)
-    told = cores.submit("n2", enqueue("a"))
-    cores.run(3.0)
+def test_a_leader_that_does_not_know_the_time_proposes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = Cores()
+    monkeypatch.setattr(cores["n1"].leadership.stamper, "ready", lambda now: False)
+    told = cores.submit("n1", enqueue("a"))
+    end = len(cores.cluster.log)
+    cores.run(1.0)
+    assert len(cores.cluster.log) == end
+    monkeypatch.undo()
+    cores.run()
     assert applied_at(told)
-    assert cores["n1"].state.nodes["n2"].health is Health.ALIVE
 
 
-class TestRestored:
-    """A snapshot takes the place of what a node had applied."""
-
-    def _behind(self, cores: Cores) -> list[Outcome]:
-        """n2 has sent a command that is applied, but not here; the leader's checkpoint holds it."""
-        told = cores.submit("n2", enqueue("a"))
-        n2 = cores["n2"]
-        n2.step()
-        for peer, message in n2.outbox:
-            cores[peer].receive("n2", message)
-        n2.outbox.clear()
+def test_all_that_is_applied_in_a_step_is_answered_in_it() -> None:
+    cores = Cores()
+    cores.cluster.hold_commits = True
+    tolds = []
+    for name in ("a", "b"):
+        tolds.append(cores.submit("n1", enqueue(name)))
         cores["n1"].step()
+    assert [told.outcomes for told in tolds] == [[], []]
+    cores.cluster.hold_commits = False
+    cores["n1"].step()
+    first, second = map(applied_at, tolds)
+    assert first < second
+
+
+def test_new_entries_leave_before_this_node_s_disk_has_them() -> None:
+    core = Cores()["n1"]
+    carried: list[object] = []
+    core.carry = lambda: carried.extend(core.outbox)
+    entry = ("n2", TimeoutNow(1))
+    core.consensus.outbox.append(entry)
+    core.consensus.before_flush()
+    assert carried == [entry]
+
+
+def test_a_leader_has_a_bounded_number_of_entries_under_way() -> None:
+    cores = Cores()
+    cores.cluster.hold_commits = True
+    end = len(cores.cluster.log)
+    for number in range(10):
+        cores.submit("n1", enqueue(f"{number}"))
         cores["n1"].step()
-        assert key("a") in cores["n1"].state.jobs
-        return told.outcomes
-
-    def _install(self, cores: Cores) -> None:
-        """What the engine does when a snapshot has arrived."""
-        state = cores["n1"].state
-        cores["n2"]._origin.restored(state, cores.now)
-
-    def test_what_it_covers_is_unknown(self) -> None:
-        cores = Cores(2)
-        outcomes = self._behind(cores)
-        self._install(cores)
-        assert [type(outcome) for outcome in outcomes] == [Unknown]
-
-    def test_a_process_announced_in_it_is_an_origin(self) -> None:
-        cores = Cores(2)
-        n2 = cores["n2"]
-        incarnation = n2.proposer.incarnation
-        n2.proposer.fenced()  # as if NodeJoined had never been seen here
-        self._install(cores)
-        assert n2.proposer.incarnation == incarnation
-
-    @pytest.mark.parametrize("again", [False, True])
-    def test_what_was_sent_under_an_incarnation_that_it_ended_is_never_sent_again(self, again: bool) -> None:
-        cores = Cores(2)
-        outcomes = self._behind(cores)
-        n1, n2 = cores["n1"], cores["n2"]
-        incarnation = n2.proposer.incarnation
-        unnumbered_from(cores, NodeHealthChanged("n2", incarnation, Health.DEAD))
-        if again:
-            me = n2.identity
-            unnumbered_from(cores, NodeStarted("n2", me.boot_id, me.address, me.version, MACHINE_LEVEL))
-        n1.step()
-        n1.step()
-        self._install(cores)
-        assert [type(outcome) for outcome in outcomes] == [Unknown]
-        assert n2.proposer.backlog == 0
-        assert n2._origin.unannounced != again
+    assert len(cores.cluster.log) == end + cores.limits.proposer.in_flight
 
 
 # ---- effects
@@ -264,6 +227,17 @@ def test_an_assignment_is_pushed_by_the_node_that_holds_the_stream() -> None:
     cores.run()
     (pushed,) = [message for message in worker.messages if isinstance(message, Assignments)]
     assert [one.job_id for one in pushed.jobs] == [key("a")]
+
+
+def test_a_stop_is_pushed_by_the_node_that_holds_the_stream() -> None:
+    cores = Cores(3)
+    worker = cores.worker("n3", "w")
+    cores.submit("n2", enqueue("a"))
+    cores.run()
+    cores.submit("n1", CancelJobs(b"r" * 16, (key("a"),), ""))
+    cores.run()
+    (stop,) = [message for message in worker.messages if isinstance(message, Stop)]
+    assert [(one.job_id, one.reason) for one in stop.jobs] == [(key("a"), "cancelled")]
 
 
 def test_nothing_is_pushed_before_it_is_committed() -> None:
@@ -314,6 +288,24 @@ def test_a_linearizable_read_at_a_follower_sees_what_was_acknowledged_before_it(
     assert (told.fresh, seen) == ([True], [True])
 
 
+def test_a_node_that_does_not_lead_says_so_to_who_asks_how_far_to_read() -> None:
+    cores = Cores(3)
+    cores["n2"].receive("n3", ReadRequest(7))
+    assert cores["n2"].outbox == [("n3", ReadAnswer(7, -1))]
+
+
+def test_a_read_whose_round_went_down_with_a_leader_is_asked_of_the_next_at_once() -> None:
+    cores = Cores(3)
+    told = Told()
+    cores.cut = {"n1"}
+    cores["n3"].reads.linearizable(cores.now, told.fresh.append)
+    cores.run()
+    assert told.fresh == []
+    cores.cluster.elect("n2")
+    cores.run()
+    assert told.fresh == [True]
+
+
 def test_a_read_without_a_leader_is_given_up_in_time() -> None:
     cores = Cores(3)
     cores.cluster.depose()
@@ -323,6 +315,13 @@ def test_a_read_without_a_leader_is_given_up_in_time() -> None:
     assert told.fresh == []
     cores.run(1.0)
     assert told.fresh == [False]
+
+
+def test_what_others_know_is_heard_from_the_leader_alone() -> None:
+    cores = Cores(3)
+    for peer, heard in (("n3", False), ("n1", True)):
+        cores["n2"].receive(peer, BeatSummary((("n9", 7, 0, 0, 0),)))
+        assert (cores["n2"].beats.of("n9") is not None) is heard
 
 
 # ---- time and duties
@@ -417,6 +416,16 @@ def test_a_stopped_node_answers_everybody_and_does_nothing_more() -> None:
     assert [type(outcome) for outcome in told.outcomes] == [NotApplied]
     assert (told.fresh, woken) == ([False], [True])
     assert core.step() is False
+
+
+def test_a_stopped_node_says_nothing_more() -> None:
+    cores = Cores(3)
+    core = cores["n2"]
+    core.stop("bye")
+    core.outbox.clear()
+    cores.now += 60.0
+    core.step()
+    assert core.outbox == []
 
 
 # ---- an installed snapshot

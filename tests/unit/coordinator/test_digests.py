@@ -32,3 +32,12 @@ def test_a_replaced_state_compares_only_what_it_has_seen_itself() -> None:
     trail.compare("n2", DIGEST_STRIDE, b"x")
     assert trail.divergent == {}
     assert trail.newest() == (0, b"")
+
+
+def test_how_a_node_differed_is_forgotten_when_it_leaves() -> None:
+    trail = DigestTrail()
+    trail.note(DIGEST_STRIDE, b"a")
+    for node_id in ("n2", "n3"):
+        trail.compare(node_id, DIGEST_STRIDE, b"x")
+    trail.keep({"n1", "n3"})
+    assert trail.divergent == {"n3": DIGEST_STRIDE}

@@ -131,6 +131,16 @@ def test_a_worker_that_does_not_listen_is_told_three_times_and_left_to_its_deadl
     assert deaf.node == "n2", "it may still come back in time"
 
 
+def test_a_drain_that_is_asked_for_again_begins_anew(cores: Cores) -> None:
+    worker = Worker(cores, "w", "n2")
+    for times in (1, 2):
+        drain(cores, "n2")
+        cores.run(0.25)
+        assert len(worker.told()) == times
+        cores.submit("n1", UndrainNode("n2", cores["n1"].state.nodes["n2"].incarnation))
+        cores.run()
+
+
 def test_a_target_that_dies_is_replaced_by_another(cores: Cores) -> None:
     worker = Worker(cores, "w", "n1")
     drain(cores, "n1")
@@ -195,6 +205,14 @@ def test_with_nobody_to_go_to_it_ends_at_once(others_drain: bool) -> None:
     assert core.state.nodes["n1"].health is Health.STOPPED
 
 
+def test_what_is_under_way_is_not_asked_for_again(cores: Cores) -> None:
+    cores.cluster.hold_commits = True
+    core = cores["n2"]
+    core.drain.leave(core.now)
+    cores.run(1.0)
+    assert core.proposer.backlog == 1
+
+
 def test_a_process_out_of_contact_does_not_wait(cores: Cores) -> None:
     Worker(cores, "w", "n2")
     core = cores["n2"]
@@ -230,6 +248,22 @@ def test_entries_are_held_back_while_somebody_takes_over_and_no_longer(
     assert not core.leading
 
 
+def test_one_that_was_asked_to_take_over_has_its_election(
+    cores: Cores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = cores["n1"]
+    asked: list[str | None] = []
+
+    def asks(target: str | None = None) -> str:
+        asked.append(target)
+        return target or ""
+
+    monkeypatch.setattr(core.consensus, "transfer", asks)
+    core.drain.leave(core.now)
+    cores.run(0.75)
+    assert asked == ["n3"]
+
+
 # ---- what it would cost
 
 
@@ -251,6 +285,13 @@ def test_what_cannot_be_handed_over_is_said(cores: Cores) -> None:
 
 
 # ---- told by the leader, told to drain, forgotten
+
+
+def test_half_of_the_voters_are_no_majority() -> None:
+    cores = Cores(4)
+    assert cost_of_leaving(cores["n1"]) == ""
+    cores["n1"].disconnected("n4")
+    assert "of 4 voting nodes these would be left: n2, n3;" in cost_of_leaving(cores["n1"])
 
 
 def test_rebalancing_tells_a_worker_once(cores: Cores) -> None:

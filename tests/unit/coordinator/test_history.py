@@ -77,6 +77,19 @@ def test_one_checkpoint_at_a_time_and_none_under_newer_changes(history: LayeredH
     assert not history.checkpointing
 
 
+def test_sealed_changes_are_written_one_by_one_and_the_newest_counts(
+    history: LayeredHistory,
+) -> None:
+    for value in (b"1", b"2", b"3"):
+        history.put("t", b"a", value)
+        history.seal()
+    assert history.get("t", b"a") == b"3"
+    assert history.freeze() == {"t": {b"a": b"1"}}
+    history.settled()
+    assert history.get("t", b"a") == b"3"
+    assert history.freeze() == {"t": {b"a": b"2"}}
+
+
 def test_what_waits_to_be_written_is_measured(history: LayeredHistory) -> None:
     assert history.pending_bytes == 0
     history.put("t", b"a", b"x" * 100)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrix_raft.coordinator.port import Done
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.session import (
@@ -127,6 +128,19 @@ def test_nothing_is_insisted_on_after_the_end_of_the_node(bench: Bench) -> None:
     assert bench.waiting == []
     late = bench.hello("late")
     assert late.refusal == "NODE_STOPPING"
+
+
+def test_a_worker_is_not_welcome_where_its_session_is_no_more(bench: Bench) -> None:
+    """It went on elsewhere between the commit of its attachment and the answer."""
+    worker = bench.hello()
+    ((attach, done),) = bench.waiting
+    bench.waiting.clear()
+    result = bench.driver.do(attach, node="n1")
+    bench.elsewhere(ResumeSession(key("w"), "n2", 1))
+    assert done is not None
+    done(Done(bench.driver.index, result))
+    assert worker.refusal == "SESSION_MOVED"
+    assert bench.session() == ("n2", 2)
 
 
 def test_a_late_detach_does_not_hurt_a_session_that_went_on_elsewhere(bench: Bench) -> None:

@@ -257,6 +257,33 @@ def test_observations_are_gathered_and_the_latest_progress_wins(bench: Bench) ->
     assert bench.commit() == [Observe(key("w"), started, (ProgressMark(key("a"), token, 3, ""),))]
 
 
+def test_what_was_observed_is_committed_once(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    token = token_of(bench, "a")
+    worker.stream.receive(Observation((StartedMark(key("a"), token, 5),), (), ()))
+    for count in (1, 0):
+        bench.step(0.6)
+        assert len(bench.commit()) == count
+
+
+def test_nothing_is_heard_behind_the_end_of_a_stream(bench: Bench) -> None:
+    worker = bench.worker()
+    bench.enqueue("a")
+    worker.stream.closed()
+    bench.commit()
+    report(bench, worker, "a")
+    assert bench.waiting == []
+
+
+def test_a_drain_is_not_insisted_on_for_a_worker_that_is_gone(bench: Bench) -> None:
+    worker = bench.worker()
+    worker.stream.receive(Drain())
+    worker.stream.closed()
+    assert {type(command) for command in bench.refuse()} == {DrainSession, DetachSession}
+    assert {type(command) for command in bench.refuse()} == {DetachSession}
+
+
 def line_of(name: str, token: int, words: str) -> Observation:
     return Observation((), (), (HandlerLine(key(name), token, 1, "info", words),))
 

@@ -77,6 +77,20 @@ def test_heartbeats_are_answered_while_reports_find_no_room(bench: Bench) -> Non
     assert (worker.stream.kept_bytes, room.held) == (0, (0, 0))
 
 
+def test_a_report_waits_behind_those_that_were_kept(bench: Bench) -> None:
+    """Also when there is room again before those that wait are looked at."""
+    worker = bench.worker()
+    large = ReportMessage((Completed(key("nothing"), 1, b"x" * (1 << 20), 0, 1),))
+    small = ReportMessage((Completed(key("nothing"), 2, b"", 0, 1),))
+    for message in (*[large] * 8, small):
+        worker.stream.receive(message)
+    assert len(worker.stream.kept) == 1
+    worker.stream.unanswered_bytes = 0
+    assert bench.hub.reports.room.open_to(worker.stream)
+    worker.stream.receive(small)
+    assert len(worker.stream.kept) == 2
+
+
 def test_reports_that_were_kept_for_a_worker_who_left_are_forgotten(bench: Bench) -> None:
     worker = bench.worker()
     large = ReportMessage((Completed(key("nothing"), 1, b"x" * (1 << 20), 0, 1),))

@@ -67,6 +67,17 @@ def test_several_requests_at_once_are_made_one_after_the_other() -> None:
     assert members(cores) == {"n1", "n3"}
 
 
+def test_only_the_node_that_was_asked_answers_and_once() -> None:
+    cores = Cores(3)
+    answers: list[Outcome] = []
+    cores.cluster.hold_commits = True
+    cores["n2"].members.ask("remove", "n3", "", cores.now, answers.append)
+    cores.run()
+    for peer, count in (("n3", 0), ("n1", 1), ("n1", 1)):
+        cores["n2"].members.answered(peer, MemberAnswer(1, 9, None))
+        assert len(answers) == count
+
+
 def test_what_would_stop_the_cluster_is_refused_with_the_reason() -> None:
     cores = Cores(1)
     assert refusal(ask(cores, "n1", "remove", "n9"))[0] == "NOT_A_MEMBER"

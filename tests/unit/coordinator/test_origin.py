@@ -1,9 +1,11 @@
 """Which starts of its node a process counts as its own, and which end it."""
 
+import msgspec
 import pytest
 
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.coordinator.origin import Origin
+from orchestrix_raft.coordinator.port import Outcome, Unknown
 from orchestrix_raft.coordinator.proposer import Proposer, ProposerLimits
 from orchestrix_raft.coordinator.settings import Identity
 from orchestrix_raft.coordinator.starts import (
@@ -18,7 +20,9 @@ from orchestrix_raft.coordinator.starts import (
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.node import Node as Known
 from orchestrix_raft.machine.apply import Machine
-from orchestrix_raft.machine.events import NodeHealthSet, NodeJoined
+from orchestrix_raft.machine.commands import Enqueue
+from orchestrix_raft.machine.events import NodeHealthSet, NodeJoined, NodeRemoved
+from orchestrix_raft.machine.port import Applied, Gap, Resolved
 from orchestrix_raft.machine.state import State
 from orchestrix_raft.storage.disk import Starts
 from orchestrix_raft.storage.memory import MemoryDisk
@@ -55,6 +59,52 @@ def test_its_committed_start_is_what_the_directory_should_remember() -> None:
     one.joined(joined(7, first_boot_id(MINE)), 0.0)
     assert one.identity.starts == Starts(7, (MINE,))
     assert one.incarnation == 7
+
+
+class TestAnswers:
+    """Of an incarnation of n1 that was announced at index 7 and has sent one command."""
+
+    def setup_method(self) -> None:
+        self.proposer = Proposer("n1", ProposerLimits())
+        self.origin = Origin(
+            Identity("n1", "n1:7400", "1", first_boot_id(MINE), Starts()), self.proposer, state()
+        )
+        self.origin.joined(joined(7, first_boot_id(MINE)), 0.0)
+        self.outcomes: list[Outcome] = []
+        self.proposer.submit(Enqueue(()), 0.0, self.outcomes.append)
+        assert self.proposer.take_for_entry()
+
+    def test_only_its_own_count(self) -> None:
+        for node_id, incarnation, count in (("n1", 5, 0), ("n2", 7, 0), ("n1", 7, 1)):
+            resolved = [Resolved(node_id, incarnation, 1, None)]
+            self.origin.applied(9, Applied([], resolved, [], []), 7, 0.0)
+            assert len(self.outcomes) == count
+
+    def test_a_gap_is_filled_at_once(self) -> None:
+        for node_id, again in (("n2", False), ("n1", True)):
+            self.origin.applied(9, Applied([], [], [Gap(node_id, 7, 1)], []), 7, 0.0)
+            assert self.proposer.pending is again
+
+    def test_only_the_verdict_on_itself_makes_it_begin_again(self) -> None:
+        for incarnation, again in ((5, False), (7, True)):
+            self.origin.health_set(NodeHealthSet("n1", incarnation, Health.DEAD))
+            assert self.origin.unannounced is again
+        boot_id = self.origin.announcement().boot_id
+        assert boot_id != first_boot_id(MINE), "an old announcement is none of the new incarnation"
+        assert boot_id == next_boot_id(first_boot_id(MINE))
+
+    def test_a_member_no_more_does_not_announce_itself_again(self) -> None:
+        self.origin.removed(NodeRemoved("n1", 7))
+        assert self.origin.incarnation == 0
+        assert not self.origin.unannounced
+
+    def test_what_was_sent_under_an_incarnation_that_a_snapshot_has_not_seen_is_unknown(self) -> None:
+        found = state(last_start=(6, MINE))
+        found.nodes["n1"] = msgspec.structs.replace(found.nodes["n1"], health=Health.DEAD)
+        self.origin.restored(found, 0.0)
+        assert [type(outcome) for outcome in self.outcomes] == [Unknown]
+        assert self.proposer.backlog == 0
+        assert self.origin.unannounced
 
 
 def test_a_later_start_from_another_directory_ends_it() -> None:

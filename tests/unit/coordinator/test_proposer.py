@@ -109,6 +109,15 @@ def test_each_command_is_answered_once_with_its_own_index_and_result() -> None:
     assert bench.proposer.backlog == 0
 
 
+def test_an_answer_is_nobody_s_but_that_command_s() -> None:
+    bench = Bench()
+    bench.submit("a", "b")
+    bench.send()
+    bench.proposer.resolve(2, 50, 12, bench.now)
+    assert bench.kinds("a") == [Unknown], "its answer was in a snapshot"
+    assert bench.answers["b"] == [Done(50, 12)]
+
+
 def test_a_command_too_many_or_too_large_is_refused_with_a_hint() -> None:
     bench = Bench()
     assert bench.proposer.refusal(3_000) is None

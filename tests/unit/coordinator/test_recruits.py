@@ -74,6 +74,15 @@ def test_what_keeps_a_node_out_is_told_to_it_and_asked_again_later(outcome: Outc
     assert len(member.told) == 2
 
 
+def test_a_node_that_was_added_meanwhile_is_not_asked_for_again() -> None:
+    member = Member1()
+    member.recruits.judge(N4)
+    member.done[-1](Unknown("?"))
+    member.me = msgspec.structs.replace(N1, members=(Member("n4", "d4", "h4:7400"),))
+    member.ring()
+    assert member.asked == [N4]
+
+
 def test_a_crowd_of_them_is_bounded_and_those_who_leave_make_room() -> None:
     member = Member1()
     crowd = [msgspec.structs.replace(N4, nonce=number.to_bytes(16, "big")) for number in range(1_000)]

@@ -1,5 +1,6 @@
 """A new cluster from a backup or a survivor: what it holds, and what makes it another cluster."""
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -191,6 +192,18 @@ def test_a_survivor_can_be_recovered_again(former: Former) -> None:
     assert kept.name == "before-recovery-2"
     for machine, _ in loaded(former.path):
         assert {job.token for job in machine.state.jobs.values()} == {0, 2, 3}
+
+
+@pytest.mark.parametrize(
+    "name", ["of\nyesterday", os.fsdecode(b"of\xffyesterday")], ids=["two lines", "no text"]
+)
+def test_a_backup_may_have_a_name_that_the_audit_trail_cannot_hold(
+    former: Former, tmp_path: Path, name: str
+) -> None:
+    restore(write_backup(tmp_path / name, former), tmp_path / "new", by=f"{name} on host")
+    (record,) = trail(tmp_path / "new")
+    assert record.target.startswith(f"{tmp_path}/of?yesterday, as of index")
+    assert record.actor == "of?yesterday on host"
 
 
 def test_a_restored_cluster_holds_what_the_backup_does(former: Former, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
-"""A checkpoint that cannot be read is said in one line, with what to do: at a start and after a snapshot."""
+"""What a snapshot replaces; and a checkpoint that cannot be read is said in one line, with what to do."""
 
 import pytest
 
+from orchestrix_raft.coordinator.digests import DIGEST_STRIDE
 from orchestrix_raft.coordinator.feed import Feed, FeedKeep
 from orchestrix_raft.coordinator.replica import Replica
+from orchestrix_raft.machine.codec import encode_entry
+from orchestrix_raft.machine.commands import Entry
 from orchestrix_raft.storage.memory import MemoryDisk
 from orchestrix_raft.storage.port import Damaged, Position, StateStore
 
@@ -16,6 +19,25 @@ DAMAGED = {
 
 def made(store: StateStore, disk: MemoryDisk) -> Replica:
     return Replica(store, Feed(disk.open_local_store().feed, FeedKeep()), 5.0, 1 << 20)
+
+
+def test_what_a_snapshot_replaced_has_no_effects_any_more() -> None:
+    disk = MemoryDisk("disk")
+    store = disk.open_state_store()
+    replica = made(store, disk)
+    replica.apply(2, 1, encode_entry(Entry(1, 1, ())))
+    assert replica.unfollowed
+    replica.history.put("t", b"k", b"v")
+    generation = replica.checkpoints.generation
+    store.write([{}], Position(7, 1, 0, b"", b""))
+    list(replica.restore())
+    assert not replica.unfollowed
+    assert replica.history.pending_bytes == 0
+    assert replica.checkpoints.generation == generation + 1
+    replica.digests.note(DIGEST_STRIDE, b"d")
+    assert replica.take_replaced()
+    assert replica.digests.newest() == (0, b"")
+    assert not replica.take_replaced()
 
 
 def damage(store: StateStore, row: bytes) -> None:

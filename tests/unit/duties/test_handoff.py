@@ -157,3 +157,11 @@ def test_a_session_past_its_deadline_is_an_orphan_and_findings_are_bounded(drive
     assert OrphanJobDetector.orphans(state, due_ms, 9) == []
     found = OrphanJobDetector.orphans(state, due_ms + 1, 2)
     assert found == [ExpireSession(key("w0"), 1), ExpireSession(key("w1"), 1)]
+
+
+def test_orphans_are_found_by_id_whatever_the_order_in_which_they_came(driver: Driver) -> None:
+    driver.attach("a")
+    for name in ("w0", "a"):
+        driver.do(DetachSession(key(name), 1))
+    found = OrphanJobDetector.orphans(driver.machine.state, 30_000 + OVERDUE_MS + 1, 1)
+    assert found == [ExpireSession(key("a"), 1)]

@@ -7,7 +7,7 @@ from tests.scenarios.driver import Driver
 
 def test_nodes_outside_the_configuration_are_removed_a_bounded_number_at_a_time() -> None:
     driver = Driver()
-    incarnations = {name: driver.start_node(name) for name in ("n1", "n2", "n3")}
+    incarnations = {name: driver.start_node(name) for name in ("n3", "n2", "n1")}
     state = driver.machine.state
     members = ("n0", "n2")
     commands = [RemoveNode(name, incarnations[name]) for name in ("n1", "n3")]

@@ -46,6 +46,8 @@ def test_the_session_that_brings_two_owners_closest_moves() -> None:
     driver = cluster({"n0": [5, 2, 3, 1], "n1": [0]})
     assert loads_of(driver.machine.state) == {"n0": 15, "n1": 1}
     assert moves_to_even_out(driver.machine.state, (), 10) == (Move(key("w00"), 1, "n1"),)
+    driver = cluster({"n0": [8, 6], "n1": [0, 0]})
+    assert moves_to_even_out(driver.machine.state, (), 10) == (Move(key("w01"), 1, "n1"),)
 
 
 def test_one_worker_alone_is_not_carried_to_and_fro() -> None:

@@ -90,8 +90,10 @@ def test_the_audit_trail_is_kept_in_bounds() -> None:
     assert overdue_audit(driver.machine.state, due_ms + 1, keep, 500) == [
         ForgetAudit(due_ms + 1 - keep.audit_ms + 1, 20, 500)
     ]
-    for _ in range(18):
+    for _ in range(17):
         driver.do(NoteAudit("a", "b", "c", "d"))
+    assert overdue_audit(driver.machine.state, driver.wall_ms, keep, 500) == []
+    driver.do(NoteAudit("a", "b", "c", "d"))
     (command,) = overdue_audit(driver.machine.state, driver.wall_ms, keep, 500)
     assert command.keep == 18, "a little more than must go, so that not every change costs a command"
     driver.apply(codec.unnumbered(command))

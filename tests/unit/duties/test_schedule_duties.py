@@ -2,8 +2,10 @@
 
 import pytest
 
+from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.schedule import (
     UNPLANNED,
+    WINDOW,
     CronSchedule,
     IntervalSchedule,
     Misfire,
@@ -101,6 +103,25 @@ def test_jitter_decides_when_and_not_whether() -> None:
     assert planned(spec, 48_999, delay) == [Slot(10_000), Slot(20_000), Slot(30_000)]
 
 
+@pytest.mark.parametrize("misfire", [Misfire.LATEST, Misfire.ALL])
+def test_a_slot_is_made_up_for_to_the_last_moment_of_its_window(misfire: Misfire) -> None:
+    jitter_ms = 9_000 if misfire is Misfire.LATEST else 0
+    timing = OneShotSchedule(WALL_START_MS + 5_000)
+    spec = ScheduleSpec("s", timing, template(), misfire=misfire, jitter_ms=jitter_ms)
+    last_ms = 5_000 + jitter_ms + limits.MISFIRE_WINDOW_MS
+    assert planned(spec, last_ms) == [Slot(5_000)]
+    assert planned(spec, last_ms + 1) == [Slot(5_000, 0, WINDOW)]
+
+
+def test_there_is_room_for_runs_below_the_cap_of_unfinished_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIVE_JOBS", 2)
+    driver = Driver()
+    driver.enqueue("a")
+    assert ScheduleScanner.has_room(driver.machine.state)
+    driver.enqueue("b")
+    assert not ScheduleScanner.has_room(driver.machine.state)
+
+
 @pytest.mark.parametrize(
     ("timing", "fields", "outage_ms", "expected"),
     [
@@ -109,6 +130,7 @@ def test_jitter_decides_when_and_not_whether() -> None:
         (OneShotSchedule(WALL_START_MS - 5_000), {}, 0, [Slot(-5_000)]),
         (IntervalSchedule(10_000), {"start_ms": WALL_START_MS + 25_000}, 60_000, [Slot(55_000, 3)]),
         (IntervalSchedule(10_000), {"end_ms": WALL_START_MS + 25_000}, 60_000, [Slot(20_000, 1)]),
+        (IntervalSchedule(10_000), {"end_ms": WALL_START_MS + 20_000}, 60_000, [Slot(20_000, 1)]),
         (CronSchedule("*/20 * * * * *", "UTC"), {}, 41_000, [Slot(40_000, 1)]),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.node import Health
-from orchestrix_raft.duties.upgrade import too_old, upgrade_steps
+from orchestrix_raft.duties.upgrade import outstanding, too_old, upgrade_steps
 from orchestrix_raft.machine import codec
 from orchestrix_raft.machine.commands import MigrateRecords, NodeHealthChanged, NodeStarted, RaiseLevel
 from orchestrix_raft.machine.rules import Rules
@@ -32,7 +32,7 @@ def announce(made: Driver, node_id: str, level: int) -> None:
 def test_the_level_is_raised_when_every_member_can_run_it() -> None:
     made = cluster(SECOND, SECOND, SECOND)
     named = tuple((node_id, made.machine.state.nodes[node_id].incarnation) for node_id in sorted(ALL))
-    (command,) = upgrade_steps(made.machine.state, ALL)
+    (command,) = upgrade_steps(made.machine.state, ["n2", "n0", "n1"])
     assert command == RaiseLevel(SECOND, "2.0", named)
     assert made.do(command) is None
     assert upgrade_steps(made.machine.state, ALL) == []
@@ -85,3 +85,16 @@ def test_levels_are_raised_one_at_a_time_and_each_migration_is_finished_first() 
         MigrateRecords(SECOND, b"y"),
         RaiseLevel(SECOND + 1, "3.0", (("n0", incarnation),)),
     ]
+
+
+def test_a_migration_to_the_highest_level_is_outstanding_until_its_last_step() -> None:
+    steps = iter((b"x", None))
+    migrations = MappingProxyType({SECOND: lambda state, cursor, limit: ((), next(steps))})
+    made = cluster(SECOND, rules=Rules(SECOND, "2.0", migrations=migrations))
+    known = []
+    while outstanding(made.machine.state):
+        known.append(made.machine.state.migration)
+        (command,) = upgrade_steps(made.machine.state, ["n0"])
+        made.do(command)
+    assert known == [None, b"x"]
+    assert made.machine.state.level == SECOND

@@ -131,6 +131,19 @@ def test_a_hung_handler_keeps_its_slot_until_it_ends() -> None:
     assert driver.complete("a", attempt=1) == STALE, "refused once, refused again"
 
 
+def test_the_late_result_of_a_hung_handler_is_none_of_the_attempt_that_runs_by_then() -> None:
+    driver = driver_with(2)
+    driver.enqueue(job("a", timeout_ms=1_000))
+    driver.tick(1_000)
+    driver.tick(limits.FORCED_END_MS)
+    driver.tick(600_000)
+    assert driver.held("a", 2)[0] == driver.held("a", 1)[0], "both slots are of one worker: the token decides"
+    assert driver.complete("a", attempt=1, result=b'"late"') == STALE
+    assert (driver.job("a").state, driver.job("a").attempt) == (S.DISPATCHED, 2)
+    assert driver.complete("a", attempt=2, result=b'"in time"') == OK
+    assert driver.job("a").result == b'"in time"'
+
+
 def test_success_wins_over_a_stop_that_was_sent() -> None:
     driver = driver_with()
     driver.enqueue("a")
@@ -258,6 +271,9 @@ def test_starts_and_progress_count_only_for_the_running_attempt() -> None:
     driver.tick(1)
     again = driver.job("a")
     assert (again.state, again.started_ms, again.progress_percent) == (S.DISPATCHED, 0, 0)
+    assert driver.held("a")[0] == session_id, "it is at the same worker: the token alone tells"
+    driver.do(Observe(session_id, (started,), (ProgressMark(key("a"), token, 60, "m"),)))
+    assert not driver.events
 
 
 def test_a_time_out_counts_from_the_assignment() -> None:

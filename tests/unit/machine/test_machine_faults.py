@@ -216,3 +216,20 @@ def test_what_this_version_does_not_know_stops_the_node(batch: list[object]) -> 
 def test_an_entry_with_an_unknown_field_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         codec.decode_entry(msgspec.msgpack.encode([0, 0, [], "more"]))
+
+
+@pytest.mark.parametrize(
+    ("encoded", "decode"),
+    [
+        (Driver().machine.core_record(), codec.decode_core),
+        (codec.encode_record(codec.Remembered(1, 2, ("cancelled",))), codec.decode_remembered),
+    ],
+    ids=["core", "remembered"],
+)
+def test_a_stored_record_with_an_unknown_field_is_refused(
+    encoded: bytes, decode: Callable[[bytes], object]
+) -> None:
+    fields = [*msgspec.msgpack.decode(encoded), *[None] * 2]
+    decode(encoded)
+    with pytest.raises(msgspec.ValidationError):
+        decode(msgspec.msgpack.encode([*fields, "more"]))

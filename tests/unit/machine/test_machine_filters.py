@@ -194,3 +194,12 @@ def test_a_walk_through_live_and_finished_jobs_goes_through_each_part_once(drive
         if not cursor:
             break
     assert seen == ["a", "b", "z", "y"]
+
+
+def test_the_bound_of_a_step_is_one_for_all_parts_of_the_walk(driver: Driver) -> None:
+    dead(driver, "x", "y", "z")
+    driver.enqueue(job("c", delay_ms=60_000), job("l", delay_ms=60_000))
+    driver.cancel("c")
+    where = JobFilter((S.SCHEDULED, S.CANCELLED, S.DEAD))
+    assert step(driver, RetryWhere(b"", where, b"", 3)).done == 3
+    assert met(driver) == ["l", "c", "x"]

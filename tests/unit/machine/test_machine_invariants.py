@@ -165,6 +165,14 @@ def test_records_that_contradict_the_core_are_refused() -> None:
         Machine(driver.store, driver.store).load(driver.store.pairs)
 
 
+def test_a_record_under_another_name_than_its_own_is_refused() -> None:
+    driver = example()
+    jobs = driver.store.tables[LIVE_JOBS]
+    jobs[key("other")] = jobs.pop(key("b"))
+    with pytest.raises(StoredStateDamaged, match="has the record of"):
+        Machine(driver.store, driver.store).load(driver.store.pairs)
+
+
 def test_loading_in_steps_changes_the_state_only_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Driver()
     monkeypatch.setattr("tests.scenarios.driver.check", lambda machine: None)

@@ -7,7 +7,14 @@ from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.domain.retry import RetryPolicy
 from orchestrix_raft.machine import codec
-from orchestrix_raft.machine.commands import CancelJobs, Enqueue, EnqueueResult, JobsResult, RetryJobs
+from orchestrix_raft.machine.commands import (
+    CancelJobs,
+    DetachSession,
+    Enqueue,
+    EnqueueResult,
+    JobsResult,
+    RetryJobs,
+)
 from orchestrix_raft.machine.events import JobEnqueued
 from orchestrix_raft.machine.history import FINISHED, FINISHED_BY_TIME, LIVE_JOBS, PAYLOADS, REQUESTS
 from orchestrix_raft.machine.state import IllegalMove, move
@@ -122,6 +129,23 @@ def test_a_revived_job_leaves_the_finished_ones_and_starts_afresh() -> None:
     assert (revived.failures, revived.losses, revived.finished_ms, revived.reason) == (0, 0, 0, "")
     assert (revived.attempt, revived.error) == (2, "first")
     assert driver.retry("a") == JobsResult(("already_dispatched",))
+
+
+def test_a_poison_job_that_is_revived_may_be_lost_as_often_again() -> None:
+    driver = Driver()
+    driver.enqueue("a")
+    for number in range(limits.LOSSES_MAX):
+        lose_worker(driver, f"w{number}")
+    assert (driver.job("a").state, driver.job("a").reason) == (S.DEAD, "poison")
+    driver.retry("a")
+    lose_worker(driver, "x")
+    assert (driver.job("a").state, driver.job("a").losses) == (S.PENDING, 1)
+
+
+def lose_worker(driver: Driver, name: str) -> None:
+    driver.attach(name)
+    driver.do(DetachSession(key(name), 1))
+    driver.tick(limits.SESSION_DEADLINE_MS)
 
 
 def test_a_finished_id_is_remembered_and_its_unique_key_is_free() -> None:

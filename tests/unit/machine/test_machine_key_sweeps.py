@@ -93,3 +93,19 @@ def test_a_stricter_limit_holds_at_once_for_every_key(monkeypatch: pytest.Monkey
         driver.tick(limits.KEYS_PAUSE_MS)
         assert driver.assignments() == [], "each key has a job under way"
     assert not _sweeps(driver)
+
+
+def test_a_change_during_a_change_lets_every_key_through_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KEYS_AT_ONCE", 4)
+    driver = Driver()
+    waiting = _blocked_keys(driver)
+    begun = []
+    for count in (3, 2):
+        configure(driver, key_rate=RateLimitOptions(count, 60_000))
+        assert _sweeps(driver)
+        begun += driver.assignments()
+        assert len(begun) < KEYS
+    while _sweeps(driver):
+        driver.tick(limits.KEYS_PAUSE_MS)
+        begun += driver.assignments()
+    assert sorted(name for name, _ in begun) == sorted(waiting)

@@ -112,6 +112,12 @@ def test_a_member_that_does_not_run_says_nothing(health: Health) -> None:
     )
 
 
+def test_a_node_that_is_dead_and_no_member_keeps_no_level_from_coming() -> None:
+    made = driver(NEW, ("n1", FIRST_LEVEL))
+    made.do(NodeHealthChanged("n1", made.machine.state.nodes["n1"].incarnation, Health.DEAD))
+    assert made.do(raising(made, SECOND, "n0")) is None
+
+
 def test_an_unknown_member_a_wrong_level_or_none_at_all_is_refused() -> None:
     made = driver(NEW)
     assert reason(made.do(RaiseLevel(SECOND, "2.0", (("n9", 1),)))) == "LEVEL_NOT_ANNOUNCED"

@@ -5,6 +5,7 @@ import gc
 import pytest
 
 from orchestrix_raft.domain.retry import RetryPolicy
+from orchestrix_raft.machine import sharing
 from orchestrix_raft.machine.apply import Machine
 from tests.scenarios.driver import Driver, job
 
@@ -37,3 +38,16 @@ def test_delayed_jobs_are_no_matter_of_the_garbage_collector(machine: Machine) -
     waiting = [*state.jobs.values(), *state.elapsed_timers, *state.wall_timers]
     assert len(waiting) == 6
     assert not any(gc.is_tracked(one) for one in waiting)
+
+
+def test_of_names_and_policies_that_differ_a_bounded_number_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sharing, "_KNOWN", 10)
+    shared = sharing.Sharing()
+    for number in range(100):
+        spec = job(f"{number}", type=f"t{number}", queue=f"q{number}", retry=RetryPolicy(7, number + 1))
+        shared.share(spec)
+        assert (spec.type, spec.queue, spec.retry.delay_ms) == (f"t{number}", f"q{number}", number + 1)
+        assert len(shared._names) <= 11
+        assert len(shared._policies) <= 10

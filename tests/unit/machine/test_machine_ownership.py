@@ -2,9 +2,10 @@
 
 import pytest
 
+from orchestrix_raft.domain import limits
 from orchestrix_raft.machine.commands import DetachSession, ResumeSession
-from orchestrix_raft.machine.ownership import JobAssignment, JobOwnershipRegistry
-from tests.scenarios.driver import Driver, key
+from orchestrix_raft.machine.ownership import JobAssignment, JobOwnershipRegistry, weight
+from tests.scenarios.driver import Driver, job, key
 
 
 @pytest.fixture
@@ -18,13 +19,13 @@ def driver() -> Driver:
     return driver
 
 
-def assignment(driver: Driver, job: str, worker: str, owner: str) -> JobAssignment:
-    return JobAssignment(key(job), driver.job(job).token, key(worker), owner)
+def assignment(driver: Driver, name: str, worker: str, owner: str) -> JobAssignment:
+    return JobAssignment(key(name), driver.job(name).token, key(worker), owner)
 
 
 def test_by_owner_and_by_worker(driver: Driver) -> None:
     registry = JobOwnershipRegistry(driver.machine.state)
-    a, c = (assignment(driver, job, "w1", "n0") for job in "ac")
+    a, c = (assignment(driver, name, "w1", "n0") for name in "ac")
     assert registry.of_owner("n0", 10) == [a, c]
     assert registry.of_owner("n0", 1) == [a]
     assert registry.of_owner("n0", 0) == registry.of_owner("nowhere", 10) == []
@@ -46,3 +47,17 @@ def test_ownership_moves_with_the_session_and_ends_with_the_job(driver: Driver) 
     driver.do(DetachSession(key("w1"), 2))
     assert registry.of_worker(key("w1"), 10) == [assignment(driver, "c", "w1", "")]
     assert registry.load("n1") == 2
+
+
+def test_the_slot_of_a_hung_handler_is_no_assignment_of_the_job_that_runs_again() -> None:
+    driver = Driver()
+    driver.attach("w", capacity=2)
+    driver.enqueue(job("a", timeout_ms=1_000))
+    driver.tick(1_000)
+    driver.tick(limits.FORCED_END_MS)
+    driver.tick(600_000)
+    assert driver.assignments() == [("a", "w")]
+    registry = JobOwnershipRegistry(driver.machine.state)
+    assert registry.of_worker(key("w"), 10) == [assignment(driver, "a", "w", "n0")]
+    assert registry.load("n0") == 3
+    assert weight(driver.machine.state.sessions[key("w")]) == 3

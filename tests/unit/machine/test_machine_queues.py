@@ -376,7 +376,7 @@ def test_more_limited_queues_than_allowed_are_refused(monkeypatch: pytest.Monkey
     refusal = configure(driver, "b", paused=True)
     assert isinstance(refusal, Rejected)
     assert refusal.reason == "QUEUES_LIMIT"
-    configure(driver, "a", concurrency=5)
+    assert not isinstance(configure(driver, "a", concurrency=5), Rejected)
     configure(driver, "b", paused=False)  # that changes nothing
 
 

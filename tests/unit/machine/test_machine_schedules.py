@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.errors import Code, Rejected
-from orchestrix_raft.domain.job import JobSpec
+from orchestrix_raft.domain.job import JobSpec, JobState
 from orchestrix_raft.domain.schedule import (
     NO_SLOT,
     UNPLANNED,
@@ -27,6 +27,8 @@ from orchestrix_raft.machine.commands import (
     FireSchedule,
     PauseSchedule,
     PutSchedule,
+    ResumeSchedule,
+    RetryJobs,
     ScheduleResult,
     TriggerSchedule,
 )
@@ -266,3 +268,132 @@ def test_an_interval_counts_from_its_anchor_its_start_or_its_creation() -> None:
     ):
         driver = made(ScheduleSpec("s", timing, template(), **fields))  # type: ignore[arg-type]
         assert the(driver).next_slot_ms == WALL_START_MS + expected
+
+
+def test_active_runs_are_told_by_slot_whatever_the_order_in_which_they_began_to_live() -> None:
+    driver = made(interval(overlap=Overlap.ALLOW))
+    for _ in range(2):
+        driver.tick(10_000)
+        scan(driver)
+    runs = driver.machine.state.book.active("s")
+    assert len(runs) == 2
+    driver.do(CancelJobs(b"", (runs[0],), ""))
+    driver.do(RetryJobs(b"", (runs[0],)))
+    assert driver.machine.state.book.active("s") == runs
+
+
+def test_a_plan_made_before_a_change_is_refused_although_the_slot_is_the_same() -> None:
+    driver = made(interval())
+    (before,) = plans(driver.machine.state, WALL_START_MS + 10_000)
+    driver.do(PutSchedule(b"", interval(overlap=Overlap.ALLOW)))
+    scan(driver)
+    assert the(driver).next_slot_ms == before.seen_ms
+    driver.tick(10_000)
+    driver.do_unnumbered(before)
+    assert driver.events == []
+
+
+def test_a_plan_that_names_a_slot_twice_is_refused() -> None:
+    driver, plan = due_plan(interval(misfire=Misfire.ALL))
+    driver.do_unnumbered(replace(plan, slots=plan.slots * 2))
+    assert driver.events == []
+    driver.do_unnumbered(plan)
+    assert any(isinstance(event, SlotFired) for event in driver.events)
+
+
+def test_the_jitter_of_a_slot_does_not_make_it_late() -> None:
+    spec = interval(period_ms=3_600_000, misfire=Misfire.SKIP, jitter_ms=9_000)
+    driver, plan = due_plan(spec, 3_600_000 + spec.jitter_ms + limits.MISFIRE_GRACE_MS)
+    assert [slot.skipped for slot in plan.slots] == [""]
+    driver.do_unnumbered(plan)
+    assert any(isinstance(event, SlotFired) for event in driver.events)
+
+
+def test_a_plan_for_a_time_that_is_none_of_its_interval_is_refused() -> None:
+    driver, plan = due_plan(interval(), 15_000)
+    driver.do_unnumbered(replace(plan, slots=(Slot(WALL_START_MS + 10_001),)))
+    assert driver.events == []
+
+
+def test_slots_in_the_buffer_count_among_the_runs_that_a_schedule_may_have() -> None:
+    driver = made(interval(max_runs=2, overlap=Overlap.BUFFER_ALL))
+    for _ in range(4):
+        driver.tick(10_000)
+        scan(driver)
+    assert (the(driver).fired, len(the(driver).buffered), the(driver).next_slot_ms) == (1, 1, NO_SLOT)
+
+
+def test_a_slot_in_the_buffer_waits_for_the_last_of_several_active_runs() -> None:
+    driver = made(interval(overlap=Overlap.ALLOW))
+    for overlap in (Overlap.ALLOW, Overlap.BUFFER_ONE, Overlap.BUFFER_ONE):
+        driver.tick(10_000)
+        scan(driver)
+        driver.do(PutSchedule(b"", interval(overlap=overlap)))
+        scan(driver)
+    first, second = driver.machine.state.book.active("s")
+    assert len(the(driver).buffered) == 1
+    driver.do(CancelJobs(b"", (first,), ""))
+    assert len(the(driver).buffered) == 1
+    driver.do(CancelJobs(b"", (second,), ""))
+    assert the(driver).buffered == ()
+
+
+def test_no_run_is_told_to_stop_for_a_slot_that_there_is_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = made(interval(overlap=Overlap.CANCEL_RUNNING))
+    driver.attach("w")
+    driver.tick(10_000)
+    scan(driver)
+    monkeypatch.setattr(limits, "LIVE_JOBS", 1)
+    driver.tick(10_000)
+    scan(driver)
+    assert driver.events == []
+    assert driver.job("s@10s").stop is None
+
+
+def test_missed_slots_are_made_up_for_up_to_the_number_of_runs_that_a_schedule_may_have() -> None:
+    spec = interval(max_runs=2, misfire=Misfire.ALL, overlap=Overlap.ALLOW)
+    driver, plan = due_plan(spec, 40_000)
+    assert len(plan.slots) == 4
+    driver.do_unnumbered(plan)
+    assert (the(driver).fired, the(driver).next_slot_ms) == (2, NO_SLOT)
+
+
+def test_a_trigger_ends_the_runs_that_it_supersedes() -> None:
+    driver = made(interval(overlap=Overlap.CANCEL_RUNNING))
+    driver.tick(10_000)
+    scan(driver)
+    result = driver.do(TriggerSchedule(b"", "s"))
+    assert isinstance(result, ScheduleResult)
+    assert result.word == "fired"
+    assert driver.job("s@10s").state is JobState.CANCELLED
+
+
+def test_failures_before_a_pause_do_not_count_after_it() -> None:
+    driver = made(interval(pause_on_failure=2))
+    driver.attach("w")
+    for slot in ("s@10s", "s@20s"):
+        driver.tick(10_000)
+        scan(driver)
+        driver.fail(slot)
+        assert not the(driver).paused
+        driver.do(PauseSchedule(b"", "s", "by hand"))
+        driver.do(ResumeSchedule(b"", "s"))
+        scan(driver)
+
+
+def test_skipped_slots_are_counted_one_by_one() -> None:
+    driver, plan = due_plan(interval(misfire=Misfire.SKIP), 30_000)
+    driver.do_unnumbered(plan)
+    assert (the(driver).fired, the(driver).skipped) == (1, 2)
+
+
+def test_triggers_that_wait_in_the_buffer_become_runs_of_their_own() -> None:
+    driver = made(interval(overlap=Overlap.BUFFER_ALL))
+    driver.attach("w")
+    for word in ("fired", "buffered", "buffered"):
+        result = driver.do(TriggerSchedule(b"", "s"))
+        assert isinstance(result, ScheduleResult)
+        assert result.word == word
+    for run in ("s!1", "s!2", "s!3"):
+        driver.complete(run)
+    assert the(driver).buffered == ()

@@ -22,6 +22,7 @@ from orchestrix_raft.machine.commands import (
     NodeStopped,
     ResumeSession,
 )
+from orchestrix_raft.machine.events import SessionDetached
 from orchestrix_raft.machine.port import Gap, Resolved, Result
 from tests.scenarios.driver import Driver, job, key
 
@@ -181,6 +182,25 @@ def test_a_node_declared_dead_needs_a_new_incarnation_even_if_it_never_stopped()
     second = driver.start_node("n1")
     assert second > first
     assert driver.machine.state.nodes["n1"].health is Health.ALIVE
+
+
+def test_sessions_of_a_node_that_ends_are_detached_by_id_whatever_the_order_in_which_they_came() -> None:
+    driver = Driver()
+    incarnation = driver.start_node("n1")
+    for name in ("z", "a", "m"):
+        driver.attach(name, "n1")
+    driver.do(NodeStopped("n1", incarnation))
+    detached = [event.session_id for event in driver.events if isinstance(event, SessionDetached)]
+    assert detached == [key("a"), key("m"), key("z")]
+
+
+@pytest.mark.parametrize("over", [Health.DEAD, Health.STOPPED])
+def test_a_process_that_is_over_does_not_live_again_by_a_word(over: Health) -> None:
+    driver = Driver()
+    incarnation = driver.start_node("n1")
+    driver.do(NodeHealthChanged("n1", incarnation, over))
+    assert reason(driver.do(NodeHealthChanged("n1", incarnation, Health.ALIVE))) == "INCARNATION_OVER"
+    assert driver.machine.state.nodes["n1"].health is over
 
 
 def test_words_about_a_node_must_name_its_incarnation() -> None:

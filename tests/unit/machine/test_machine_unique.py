@@ -124,3 +124,14 @@ def test_a_bad_rule_is_refused(fields: dict[str, object], says: str) -> None:
     result = Driver().enqueue(job("a", **fields))
     assert isinstance(result, EnqueueResult)
     assert says in result.rejected[0].message
+
+
+def test_the_end_of_a_job_that_gave_up_its_key_leaves_it_to_who_has_it_by_then() -> None:
+    until_started = UniqueRule(UniqueScope.UNTIL_STARTED)
+    driver = Driver()
+    driver.attach("w")
+    driver.enqueue(job("a", unique_key="k", unique=until_started))
+    driver.enqueue(job("b", unique_key="k", unique=until_started, delay_ms=60_000))
+    driver.complete("a")
+    result = driver.enqueue(job("c", unique_key="k", unique=until_started))
+    assert result == EnqueueResult({0: key("b")}, {})
