@@ -5,6 +5,6 @@ from typing import Final
 
 VERSION: Final = "0.1.0.dev0"
 
-MACHINE_LEVEL: Final = 1
+MACHINE_LEVEL: Final = 2
 """The highest machine level this version can run.  Raised, with a line in `machine/rules.py`, by whatever
 changes what the log or the state may hold or what applying an entry does: docs/contributing.md."""

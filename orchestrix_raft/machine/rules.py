@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from orchestrix_raft.machine.state import State
 
 
+AUDIT_LEVEL: Final = 2
+"""From it on the audit trail has PutSchedule, and says what of a queue was changed."""
+
+
 class TooOld(Exception):
     """This software cannot go on with what the log, the checkpoint or the snapshot holds.  One line that says
     what to install; nothing of what it cannot understand was applied."""
@@ -68,4 +72,5 @@ class Rules(NamedTuple):
 
 
 RULES: Final = Rules()
-"""Of this version.  What a new level brings is entered here, as `needs` and `migrations`."""
+"""Of this version.  What a new level brings is entered here, as `needs` and `migrations`; what it decides
+otherwise has its level by name above.  Level 2 has no new command and leaves records as they are."""

@@ -77,7 +77,7 @@ class Totals(NamedTuple):
     handoffs: int  # workers that went on elsewhere as they were told
     compared: int  # times a node read all that it holds at a mark
     disk_refusals: int  # each the end of a process
-    raised: int  # clusters whose machine level was raised
+    upgraded: int  # clusters that were raised to the machine level of a newer version
     too_old: int  # processes that ended because of it
 
     def plus(self, other: "Totals") -> "Totals":
@@ -305,6 +305,6 @@ class Run:
             self.checker.ownership.moved,
             self.checker.comparing.compared,
             sum(node.refusals for node in self.nodes),
-            int(self.checker.versions.raised_at > 0),
+            int(self.checker.versions.upgraded),
             sum(node.ends_too_old for node in self.nodes),
         )

@@ -1,7 +1,9 @@
 """Nodes of two versions in one simulated cluster, and what must hold of the machine level.
 
-Both are this version, told to be the older or the newer of two.  The newer one's level brings a migration
-of several steps, so that crashes and changes of leader fall between them.
+Both are this version.  The older one is told to run only the first level, by whose rules this version must
+still apply entries.  The newer one is one level further than this version, and that level brings a migration
+of several steps, so that crashes and changes of leader fall between them.  In between lie the levels that
+this version has: they are raised on the way, and in every run whose nodes all are of this version.
 """
 
 from collections.abc import Callable
@@ -16,8 +18,9 @@ from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.events import Event, LevelRaised, RecordsMigrated
 from orchestrix_raft.machine.rules import Rules
 from orchestrix_raft.machine.state import State
+from orchestrix_raft.version import MACHINE_LEVEL
 
-NEXT_LEVEL: Final = FIRST_LEVEL + 1
+NEXT_LEVEL: Final = MACHINE_LEVEL + 1
 _STEPS: Final = 5
 
 
@@ -38,7 +41,12 @@ class VersionWatch:
         self._violation = violation
         self._shadow = shadow
         self._migrated = 0
-        self.raised_at = 0  # log index
+        self.raised_at: dict[int, int] = {}  # level -> log index
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether the cluster was raised to the level of the newer version, which no version has alone."""
+        return NEXT_LEVEL in self.raised_at
 
     def entry(self, core: Core, events: list[Event]) -> None:
         """An entry was applied for the first time, by `core`."""
@@ -50,7 +58,9 @@ class VersionWatch:
 
     def _raised(self, core: Core, event: LevelRaised) -> None:
         state = self._shadow.state
-        self.raised_at = state.index
+        if event.level != FIRST_LEVEL + len(self.raised_at) + 1:
+            self._violation(f"level {event.level} was raised after {sorted(self.raised_at)}")
+        self.raised_at[event.level] = state.index
         configuration = placed(*core.consensus.configuration_at(state.index)).configuration
         for node_id in configuration.members if configuration is not None else ():
             node = state.nodes.get(node_id)
@@ -62,15 +72,17 @@ class VersionWatch:
     def applied(self, core: Core, index: int) -> None:
         """A node has applied an entry, and goes on."""
         can = core.state.rules.highest
-        if core.state.level > can or (self.raised_at and index >= self.raised_at and can < NEXT_LEVEL):
+        above = self.raised_at.get(can + 1)
+        if core.state.level > can or (above is not None and index >= above):
             self._violation(f"{core.identity.node_id} runs levels up to {can} and has applied entry {index}")
 
     def left_over(self, lost: bool) -> str:
-        """What is still missing when every node runs the newer version; `lost`: but for one that is gone."""
+        """What is still missing when every node runs the newest version there is; `lost`: but for one that is
+        gone, which holds the level back."""
         state = self._shadow.state
-        if state.rules.highest == FIRST_LEVEL or lost:
+        if lost:
             return ""
-        if state.level < NEXT_LEVEL or state.migration is not None:
+        if state.level < state.rules.highest or state.migration is not None:
             return f"the cluster is at level {state.level}, migration {state.migration!r}"
         return ""
 
@@ -78,5 +90,6 @@ class VersionWatch:
         """Who stopped had to, and what was begun was finished once.  stopped: processes that were too old."""
         if stopped and not self.raised_at:
             self._violation(f"{stopped} processes called themselves too old, and no level was raised")
-        if self.raised_at and self._migrated != _STEPS:
-            self._violation(f"a migration of {_STEPS} steps took {self._migrated}")
+        steps = _STEPS if self.upgraded else 0
+        if self._migrated != steps:
+            self._violation(f"a migration of {steps} steps took {self._migrated}")

@@ -52,7 +52,7 @@ def test_a_watcher_goes_on_at_another_node_and_sees_every_event_once(cluster: Lo
             known = [event.cursor for event in client.events(since="1-0")]
             (record,) = client.audit()
         assert (record.actor, record.action) == ("127.0.0.1", "configure_queue"), node.name
-        assert (record.target, record.outcome) == ("queue elsewhere", "done: configured")
+        assert (record.target, record.outcome) == ("queue elsewhere", "done: paused")
         assert [event.cursor for event in told] == known[: len(told)], node.name
     completed = [event.job_id for event in told if event.kind == "job_completed"]
     assert len(completed) == len(set(completed)) == 151

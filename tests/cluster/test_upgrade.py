@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrix_raft import AsyncClient, Client, ClusterStatus, OrchestrixError
-from orchestrix_raft.machine.history import LEVEL_KEY
+from orchestrix_raft.machine import codec
 from orchestrix_raft.testing import Accounts, Ledger, LocalCluster, audit, eventually
 from orchestrix_raft.testing.crashes import job_number
 from orchestrix_raft.testing.handlers import LEDGER_VARIABLE
@@ -156,7 +156,8 @@ def test_a_node_alone_finds_out_by_what_it_has_stored(
         change_version(cluster, 0, newer)
         eventually(lambda: seen(cluster).machine_level == NEXT_LEVEL, "the level is raised")
         if every != "1h":
-            eventually(lambda: LEVEL_KEY in stored(cluster), "the checkpoint has the level", poll_s=0.1)
+            level = codec.encode_record(codec.Level(NEXT_LEVEL, NEXT_VERSION, None))
+            eventually(lambda: level in stored(cluster), "the checkpoint has the level", poll_s=0.1)
         assert cluster.node(0).stop() == 0
         cluster.environment = old
         process = cluster.start_node(0)

@@ -1,11 +1,17 @@
 """What a recording tells: something of every kind that a cluster goes through, on the disk of one node.
 
+It begins at the first machine level and reaches the highest of its version before the checkpoint.  So one
+journal has entries of every level in it, and those on which levels decide differently are there at each.
+
 Every command is there at least as one that is refused (`samples`); those below are carried out.  Workers are
 attached to a second node, of which there is only the name: so what they say can be told here, too.
 """
 
+from msgspec.structs import replace
+
 from orchestrix_raft.domain.job import JobSpec, JobState, OnConflict, UniqueRule, UniqueScope
 from orchestrix_raft.domain.keeping import JobFilter
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.queue import QueueChange, RateLimitOptions
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, Released, StartedMark
@@ -18,7 +24,9 @@ from orchestrix_raft.domain.schedule import (
     ScheduleSpec,
 )
 from orchestrix_raft.machine.commands import (
+    Asked,
     AttachSession,
+    Auditable,
     CancelJobs,
     CancelWhere,
     CloseSession,
@@ -43,6 +51,7 @@ from orchestrix_raft.machine.commands import (
     TriggerSchedule,
 )
 from orchestrix_raft.storage.port import LogLine
+from orchestrix_raft.version import MACHINE_LEVEL
 from tests.compat import samples
 from tests.compat.one_node import ADDRESS, WALL_START_MS, OneNode
 
@@ -77,6 +86,9 @@ class Story:
         self._schedules()
         for sample in samples.commands():
             self.do(sample)
+        self._by_hand("1")
+        self._raise()
+        self._by_hand(str(MACHINE_LEVEL))
         self.node.local.append_lines(
             {key("done"): [LogLine(1, 0, WALL_START_MS, "info", "kept beside the log")]}, WALL_START_MS
         )
@@ -87,19 +99,53 @@ class Story:
         self._sessions_end()
         self.node.run(130.0)
         self.do(Enqueue((job("last", labels=("gpu",)), job("later", delay_ms=3_600_000))))
-        self.do(NodeStarted(OTHER, key("p"), f"{OTHER}:7400", "0.0.1"))
+        self.do(NodeStarted(OTHER, key("p"), f"{OTHER}:7400", "0.0.1", MACHINE_LEVEL))
         self._attach("w4", 1)
         self.do(Enqueue((job("held"),)))
 
     # ---- parts
 
     def _nodes(self) -> None:
-        for name, boot in ((OTHER, "o"), ("n8", "a"), ("n9", "b")):
+        self.do(NodeStarted(OTHER, key("o"), f"{OTHER}:7400", "0.0.1", MACHINE_LEVEL))
+        for name, boot in (("n8", "a"), ("n9", "b")):
             self.do(NodeStarted(name, key(boot), f"{name}:7400", "0.0.1"))
+        self._two_end()
+
+    def _two_end(self) -> None:
+        """From then on the level waits for them."""
         state = self.node.core.state
         self.do(NodeHealthChanged("n8", state.nodes["n8"].incarnation, Health.SUSPECT))
         self.do(NodeHealthChanged("n8", state.nodes["n8"].incarnation, Health.DEAD))
         self.do(NodeStopped("n9", state.nodes["n9"].incarnation))
+
+    def _raise(self) -> None:
+        """They come back with a version that can run the highest level, and are there until it is raised."""
+        assert self.node.core.state.level == FIRST_LEVEL
+        for name, boot in (("n8", "e"), ("n9", "f")):
+            self.do(NodeStarted(name, key(boot), f"{name}:7400", "0.0.2", MACHINE_LEVEL))
+        self.node.run(1.0)
+        assert self.node.core.state.level == MACHINE_LEVEL
+        self._two_end()
+
+    def _by_hand(self, mark: str) -> None:
+        """What somebody asks for, told at each level: the trail says other things of it."""
+        template = JobSpec(b"", "send", "nobody", b"{}")
+        nightly = ScheduleSpec(f"nightly-{mark}", IntervalSchedule(3_600_000), template)
+        dead = JobFilter((JobState.DEAD,), type="nothing")
+        limits = QueueChange(rate=RateLimitOptions(100, 1_500), key_concurrency=2)
+        asked: tuple[Auditable, ...] = (
+            PutSchedule(b"", nightly),
+            PauseSchedule(b"", nightly.schedule_id, "a rest"),
+            ConfigureQueue(b"", f"asked-{mark}", limits),
+            ConfigureQueue(b"", f"asked-{mark}", QueueChange(paused=True, clear=("rate",))),
+            ConfigureQueue(b"", f"asked-{mark}", QueueChange(concurrency=-1)),
+            RetryWhere(b"", dead, b"", 10),
+            RetryWhere(b"", dead, key("a later step"), 10),
+            CancelJobs(b"", (key("unknown"),), ""),
+        )
+        for number, command in enumerate(asked):
+            request_id = key(f"asked-{mark}-{number}")
+            self.do(Asked(f"somebody at level {mark}", replace(command, request_id=request_id)))
 
     def _attach(self, name: str, capacity: int, *labels: str) -> None:
         self.do(AttachSession(key(name), OTHER, name, ("default", "mail"), capacity, labels))
@@ -203,4 +249,5 @@ class Story:
         self.do(CloseSession(key("w3"), epochs["w3"]))
         self.do(DetachSession(key("w1"), epochs["w1"]))
         self.do(DetachSession(key("w2"), epochs["w2"]))
-        self.do(NodeStarted("n9", key("c"), ADDRESS, "0.0.2"))
+        self.do(NodeStarted("n9", key("old"), ADDRESS, "0.0.1"))  # too old by now
+        self.do(NodeStarted("n9", key("c"), ADDRESS, "0.0.2", MACHINE_LEVEL))

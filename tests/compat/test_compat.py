@@ -10,6 +10,7 @@ import pytest
 
 from orchestrix_raft.coordinator.history import LayeredHistory
 from orchestrix_raft.domain.job import JobState
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.machine import codec, events
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.commands import Enqueue, EnqueueResult
@@ -40,7 +41,14 @@ CARRIED_OUT = frozenset(
     | {events.SessionAttached, events.SessionDetached, events.SessionResumed, events.SessionDraining}
     | {events.SessionEnded, events.NodeJoined, events.NodeHealthSet, events.SchedulePut, events.SlotFired}
     | {events.SlotSkipped, events.SlotBuffered, events.SchedulePaused, events.ScheduleResumed}
-    | {events.ScheduleDeleted, events.QueueConfigured, events.WindowPassed, events.UniqueWindowEnded}
+    | {
+        events.Audited,
+        events.LevelRaised,
+        events.ScheduleDeleted,
+        events.QueueConfigured,
+        events.WindowPassed,
+        events.UniqueWindowEnded,
+    }
 )
 """What the story brings about, at least."""
 
@@ -100,9 +108,39 @@ def test_there_is_a_recording_of_this_version() -> None:
 def test_the_journal_is_read_and_every_entry_does_what_it_did(recording: Recording) -> None:
     machine, store, digests = replayed(recording)
     assert machine.state.index == recording.facts.index
+    assert machine.state.level == recording.facts.machine_level
     assert digests[recording.facts.index].hex() == recording.facts.digest, RECORD_ANEW
     check(machine)
     check_stored(machine, store.pairs)
+
+
+def test_what_was_asked_for_by_hand_is_noted_in_the_words_of_its_level(recording: Recording) -> None:
+    machine, _, _ = replayed(recording)
+    trail = machine.state.records.audit_from(machine.state.audit.first, 1_000)
+    first, highest = (
+        [
+            (record.action, record.outcome)
+            for _, record in trail
+            if record.actor.endswith(f" at level {level}")
+        ]
+        for level in (FIRST_LEVEL, recording.facts.machine_level)
+    )
+    after = [("retry_where", "done: 0 at once"), ("cancel_jobs", "done: not_found")]
+    assert first == [
+        ("pause_schedule", "done: paused"),
+        ("configure_queue", "done: configured"),
+        ("configure_queue", "done: configured"),
+        ("configure_queue", "refused: QUEUE_OPTIONS_INVALID"),
+        *after,
+    ]
+    assert highest == [
+        ("put_schedule", "done: created"),
+        ("pause_schedule", "done: paused"),
+        ("configure_queue", "done: rate 100/1500ms, key concurrency 2"),
+        ("configure_queue", "done: paused, rate none"),
+        ("configure_queue", "refused: QUEUE_OPTIONS_INVALID"),
+        *after,
+    ]
 
 
 def test_the_checkpoint_is_read_and_holds_what_the_journal_led_to(recording: Recording) -> None:

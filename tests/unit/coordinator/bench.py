@@ -14,6 +14,7 @@ from orchestrix_raft.machine.codec import encode_batch, unnumbered
 from orchestrix_raft.machine.commands import Command, Enqueue
 from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.storage.memory import MemoryDisk
+from orchestrix_raft.version import MACHINE_LEVEL
 from tests.scenarios.driver import WALL_START_MS, job, key
 
 
@@ -45,7 +46,8 @@ class Cores:
             for other in names:
                 if name != other:
                     self.cores[name].connected(other, f"disk-{other}")
-        self.run(0.25)
+        # one quarter to form, and one for each machine level that all can run: tests begin when that is over
+        self.run(0.25 * MACHINE_LEVEL)
 
     def __getitem__(self, name: str) -> Core:
         return self.cores[name]

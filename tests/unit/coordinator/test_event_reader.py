@@ -14,6 +14,7 @@ from orchestrix_raft.coordinator.feed import FeedKeep
 from orchestrix_raft.coordinator.settings import CoreLimits
 from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.domain.job import Timer, TimerKind
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.queue import QueueChange
 from orchestrix_raft.domain.report import Completed, Failed, Outcome
 from orchestrix_raft.domain.session import Assignments, ReportMessage
@@ -28,6 +29,7 @@ from orchestrix_raft.machine.events import (
     TimerSetAside,
 )
 from orchestrix_raft.machine.packing import LONG_BYTES, PLAIN_BYTES
+from orchestrix_raft.version import MACHINE_LEVEL
 from tests.scenarios.driver import job, key
 from tests.unit.coordinator.bench import Cores
 
@@ -80,6 +82,7 @@ def test_every_event_comes_once_in_order_and_alike_on_every_node() -> None:
     assert on_leader == read(cores, "n2") == read(cores, "n3")
     assert kinds(on_leader) == [
         *["node_joined"] * 3,
+        *["level_raised"] * (MACHINE_LEVEL - FIRST_LEVEL),
         *("job_enqueued", "job_enqueued", "session_attached", "job_assigned", "job_assigned"),
         *("job_completed", "job_completed"),
     ]

@@ -7,6 +7,7 @@ from orchestrix_raft.coordinator.port import Outcome, Unknown
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.session import Welcome
 from orchestrix_raft.machine.commands import NodeHealthChanged, NodeStarted
+from orchestrix_raft.version import MACHINE_LEVEL
 from tests.scenarios.driver import key
 from tests.unit.coordinator.bench import Cores, applied_at, enqueue, health_of, unnumbered_from
 
@@ -85,7 +86,7 @@ def test_an_old_announcement_of_this_process_does_not_silence_it() -> None:
     incarnation = cores["n2"].proposer.incarnation
     unnumbered_from(cores, NodeHealthChanged("n2", incarnation, Health.DEAD))
     cores.run(2.0)
-    unnumbered_from(cores, NodeStarted("n2", old.boot_id, old.address, old.version))
+    unnumbered_from(cores, NodeStarted("n2", old.boot_id, old.address, old.version, MACHINE_LEVEL))
     cores.run(2.0)
     told = cores.submit("n2", enqueue("a"))
     cores.run(3.0)
@@ -137,7 +138,7 @@ class TestRestored:
         unnumbered_from(cores, NodeHealthChanged("n2", incarnation, Health.DEAD))
         if again:
             me = n2.identity
-            unnumbered_from(cores, NodeStarted("n2", me.boot_id, me.address, me.version))
+            unnumbered_from(cores, NodeStarted("n2", me.boot_id, me.address, me.version, MACHINE_LEVEL))
         n1.step()
         n1.step()
         self._install(cores)

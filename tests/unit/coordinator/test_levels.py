@@ -14,10 +14,11 @@ from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.domain.queue import QueueChange
 from orchestrix_raft.machine.commands import ConfigureQueue, Forget
 from orchestrix_raft.machine.rules import Rules, TooOld
+from orchestrix_raft.version import MACHINE_LEVEL
 from tests.unit.coordinator.bench import Cores, Told
 
-SECOND = FIRST_LEVEL + 1
-NEW = Rules(SECOND, "2.0", MappingProxyType({ConfigureQueue: SECOND, Forget: SECOND}))
+NEXT = MACHINE_LEVEL + 1
+NEW = Rules(NEXT, "99.0", MappingProxyType({ConfigureQueue: NEXT, Forget: NEXT}))
 PAUSE = ConfigureQueue(b"", "default", QueueChange(paused=True))
 
 
@@ -30,10 +31,10 @@ def refusal(told: Told) -> str:
 def test_a_cluster_of_new_nodes_raises_its_level_by_itself() -> None:
     cores = Cores(3, rules=dict.fromkeys(("n1", "n2", "n3"), NEW))
     cores.run(1.0)
-    assert {core.state.level for core in cores.cores.values()} == {SECOND}
+    assert {core.state.level for core in cores.cores.values()} == {NEXT}
     view = status(cores["n2"], "c")
-    assert (view.machine_level, view.level_waits_for) == (SECOND, ())
-    assert [node.machine_level for node in view.nodes] == [SECOND] * 3
+    assert (view.machine_level, view.level_waits_for) == (NEXT, ())
+    assert [node.machine_level for node in view.nodes] == [NEXT] * 3
 
 
 @pytest.mark.parametrize("old", ["n1", "n3"], ids=["leader", "follower"])
@@ -42,9 +43,9 @@ def test_one_old_node_keeps_the_level_and_is_named_by_all(old: str) -> None:
     cores.run(5.0)
     for name in ("n1", "n2", "n3"):
         view = status(cores[name], "c")
-        assert (view.machine_level, view.level_waits_for) == (FIRST_LEVEL, (old,))
+        assert (view.machine_level, view.level_waits_for) == (MACHINE_LEVEL, (old,))
         levels = {node.node_id: node.machine_level for node in view.nodes}
-        assert levels == {"n1": SECOND, "n2": SECOND, "n3": SECOND} | {old: FIRST_LEVEL}
+        assert levels == {"n1": NEXT, "n2": NEXT, "n3": NEXT} | {old: MACHINE_LEVEL}
 
 
 @pytest.mark.parametrize("old", ["n1", "n3"], ids=["leader", "follower"])
@@ -77,7 +78,7 @@ def shell(rules: Rules) -> Node:
 
 
 async def test_the_door_of_the_api_refuses_it_too() -> None:
-    node = shell(Rules(FIRST_LEVEL, "1.0", MappingProxyType({ConfigureQueue: SECOND})))
+    node = shell(Rules(FIRST_LEVEL, "1.0", MappingProxyType({ConfigureQueue: FIRST_LEVEL + 1})))
     before = node.core.proposer.backlog
     outcome = await asyncio.wait_for(node.submit(PAUSE), 1.0)
     assert isinstance(outcome, NotApplied)

@@ -9,8 +9,10 @@ from orchestrix_raft.coordinator import watching
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.coordinator.port import EventPage
 from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.machine.commands import Enqueue
 from orchestrix_raft.storage.port import StorageError
+from orchestrix_raft.version import MACHINE_LEVEL
 from tests.scenarios.driver import job
 from tests.unit.coordinator.bench import Cores
 
@@ -48,7 +50,8 @@ async def test_the_past_ends_where_the_node_stands() -> None:
     told = [found async for found in watch(cores, follow=False)]
     (only,) = told
     assert isinstance(only, EventPage)
-    assert [event.kind for event in only.events] == ["node_joined", "job_enqueued", "job_enqueued"]
+    raised = ["level_raised"] * (MACHINE_LEVEL - FIRST_LEVEL)
+    assert [event.kind for event in only.events] == ["node_joined", *raised, "job_enqueued", "job_enqueued"]
     assert only.cursor == Cursor(cores["n1"].state.index + 1, 0)
     assert cores["n1"].feed.followers == 0
 
