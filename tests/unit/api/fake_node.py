@@ -307,7 +307,8 @@ class FakeNode:
         return self.refuse_fresh if self.refuse_fresh is not None else self.freshness()
 
     def freshness(self) -> Freshness:
-        return Freshness(self.index, self.stale)
+        told = self.events.told[-1].cursor.index if self.events.told else 0
+        return Freshness(max(self.index, self.events.after, told), self.stale)
 
     def job(self, job_id: bytes) -> JobView | None:
         job = self.jobs.get(job_id)
@@ -327,6 +328,10 @@ class FakeNode:
     def audit(self, after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
         behind = list(enumerate(self.trail, 1))[after:]
         return behind[-limit:] if latest else behind[:limit]
+
+    @property
+    def cluster_id(self) -> str:
+        return "c1"
 
     def oldest_cursor(self) -> Cursor:
         return Cursor(self.events.after + 1, 0)
