@@ -161,8 +161,8 @@ def _newest(client: "Client", follow: bool) -> list[AuditEntry]:
 def _another(before: str, now: str, after: int) -> str:
     """Why the trail cannot be followed any more."""
     return (
-        f"another cluster answers: {now}, made by a restore or a recovery perhaps, no longer {before}, of which"
-        f" record {after} was the last one told: its numbers mean nothing there; --since 0 begins with the"
+        f"another cluster answers: {now}, made by a restore or a recovery perhaps, no longer {before}, of"
+        f" which record {after} was the last one told: its numbers mean nothing there; --since 0 begins with the"
         " oldest record of the new one"
     )
 
