@@ -161,9 +161,9 @@ def _newest(client: "Client", follow: bool) -> list[AuditEntry]:
 def _another(before: str, now: str, after: int) -> str:
     """Why the trail cannot be followed any more."""
     return (
-        f"another cluster answers: {now}, made by a restore or a recovery perhaps, no longer {before}, of"
-        f" which record {after} was the last one told: its numbers mean nothing there; --since 0 begins with the"
-        " oldest record of the new one"
+        f"another cluster answers: {now}, made by a restore or a recovery perhaps, no longer {before}."
+        f" Record {after} was the last one told, and its number means nothing there; --since 0 begins with"
+        " the oldest record of the new one"
     )
 
 

@@ -170,7 +170,7 @@ def test_a_trail_of_another_cluster_ends_the_following(
     done = run("cluster", "events", "--audit", "--follow")
     assert (done.code, done.out) == (1, "")
     assert "another cluster answers: c2" in done.err
-    assert "record 7 was the last one told" in done.err
+    assert "Record 7 was the last one told" in done.err
 
 
 def test_a_follower_outlasts_a_time_without_any_node(client: RecordingClient, run: Any) -> None:
