@@ -144,6 +144,8 @@ class FakeSession:
 class FakeNode:
     """Every part of `NodePort`, and the switches."""
 
+    cluster_id = "c1"
+
     def __init__(self, node_id: str = "n1") -> None:
         self.node_id = node_id
         self.submitted: list[Command] = []
@@ -307,8 +309,7 @@ class FakeNode:
         return self.refuse_fresh if self.refuse_fresh is not None else self.freshness()
 
     def freshness(self) -> Freshness:
-        told = self.events.told[-1].cursor.index if self.events.told else 0
-        return Freshness(max(self.index, self.events.after, told), self.stale)
+        return Freshness(max(self.index, self.events.newest), self.stale)
 
     def job(self, job_id: bytes) -> JobView | None:
         job = self.jobs.get(job_id)
@@ -328,10 +329,6 @@ class FakeNode:
     def audit(self, after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
         behind = list(enumerate(self.trail, 1))[after:]
         return behind[-limit:] if latest else behind[:limit]
-
-    @property
-    def cluster_id(self) -> str:
-        return "c1"
 
     def oldest_cursor(self) -> Cursor:
         return Cursor(self.events.after + 1, 0)
