@@ -144,8 +144,6 @@ class FakeSession:
 class FakeNode:
     """Every part of `NodePort`, and the switches."""
 
-    cluster_id = "c1"
-
     def __init__(self, node_id: str = "n1") -> None:
         self.node_id = node_id
         self.submitted: list[Command] = []
@@ -180,6 +178,7 @@ class FakeNode:
         self.cost = ""  # of draining any of them
         self.leader = node_id  # as this node sees it; "": none
         self.index = 0
+        self.cluster_id = "c1"
         self.token = 0
         self._ready: list[bytes] = []
         self._ended = asyncio.Event()
