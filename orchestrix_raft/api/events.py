@@ -14,12 +14,13 @@ from orchestrix_raft.coordinator.event_view import (
     parse_cursor,
 )
 from orchestrix_raft.coordinator.port import NodePort
-from orchestrix_raft.domain.errors import Rejected
+from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.wire import events as wire
 from orchestrix_raft.wire.common import read_info
 
 AUDIT_DEFAULT: Final = 100
 NUMBER_MAX: Final = (1 << 63) - 1
+CURSOR_AHEAD: Final = "CURSOR_AHEAD"
 FILTER_VALUES: Final = 1_000  # of each field of a filter
 
 
@@ -41,10 +42,14 @@ async def watch(node: NodePort, request: wire.WatchRequest, context: Context) ->
 async def list_audit(node: NodePort, request: wire.ListAuditRequest) -> wire.ListAuditResponse:
     """One page of the audit trail."""
     limit = checks.page(request.limit, AUDIT_DEFAULT)
-    fresh = await node.fresh(request.read.min_index, request.read.linearizable)
+    after = min(request.after, NUMBER_MAX)
+    newest = _newest(node)
+    # Who knows a later number than this node had it from another one: the leader says whether that can be.
+    fresh = await node.fresh(request.read.min_index, request.read.linearizable or after > newest)
     if isinstance(fresh, Rejected):
         raise Refusal(fresh)
-    after = min(request.after, NUMBER_MAX)
+    if after > newest and after > (newest := _newest(node)):
+        raise _ahead(f"record {after}", f"{newest}" if newest else "none yet")
     records = [
         wire.AuditRecordMessage(
             number=number,
@@ -56,7 +61,19 @@ async def list_audit(node: NodePort, request: wire.ListAuditRequest) -> wire.Lis
         )
         for number, record in node.audit(after, limit, request.latest)
     ]
-    return wire.ListAuditResponse(records=records, read=read_info(*fresh))
+    return wire.ListAuditResponse(records=records, read=read_info(*fresh), cluster_id=node.cluster_id)
+
+
+def _newest(node: NodePort) -> int:
+    """Number of the latest record here; 0: there is none."""
+    latest = node.audit(0, 1, latest=True)
+    return latest[0][0] if latest else 0
+
+
+def _ahead(place: str, latest: str) -> Refusal:
+    """Of a place that has not come yet anywhere in this cluster."""
+    message = f"{place} lies ahead: the latest is {latest} (a place of one cluster means nothing in another)"
+    return Refusal(Rejected(Code.FAILED_PRECONDITION, CURSOR_AHEAD, message))
 
 
 async def _since(node: NodePort, request: wire.WatchRequest) -> Cursor | None:
@@ -69,10 +86,15 @@ async def _since(node: NodePort, request: wire.WatchRequest) -> Cursor | None:
             raise invalid(
                 "CURSOR_INVALID", f"since {request.since[:50]!r}: neither a cursor (INDEX-ORDINAL) nor now"
             )
-        min_index = max(min_index, cursor.index - (cursor.ordinal == 0))
-    fresh = await node.fresh(min_index, request.read.linearizable or request.since == wire.NOW)
+    needed = 0 if cursor is None else cursor.index - (cursor.ordinal == 0)
+    # Not a wait for the index: it may never come.  All that anybody was told of was committed before, so the
+    # leader's index is far enough for every cursor of this cluster.
+    ask = request.since == wire.NOW or needed > node.freshness().applied_index
+    fresh = await node.fresh(max(min_index, 0 if ask else needed), request.read.linearizable or ask)
     if isinstance(fresh, Rejected):
         raise Refusal(fresh)
+    if needed > fresh.applied_index:
+        raise _ahead(str(cursor), str(Cursor(fresh.applied_index + 1, 0)))
     return Cursor(fresh.applied_index + 1, 0) if request.since == wire.NOW else cursor
 
 

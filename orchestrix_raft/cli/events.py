@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from orchestrix_raft.cli import options, output
+from orchestrix_raft import Unavailable
+from orchestrix_raft.cli import following, options, output
+from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.events import AuditEntry, Event
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.ids import parse_job_id
@@ -20,7 +22,12 @@ LOOK_S: Final = 1.0  # between two looks at a trail that is followed
 
 def events(
     context: typer.Context,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what happens, until Ctrl-C.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="Go on with what happens, until Ctrl-C, also when no node answers for a while."
+        ),
+    ] = False,
     since: Annotated[
         str | None,
         typer.Option(
@@ -72,9 +79,12 @@ def events(
         raise typer.BadParameter("goes with --audit only", param_hint="--limit")
     _check_place(since, job)
     with options.connect(context, servers) as client:
-        for event in client.events(
-            since=since, follow=follow, job=job, queue=queue, type=job_type, kind=kind
-        ):
+        wanted = {"job": job, "queue": queue, "type": job_type, "kind": kind}
+        if follow:
+            told = following.events(client, since, wanted)
+        else:
+            told = client.events(since=since, follow=False, **wanted)
+        for event in told:
             output.document(event, one_line=True) if as_json else _show(event)
 
 
@@ -110,11 +120,22 @@ def _trail(client: "Client", after: int | None, limit: int | None, follow: bool)
     """Records behind `after`, at most `limit`; without it all of them or the latest `limit`.  With `follow`
     then those to come."""
     if after is None and (limit is not None or follow):
-        newest = client.audit(limit=1, latest=True)
+        newest = _newest(client, follow)
         after = max(0, newest[-1].number - (limit or 0)) if newest else 0
     after, left = after or 0, None if follow else limit
+    cluster_id, silence = "", following.Silence()
     while left is None or left > 0:
-        page = client.audit(after=after, limit=limits.PAGE if left is None else min(left, limits.PAGE))
+        try:
+            page = client.audit(after=after, limit=limits.PAGE if left is None else min(left, limits.PAGE))
+        except Unavailable as error:
+            if not follow:
+                raise
+            silence.begins(error)
+            continue
+        silence.over()
+        if cluster_id and page.cluster_id not in (cluster_id, ""):
+            raise Failure(_another(cluster_id, page.cluster_id, after))
+        cluster_id = page.cluster_id or cluster_id
         yield from page
         if page:
             after = page[-1].number
@@ -123,6 +144,27 @@ def _trail(client: "Client", after: int | None, limit: int | None, follow: bool)
             time.sleep(LOOK_S)
         else:
             return
+
+
+def _newest(client: "Client", follow: bool) -> list[AuditEntry]:
+    """The latest record, if there is one."""
+    silence = following.Silence()
+    while True:
+        try:
+            return client.audit(limit=1, latest=True)
+        except Unavailable as error:
+            if not follow:
+                raise
+            silence.begins(error)
+
+
+def _another(before: str, now: str, after: int) -> str:
+    """Why the trail cannot be followed any more."""
+    return (
+        f"another cluster answers: {now}, made by a restore or a recovery perhaps, no longer {before}."
+        f" Record {after} was the last one told, and its number means nothing there; --since 0 begins with"
+        " the oldest record of the new one"
+    )
 
 
 def _show_entry(one: AuditEntry) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from orchestrix_raft import Attempt, Job
-from orchestrix_raft.cli import naming, options, output, steering
+from orchestrix_raft.cli import following, naming, options, output, steering
 from orchestrix_raft.cli.waiting import await_end, finish
 from orchestrix_raft.client.model import LogLine
 from orchestrix_raft.domain.durations import format_duration, parse_duration_ms
@@ -193,7 +193,7 @@ def show_logs(
     """
     with options.connect(context, servers) as client:
         if follow:
-            for one in client.logs(job_id, follow=True):
+            for one in following.lines(client, job_id):
                 output.document(one, one_line=True) if as_json else _show_line(one)
             return
         client.get(job_id)  # so that an unknown id is refused instead of having no lines

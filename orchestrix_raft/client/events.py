@@ -38,6 +38,15 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str  # done: ..., or refused: REASON
 
 
+class AuditPage(list[AuditEntry]):
+    """Records of the audit trail, oldest first.  cluster_id: of the cluster whose trail it is; "": a node of
+    an earlier version has answered."""
+
+    def __init__(self, entries: Iterable[AuditEntry], cluster_id: str = "") -> None:
+        super().__init__(entries)
+        self.cluster_id = cluster_id
+
+
 def audit_entry_of(message: AuditRecordMessage) -> AuditEntry:
     """From the wire."""
     return AuditEntry(

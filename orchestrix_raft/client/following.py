@@ -9,13 +9,14 @@ from typing import Any, Final, Literal, overload
 
 from orchestrix_raft.client import building, streaming
 from orchestrix_raft.client.calls import Caller
-from orchestrix_raft.client.events import AuditEntry, Event, audit_entry_of, event_of, watch_request
+from orchestrix_raft.client.events import AuditPage, Event, audit_entry_of, event_of, watch_request
 from orchestrix_raft.client.model import LogLine, LogLines, log_line_of
 from orchestrix_raft.domain import limits
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import flag, refused, shown, whole
 from orchestrix_raft.wire.common import ReadOptions
-from orchestrix_raft.wire.events import ListAuditRequest, ListAuditResponse, WatchRequest, WatchResponse
+from orchestrix_raft.wire.errors import OrchestrixError
+from orchestrix_raft.wire.events import NOW, ListAuditRequest, ListAuditResponse, WatchRequest, WatchResponse
 from orchestrix_raft.wire.jobs import GetLogsRequest, GetLogsResponse
 
 _WATCH: Final = services.CLUSTER.methods["Watch"]
@@ -49,7 +50,9 @@ class AsyncFollowing:
         another node when its own one fails.
 
         Raises `CursorTooOld` when no node knows what happened right after `since` any more: its `oldest` is
-        where to go on; `Unavailable` when no node has answered for the client's deadline.
+        where to go on; `Unavailable` when no node has answered for the client's deadline, also with `follow`;
+        `OrchestrixError` with reason CURSOR_AHEAD for a cursor that no node can have told, such as one of
+        another cluster.  The `cursor` of any of them is how far the stream has come: give it as `since`.
         """
         return self._events(watch_request(since, follow, job, queue, type, kind))
 
@@ -64,14 +67,21 @@ class AsyncFollowing:
         def advance(response: WatchResponse) -> None:
             request.since = response.cursor
 
-        async for response in streaming.responses(
-            self._caller, _WATCH, request, advance, endless=request.follow
-        ):
-            yield [event_of(message) for message in response.events]
+        try:
+            async for response in streaming.responses(
+                self._caller, _WATCH, request, advance, endless=request.follow
+            ):
+                yield [event_of(message) for message in response.events]
+        except OrchestrixError as error:
+            error.cursor = "" if request.since == NOW else request.since
+            raise
 
-    async def audit(self, after: int = 0, limit: int = 100, *, latest: bool = False) -> list[AuditEntry]:
+    async def audit(self, after: int = 0, limit: int = 100, *, latest: bool = False) -> AuditPage:
         """Who changed what by hand, oldest first: of the records numbered behind `after` the first `limit`,
-        or with `latest` the last ones.  They are kept for 30 days, unless the nodes are told otherwise."""
+        or with `latest` the last ones.  They are kept for 30 days, unless the nodes are told otherwise.
+
+        The `cluster_id` of what is returned says whose trail it is: compare it when you go on from a number
+        that you have kept.  A number that is later than the latest is refused, with reason CURSOR_AHEAD."""
         with refused():
             flag("latest", latest)
             request = ListAuditRequest(
@@ -81,7 +91,7 @@ class AsyncFollowing:
                 read=ReadOptions(min_index=self._caller.index),
             )
         response: ListAuditResponse = await self._caller.call(_LIST_AUDIT, request)
-        return [audit_entry_of(message) for message in response.records]
+        return AuditPage((audit_entry_of(message) for message in response.records), response.cluster_id)
 
     # ---- job logs --------------------------------------------------------------------------------------
 

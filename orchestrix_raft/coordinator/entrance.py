@@ -122,6 +122,11 @@ class Waiting:
         """Nobody has changed anything yet."""
         return []
 
+    @property
+    def cluster_id(self) -> str:
+        """None yet."""
+        return ""
+
     def oldest_cursor(self) -> Cursor:
         """Nothing has happened yet."""
         return Cursor(1, 0)

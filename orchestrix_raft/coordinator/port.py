@@ -254,6 +254,11 @@ class NodePort(Protocol):
         """Records of the audit trail with their numbers: the first ones behind `after`, or the latest."""
         ...
 
+    @property
+    def cluster_id(self) -> str:
+        """Of the cluster that this node is a member of; "": none yet."""
+        ...
+
     def oldest_cursor(self) -> Cursor:
         """As far back as this node knows what happened."""
         ...

@@ -70,6 +70,11 @@ class NodeReads:
         """See NodePort."""
         return queries.audit(self.core, after, limit, latest)
 
+    @property
+    def cluster_id(self) -> str:
+        """See NodePort."""
+        return self._cluster_id
+
     def oldest_cursor(self) -> Cursor:
         """See NodePort."""
         return Cursor(self.core.feed.after + 1, 0)

@@ -9,8 +9,11 @@ class OrchestrixError(Exception):
     """Root of everything the SDKs raise.
 
     `reason` is stable and for programs, the text is for people.  `job_ids` are the ids that a failed
-    enqueue was for: sending them again is safe, whatever became of the first try.
+    enqueue was for: sending them again is safe, whatever became of the first try.  `cursor` is how far a
+    stream of events had come that ended with this; empty: of anything else, or nothing was told.
     """
+
+    cursor: str = ""
 
     def __init__(self, message: str, reason: str = "", job_ids: tuple[str, ...] = ()) -> None:
         super().__init__(message)

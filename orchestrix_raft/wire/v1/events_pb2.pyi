@@ -48,12 +48,14 @@ class ListAuditRequest(_message.Message):
     def __init__(self, after: _Optional[int] = ..., limit: _Optional[int] = ..., read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ..., latest: _Optional[bool] = ...) -> None: ...
 
 class ListAuditResponse(_message.Message):
-    __slots__ = ("records", "read")
+    __slots__ = ("records", "read", "cluster_id")
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     records: _containers.RepeatedCompositeFieldContainer[AuditRecord]
     read: _common_pb2.ReadInfo
-    def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping[str, object]]]] = ..., read: _Optional[_Union[_common_pb2.ReadInfo, _Mapping[str, object]]] = ...) -> None: ...
+    cluster_id: str
+    def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping[str, object]]]] = ..., read: _Optional[_Union[_common_pb2.ReadInfo, _Mapping[str, object]]] = ..., cluster_id: _Optional[str] = ...) -> None: ...
 
 class AuditRecord(_message.Message):
     __slots__ = ("number", "at_ms", "actor", "action", "target", "outcome")

@@ -31,6 +31,10 @@ class FakeEvents:
         self.change()
         return event
 
+    @property
+    def newest(self) -> int:
+        return max([self.after, *(event.cursor.index for event in self.told)])
+
     def change(self) -> None:
         """Let streams look again."""
         self._changed.set()

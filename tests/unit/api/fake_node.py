@@ -178,6 +178,7 @@ class FakeNode:
         self.cost = ""  # of draining any of them
         self.leader = node_id  # as this node sees it; "": none
         self.index = 0
+        self.cluster_id = "c1"
         self.token = 0
         self._ready: list[bytes] = []
         self._ended = asyncio.Event()
@@ -307,7 +308,7 @@ class FakeNode:
         return self.refuse_fresh if self.refuse_fresh is not None else self.freshness()
 
     def freshness(self) -> Freshness:
-        return Freshness(self.index, self.stale)
+        return Freshness(max(self.index, self.events.newest), self.stale)
 
     def job(self, job_id: bytes) -> JobView | None:
         job = self.jobs.get(job_id)

@@ -8,7 +8,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from orchestrix_raft import AsyncClient
+from orchestrix_raft import AsyncClient, OrchestrixError
 from orchestrix_raft.api import callers
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
 from orchestrix_raft.domain.audit import AuditRecord
@@ -82,6 +82,20 @@ async def test_a_cursor_waits_for_the_node_to_come_that_far(node: FakeNode, watc
     assert (await pages(watch(WatchRequest(since="40-0", read=ReadOptions(min_index=3)))))[0].events
     assert node.fresh_calls == [(40, False), (39, False)]
     assert [since for since, _, _ in node.events.asked] == [Cursor(40, 1), Cursor(40, 0)]
+    node.events.told.clear()
+    node.on_linearizable = lambda: setattr(node, "index", 41)
+    assert (await pages(watch(WatchRequest(since="41-1"))))[0].cursor
+    assert node.fresh_calls[2:] == [(0, True)], "a node that lags asks the leader"
+
+
+async def test_a_cursor_that_nobody_can_have_been_told_is_refused_at_once(node: FakeNode, watch: Any) -> None:
+    node.index = 7
+    for follow in (False, True):
+        call = watch(WatchRequest(since="2000000000-0", follow=follow))
+        assert await refusal(call) == ("FAILED_PRECONDITION", "CURSOR_AHEAD")
+        assert "2000000000-0 lies ahead: the latest is 8-0" in await call.details()
+    assert node.fresh_calls == [(0, True), (0, True)]
+    assert (await pages(watch(WatchRequest(since="8-0"))))[0].cursor == "8-0", "the latest itself is none"
 
 
 async def test_filters_are_passed_on(node: FakeNode, watch: Any) -> None:
@@ -150,6 +164,19 @@ async def test_the_trail_is_listed_page_by_page(node: FakeNode) -> None:
     assert (first[0].actor, first[0].action, first[0].target) == ("alice", "cancel_jobs", "jobs x")
     assert first[0].outcome == "done: cancelled"
     assert first[0].at is not None
+
+
+async def test_the_trail_says_whose_it_is_and_refuses_numbers_that_lie_ahead(node: FakeNode) -> None:
+    record = AuditRecord(1, "alice", "cancel_jobs", "jobs x", "done: cancelled")
+    node.trail = [record]
+    async with serving(node) as address, AsyncClient(address, deadline=5.0) as client:
+        assert (await client.audit()).cluster_id == "c1"
+        assert await client.audit(after=1) == []
+        with pytest.raises(OrchestrixError, match="record 2 lies ahead: the latest is 1") as caught:
+            await client.audit(after=2)
+        assert caught.value.reason == "CURSOR_AHEAD"
+        node.on_linearizable = lambda: node.trail.append(record)
+        assert await client.audit(after=2) == [], "it was known to another node first"
 
 
 async def test_every_change_by_hand_says_who_asks(node: FakeNode) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import AuditEntry, CursorTooOld, Event
+from orchestrix_raft import AuditEntry, CursorTooOld, Event, QuotaExceeded, Unavailable
 from orchestrix_raft.cli import events
+from orchestrix_raft.client.events import AuditPage
+from orchestrix_raft.client.model import LogLine
 from tests.unit.cli.conftest import JOB_ID, RecordingClient, Turns
 
 
@@ -69,6 +71,14 @@ def test_events_that_are_gone_are_said(client: RecordingClient, run: Any) -> Non
     assert "41-0" in done.err
 
 
+class Pages(Turns):
+    """Lists as the client returns them."""
+
+    def pop(self, *at: Any) -> Any:
+        told = super().pop(*at)
+        return AuditPage(told, "c1") if type(told) is list else told
+
+
 def entry(number: int) -> AuditEntry:
     at = datetime(2026, 3, 1, 12, tzinfo=UTC)
     return AuditEntry(
@@ -77,12 +87,12 @@ def entry(number: int) -> AuditEntry:
 
 
 def test_the_audit_trail_is_told_to_its_end(client: RecordingClient, run: Any) -> None:
-    client.answers["audit"] = Turns([[entry(1), entry(2)], [entry(3)], []])
+    client.answers["audit"] = Pages([[entry(1), entry(2)], [entry(3)], []])
     lines = run("cluster", "events", "--audit").out.splitlines()
     assert lines[0] == "1       2026-03-01 12:00:00Z  alice  cancel_jobs  jobs x  (done: cancelled)"
     assert len(lines) == 3
     assert [call[2]["after"] for call in client.calls] == [0, 2, 3]
-    client.answers["audit"] = Turns([[entry(1)], []])
+    client.answers["audit"] = Pages([[entry(1)], []])
     assert json.loads(run("cluster", "events", "--audit", "--json").out)["action"] == "cancel_jobs"
 
 
@@ -91,14 +101,14 @@ def asked_for(client: RecordingClient) -> list[dict[str, Any]]:
 
 
 def test_the_audit_trail_is_read_page_by_page(client: RecordingClient, run: Any) -> None:
-    client.answers["audit"] = Turns([[entry(8), entry(9)]])
+    client.answers["audit"] = Pages([[entry(8), entry(9)]])
     lines = run("cluster", "events", "--audit", "--since", "7", "--limit", "2").out.splitlines()
     assert [line.split()[0] for line in lines] == ["8", "9"]
     assert asked_for(client) == [{"after": 7, "limit": 2}]
 
 
 def test_without_a_beginning_a_limit_means_the_latest(client: RecordingClient, run: Any) -> None:
-    client.answers["audit"] = Turns([[entry(90)], [entry(88), entry(89)], [entry(90)]])
+    client.answers["audit"] = Pages([[entry(90)], [entry(88), entry(89)], [entry(90)]])
     lines = run("cluster", "events", "--audit", "--limit", "3").out.splitlines()
     assert [line.split()[0] for line in lines] == ["88", "89", "90"]
     assert asked_for(client) == [
@@ -126,7 +136,7 @@ def test_the_audit_trail_is_followed(
     after: list[int],
 ) -> None:
     monkeypatch.setattr(events, "LOOK_S", 0.0)
-    client.answers["audit"] = Turns([*answers, KeyboardInterrupt()])
+    client.answers["audit"] = Pages([*answers, KeyboardInterrupt()])
     done = run("cluster", "events", "--audit", "--follow", *options)
     assert done.code == 130
     assert done.out.splitlines()[-1].split()[0] == str(answers[-1][-1].number)
@@ -149,3 +159,69 @@ def test_wrong_usage(client: RecordingClient, run: Any, wrong: tuple[str, ...], 
     assert done.code == 2
     assert says in done.err
     assert client.calls == []
+
+
+def test_a_trail_of_another_cluster_ends_the_following(
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOK_S", 0.0)
+    restored = AuditPage([entry(8)], "c2")
+    client.answers["audit"] = Pages([[entry(7)], [], [], restored])
+    done = run("cluster", "events", "--audit", "--follow")
+    assert (done.code, done.out) == (1, "")
+    assert "another cluster answers: c2" in done.err
+    assert "Record 7 was the last one told" in done.err
+
+
+def test_a_follower_outlasts_a_time_without_any_node(client: RecordingClient, run: Any) -> None:
+    nobody = Unavailable("no server answered", "NO_SERVER")
+    nobody.cursor = "13-0"
+    client.answers["events"] = Turns([_then(event("12-1"), nobody), nobody, nobody, KeyboardInterrupt()])
+    done = run("cluster", "events", "--follow")
+    assert done.code == 130
+    assert done.out.startswith("12-1")
+    assert done.err.count("goes on when a node answers") == 1
+    assert [call[2]["since"] for call in client.calls] == [None, "13-0", "13-0", "13-0"]
+
+
+def _then(told: Any, error: Exception) -> Any:
+    yield told
+    raise error
+
+
+def test_the_trail_s_follower_outlasts_it_too(
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOK_S", 0.0)
+    nobody = Unavailable("no server answered", "NO_SERVER")
+    answers = [nobody, nobody, [entry(7)], nobody, nobody, [entry(8)], KeyboardInterrupt()]
+    client.answers["audit"] = Pages(answers)
+    done = run("cluster", "events", "--audit", "--follow")
+    assert done.code == 130
+    assert done.out.startswith("8 ")
+    assert done.err.count("goes on when a node answers") == 2, "once at the start, once later"
+
+
+def test_what_is_not_followed_ends_without_a_node(client: RecordingClient, run: Any) -> None:
+    for name, options in (("events", ()), ("audit", ("--audit",))):
+        client.answers[name] = Unavailable("no server answered", "NO_SERVER")
+        assert run("cluster", "events", *options).code == 1
+
+
+def test_a_follower_that_ends_says_where_to_go_on(client: RecordingClient, run: Any) -> None:
+    client.answers["events"] = _then(event("12-1"), QuotaExceeded("too many readers", "TOO_MANY_FOLLOWERS"))
+    done = run("cluster", "events", "--follow")
+    assert done.code == 1
+    assert "--since 12-1 goes on" in done.err
+
+
+def test_the_lines_of_a_job_are_followed_across_it(client: RecordingClient, run: Any) -> None:
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    line = LogLine(attempt=1, number=3, at=at, level="info", message="half", fencing_token=9)
+    nobody = Unavailable("no server answered", "NO_SERVER")
+    client.answers["logs"] = Turns([_then(line, nobody), nobody, iter(())])
+    done = run("jobs", "logs", JOB_ID, "--follow")
+    assert done.code == 0
+    assert "half" in done.out
+    assert done.err.count("goes on when a node answers") == 1
+    assert [call[2]["after"] for call in client.calls] == [None, line, line]

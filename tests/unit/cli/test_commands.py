@@ -395,7 +395,7 @@ def test_logs_follow_prints_lines_as_they_come(client: RecordingClient, run: Any
     client.answers["logs"] = iter([_line(1, "a"), _line(2, "b")])
     done = run("jobs", "logs", JOB_ID, "--follow", "--json")
     assert [json.loads(line)["message"] for line in done.out.splitlines()] == ["a", "b"]
-    assert client.calls == [("logs", (JOB_ID,), {"follow": True})]
+    assert client.calls == [("logs", (JOB_ID,), {"after": None, "follow": True})]
 
 
 def test_history_gives_one_line_an_attempt_with_reason_and_error(client: RecordingClient, run: Any) -> None:
