@@ -1,8 +1,8 @@
 """`cluster events`: what happened in the cluster, and what happens."""
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -24,9 +24,7 @@ def events(
     context: typer.Context,
     follow: Annotated[
         bool,
-        typer.Option(
-            "--follow", help="Go on with what happens, until Ctrl-C, also when no node answers for a while."
-        ),
+        typer.Option("--follow", help="Go on with what happens, until Ctrl-C, also when no node answers."),
     ] = False,
     since: Annotated[
         str | None,
@@ -78,14 +76,16 @@ def events(
     if limit is not None:
         raise typer.BadParameter("goes with --audit only", param_hint="--limit")
     _check_place(since, job)
+    wanted = {"job": job, "queue": queue, "type": job_type, "kind": kind}
     with options.connect(context, servers) as client:
-        wanted = {"job": job, "queue": queue, "type": job_type, "kind": kind}
-        if follow:
-            told = following.events(client, since, wanted)
-        else:
-            told = client.events(since=since, follow=False, **wanted)
-        for event in told:
+        for event in _told(client, since, follow, wanted):
             output.document(event, one_line=True) if as_json else _show(event)
+
+
+def _told(client: "Client", since: str | None, follow: bool, wanted: dict[str, Any]) -> Iterable[Event]:
+    if follow:
+        return following.events(client, since, wanted)
+    return client.events(since=since, follow=False, **wanted)
 
 
 def _check_place(since: str | None, jobs: list[str] | None) -> None:

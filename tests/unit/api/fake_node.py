@@ -449,8 +449,6 @@ class FakeNode:
     def wall_ms(self) -> int:
         return self.schedules.wall_ms
 
-    # ---- sessions --------------------------------------------------------------------------------------
-
     def open_session(self, hello: Hello, deliver: Callable[[CoordinatorMessage], None]) -> FakeSession:
         session = FakeSession(self, hello, deliver)
         self.opened.append(session)

@@ -171,6 +171,8 @@ def test_a_refusal_is_1(
     error: Exception,
     as_json: bool,
 ) -> None:
+    if "--follow" in arguments and isinstance(error, Unavailable):
+        return  # it outlasts that: test_cluster_events.py
     client.answers[method] = error
     done = run(*arguments, *(["--json"] if as_json and method else []))
     assert (done.code, done.out) == (1, "")
