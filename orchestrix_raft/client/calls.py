@@ -297,7 +297,8 @@ _READS: Final = frozenset(
 
 
 _REFUSALS_FORGOTTEN: Final = frozenset({"Enqueue"})
-"""Methods without a request id: sent again, they may be decided otherwise."""
+"""Methods that make something, and whose refusals nobody remembers: sent again, they may be decided
+otherwise."""
 
 _SAID: Final = {"MarkContents": "the request to compare what the nodes hold"}
 """Methods that no method of the SDK, and no command, is named after."""

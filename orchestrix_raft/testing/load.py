@@ -6,12 +6,11 @@ load.acknowledged                # complete when the block has ended
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from orchestrix_raft.client.aio import AsyncClient
+from orchestrix_raft.testing.background import Background
 from orchestrix_raft.wire.errors import OrchestrixError, OutcomeUnknown
 
 STEP_S: Final = 0.02
@@ -19,43 +18,23 @@ STEP_S: Final = 0.02
 Make = Callable[[int], tuple[str, Mapping[str, Any]]]
 
 
-class Load:
+class Load(Background):
     """`per_s` enqueues a second, each of its own, whatever becomes of the earlier ones.
 
     make: (type, arguments) of job number 0, 1, ...; called in the load's thread.
     """
 
     def __init__(self, servers: str, per_s: float, make: Make, queue: str = "default") -> None:
+        super().__init__("load")
         self._servers = servers
         self._per_s = per_s
         self._make = make
         self._queue = queue
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-        self._error: BaseException | None = None
         self.acknowledged: list[str] = []
         self.in_doubt: list[str] = []  # outcome unknown: they may exist
         self.refused: list[str] = []  # certainly not enqueued: what the client was told
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopping.set()
-        self._thread.join()
-        if self._error is not None and error is None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._offer())
-        except BaseException as error:  # raised again in the thread that waits for this one
-            self._error = error
-
-    async def _offer(self) -> None:
+    async def _work(self) -> None:
         under_way: set[asyncio.Task[None]] = set()
         offered = 0
         now = asyncio.get_running_loop().time

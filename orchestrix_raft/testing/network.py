@@ -75,7 +75,7 @@ class Network:
         try:
             for number in range(len(self.addresses)):
                 self._add_host(number)
-        except BaseException:
+        except BaseException:  # raised again; no half of a network is left behind
             self.close()
             raise
         return self

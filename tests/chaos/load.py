@@ -6,19 +6,18 @@ Every job has an id of its own from the beginning, so that it can be looked up w
 import asyncio
 import contextlib
 import random
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from orchestrix_raft.client.aio import AsyncClient
 from orchestrix_raft.client.ids import IDS
 from orchestrix_raft.client.model import RetryPolicy
 from orchestrix_raft.domain.ids import format_job_id
+from orchestrix_raft.testing.background import Background
 from orchestrix_raft.wire.errors import JobNotFound, OrchestrixError, OutcomeUnknown, Unavailable
 
 STEP_S: Final = 0.05
@@ -68,20 +67,18 @@ class Sort(NamedTuple):
     call: Callable[[AsyncClient], Awaitable[None]]
 
 
-class Load:
+class Load(Background):
     """A thread with an event loop: calls until `stop`, each by one of several clients.
 
     history: the file to which every client records what it asks and sees.  scale: of all the rates.
     """
 
     def __init__(self, servers: str, history: Path, seed: int, scale: float = 1.0) -> None:
+        super().__init__("load")
         self.books = Books()
         self._servers = servers
         self._history = history
         self._rng = random.Random(seed)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-        self._error: BaseException | None = None
         self._steerable: list[str] = []
         self._doomed: list[str] = []
         sorts = {
@@ -99,18 +96,6 @@ class Load:
         }
         self._sorts = {name: Sort(sort.per_s * scale, sort.call) for name, sort in sorts.items()}
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopping.set()
-        self._thread.join()
-        if self._error is not None and error is None:
-            raise self._error
-
     def stop(self) -> None:
         """No further calls."""
         self._stopping.set()
@@ -120,13 +105,7 @@ class Load:
         """Every call has been answered."""
         return not self._thread.is_alive()
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._offer())
-        except BaseException as error:  # raised again in the thread that waits for this one
-            self._error = error
-
-    async def _offer(self) -> None:
+    async def _work(self) -> None:
         under_way: set[asyncio.Task[None]] = set()
         now = asyncio.get_running_loop().time
         async with contextlib.AsyncExitStack() as stack:

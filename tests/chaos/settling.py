@@ -115,7 +115,8 @@ def _judge_ends(told: Settled, sorts: Mapping[str, str], jobs: Mapping[str, Job]
         if job.state == "cancelled" and job_id not in books.cancelled:
             strange.append(f"{job_id} is cancelled, and nobody asked for it")
     told.wrong("ended as they should not", strange)
-    unheeded = [i for i, word in books.cancelled.items() if word == "cancelled" and jobs[i].state != word]
+    cancelled = [i for i, word in books.cancelled.items() if word == "cancelled" and i in jobs]
+    unheeded = [i for i in cancelled if jobs[i].state != "cancelled"]
     told.wrong("said to be cancelled, and not", unheeded)
     told.cancelled = sum(job.state == "cancelled" for job in jobs.values())
     told.wrong(

@@ -1,7 +1,6 @@
 """What the API writes into the audit trail: every change, and of the refused ones no more than fits."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from orchestrix_raft.wire.jobs import CancelJobsRequest, WhereRequest
 from orchestrix_raft.wire.queues import ConfigureQueueRequest, PurgeQueueRequest
 from orchestrix_raft.wire.schedules import PauseScheduleRequest, PutScheduleRequest
 from orchestrix_raft.wire.transport import EOF
-from tests.unit.api.fake_node import NO_LEADER, FakeNode, serving
+from tests.unit.api.fake_node import NO_LEADER, FakeNode
 
 UNAUDITED = {
     *("Enqueue", "EnqueueStream"),  # what the cluster is for
@@ -35,17 +34,6 @@ UNAUDITED = {
 }
 BUSY = Rejected(Code.RESOURCE_EXHAUSTED, "NODE_OVERLOADED", "too many commands")
 OVER = Rejected(Code.FAILED_PRECONDITION, "INCARNATION_OVER", "started anew")
-
-
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
-@pytest.fixture
-async def channel(node: FakeNode) -> AsyncIterator[grpc.aio.Channel]:
-    async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
-        yield channel
 
 
 async def noted(node: FakeNode, count: int = 1) -> list[NoteAudit]:

@@ -16,20 +16,9 @@ from orchestrix_raft.storage.views import Contents
 from orchestrix_raft.wire import backup as wire
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.status import reason_of
-from tests.unit.api.fake_node import FakeNode, channel_to, serving
+from tests.unit.api.fake_node import FakeNode
 
 METHODS = services.CLUSTER.methods
-
-
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
-@pytest.fixture
-async def channel(node: FakeNode) -> AsyncIterator[grpc.aio.Channel]:
-    async with serving(node) as address, channel_to(address) as channel:
-        yield channel
 
 
 def call(channel: grpc.aio.Channel, name: str, request: Any) -> Any:

@@ -26,11 +26,6 @@ ID = bytes(range(16))
 
 
 @pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
-@pytest.fixture
 async def watch(node: FakeNode) -> AsyncIterator[Any]:
     method = CLUSTER.methods["Watch"]
     async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:

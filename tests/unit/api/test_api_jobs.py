@@ -25,11 +25,6 @@ MIB = 1 << 20
 YEAR_MS = 366 * 24 * 3_600_000
 
 
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
 class Stub:
     """Methods of JobService by name."""
 

@@ -1,7 +1,6 @@
 """GetLogs and FollowLogs over a real gRPC connection, with a node in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
@@ -14,20 +13,9 @@ from orchestrix_raft.wire import jobs as wire
 from orchestrix_raft.wire.services import JOBS
 from orchestrix_raft.wire.status import reason_of
 from orchestrix_raft.wire.transport import EOF
-from tests.unit.api.fake_node import FakeNode, serving
+from tests.unit.api.fake_node import FakeNode
 
 ID = bytes(range(16))
-
-
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
-@pytest.fixture
-async def channel(node: FakeNode) -> AsyncIterator[grpc.aio.Channel]:
-    async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
-        yield channel
 
 
 async def enqueue(channel: grpc.aio.Channel) -> None:

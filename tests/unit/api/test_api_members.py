@@ -1,6 +1,5 @@
 """ClusterService: adding and removing members, over a real gRPC connection, with a node in memory."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
@@ -14,20 +13,9 @@ from orchestrix_raft.domain.node import Health
 from orchestrix_raft.wire import cluster as wire
 from orchestrix_raft.wire.services import CLUSTER
 from orchestrix_raft.wire.status import reason_of
-from tests.unit.api.fake_node import FakeNode, serving
+from tests.unit.api.fake_node import FakeNode
 
 REFUSED = Rejected(Code.FAILED_PRECONDITION, "MEMBER_CHANGE_REFUSED", "n1 is the last voter")
-
-
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
-@pytest.fixture
-async def channel(node: FakeNode) -> AsyncIterator[grpc.aio.Channel]:
-    async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
-        yield channel
 
 
 async def call(channel: grpc.aio.Channel, request: Any) -> Any:

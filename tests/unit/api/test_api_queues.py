@@ -20,11 +20,6 @@ from tests.unit.api.fake_node import WALL_MS, FakeNode, serving
 REQUEST = bytes(range(16))
 
 
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
 class Stub:
     """Methods of QueueService, and Enqueue, by name."""
 

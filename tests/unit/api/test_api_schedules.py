@@ -28,11 +28,6 @@ _FRESH = itertools.count(1)
 CRON = {"expression": "0 2 * * *", "timezone": "Europe/Berlin"}
 
 
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
 class Stub:
     """Methods of ScheduleService by name."""
 

@@ -1,7 +1,6 @@
 """The server as a whole: health, reflection, addresses, status."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -27,17 +26,6 @@ from tests.unit.api.fake_node import FakeNode, serving
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
-@pytest.fixture
-async def channel(node: FakeNode) -> AsyncIterator[grpc.aio.Channel]:
-    async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
-        yield channel
 
 
 def call(channel: grpc.aio.Channel, path: str, response: Any, streams: str = "unary_unary") -> Any:

@@ -29,11 +29,6 @@ DEAD: Any = [int(JobState.DEAD)]
 
 
 @pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
-@pytest.fixture
 async def stub(node: FakeNode) -> AsyncIterator[Stub]:
     async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
         yield Stub(channel)

@@ -1,7 +1,6 @@
 """WorkerService over a real gRPC connection, with a node in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
@@ -29,21 +28,10 @@ from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.wire import workers as wire
 from orchestrix_raft.wire.services import CLUSTER, WORKERS
 from orchestrix_raft.wire.transport import EOF
-from tests.unit.api.fake_node import FakeNode, FakeSession, refuse, serving
+from tests.unit.api.fake_node import FakeNode, FakeSession, refuse
 
 ID = bytes(range(16))
 HELLO = Hello(ID, "w", ("default",), 4, (), 0, ())
-
-
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
-
-
-@pytest.fixture
-async def channel(node: FakeNode) -> AsyncIterator[grpc.aio.Channel]:
-    async with serving(node) as address, grpc.aio.insecure_channel(address) as channel:
-        yield channel
 
 
 class Worker:

@@ -95,16 +95,22 @@ def test_an_answer_to_an_earlier_question_does_not_count() -> None:
         assert cluster["n1"].role is role
 
 
-def test_a_vote_of_another_disk_does_not_count() -> None:
+def a_candidate() -> Scripted:
+    """n1 asks for votes, and nobody has answered."""
     cluster = Scripted(3)
     cluster.tick("n1", 3.0)
     cluster.deliver("n1", "n2")
     cluster.tick_quietly("n2")
     cluster.deliver("n2", "n1")
     cluster.tick("n1")
-    engine = cluster["n1"]
-    assert engine.role is Role.CANDIDATE
+    assert cluster["n1"].role is Role.CANDIDATE
     cluster.drop_all()
+    return cluster
+
+
+def test_a_vote_of_another_disk_does_not_count() -> None:
+    cluster = a_candidate()
+    engine = cluster["n1"]
     engine.disconnected("n2")
     engine.connected("n2", "another disk")
     engine.receive("n2", VoteAnswer(engine.term))
@@ -114,15 +120,8 @@ def test_a_vote_of_another_disk_does_not_count() -> None:
 
 
 def test_a_vote_of_an_earlier_term_does_not_count() -> None:
-    cluster = Scripted(3)
-    cluster.tick("n1", 3.0)
-    cluster.deliver("n1", "n2")
-    cluster.tick_quietly("n2")
-    cluster.deliver("n2", "n1")
-    cluster.tick("n1")
+    cluster = a_candidate()
     engine = cluster["n1"]
-    assert engine.role is Role.CANDIDATE
-    cluster.drop_all()
     engine.receive("n2", VoteAnswer(engine.term - 1))
     assert not cluster.leads("n1")
     engine.receive("n2", VoteAnswer(engine.term))
