@@ -94,6 +94,7 @@ class PeerLink(Generic[M]):
         self._jitter = jitter
         self._complaints = Complaints(clock)
         self._problems: dict[str, str] = {}  # dialled address -> why it does not work, as logged last
+        self._put_off_for = ""  # why this node is not added, as logged last
         self._connections: dict[Connection[M], None] = {}  # all that are not closed, in order of opening
         self._pending: dict[Connection[M], None] = {}  # of those, accepted ones that are nobody yet
         self._unborn: dict[Connection[M], socket.socket] = {}  # accepted a moment ago, not yet set up
@@ -323,8 +324,8 @@ class PeerLink(Generic[M]):
 
     def greeted(self, connection: Connection[M], greeting: Hello | Refusal) -> None:
         if isinstance(greeting, Refusal):
-            if greeting.stay and connection.target is not None:
-                self._note_problem(connection.target, f"does not add this node: {greeting.reason}")
+            if greeting.stay:
+                self._put_off_by(connection, f"does not add this node: {greeting.reason}")
                 return
             if connection.target is None:
                 who = connection.remote
@@ -345,6 +346,16 @@ class PeerLink(Generic[M]):
             return
         self._judge(connection, greeting)
 
+    def _put_off_by(self, connection: Connection[M], problem: str) -> None:
+        """Every member may say the same: it is logged once, and stays a problem of the address dialled."""
+        said, self._put_off_for = self._put_off_for, problem
+        if connection.target is not None:
+            self._problems[connection.target] = problem
+        if said != problem and connection.target is not None:
+            _log.warning("node at %s: %s", connection.target, problem)
+        elif said != problem:  # it may be anybody, and say something else each time
+            self._complaints.log(connection.remote_host, f"node at {connection.remote}: {problem}")
+
     def received(self, connection: Connection[M], messages: list[M]) -> None:
         if connection.hello is not None:
             self._hooks.on_messages(connection.hello.node_id, messages)
@@ -360,9 +371,8 @@ class PeerLink(Generic[M]):
 
     def ended(self, connection: Connection[M], error: Exception | None) -> None:
         if connection.target is not None and connection.hello is None and not connection.over:
-            self._note_problem(
-                connection.target, f"closes the connection before a Hello: {error or 'no reason'}"
-            )
+            problem = f"closes the connection before a Hello: {error or 'no reason'}"
+            self._note_problem(connection.target, problem)
         self._let_go(connection)
 
     # ---- deciding --------------------------------------------------------------------------------------

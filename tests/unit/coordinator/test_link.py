@@ -409,6 +409,24 @@ async def test_whoever_waits_is_told_why_once_and_stays_connected(
     assert sum("not yet" in line for line in caplog.messages) == 1
 
 
+async def test_what_every_member_says_to_whoever_waits_is_logged_once(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, dialling, waiting = await start("n1"), await start("n3"), await start("n2", cluster_id="")
+    for member in (asked, dialling):
+        member.me = msgspec.structs.replace(member.me, members=(Member("n2", "disk-n2", "n2:7400"),))
+    waiting.dial(asked)
+    dialling.dial(waiting)
+    await spin(lambda: "n2" in asked.link._peers and "n2" in dialling.link._peers)
+    for member in (asked, dialling):
+        member.link.put_off("n2", "not yet")
+    dialling.link.put_off("n2", "no leader")
+    await spin(lambda: any("no leader" in line for line in caplog.messages))
+    assert waiting.link.problems().keys() <= {"n1:7400"}
+    assert waiting.link._peers.keys() == {"n1", "n3"}
+    assert sum("not yet" in line for line in caplog.messages) == 1
+
+
 async def test_names_are_resolved_again_at_every_attempt(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
