@@ -58,6 +58,8 @@ _MOVES_STOPPING: Final = {
     RUNNING: (COMPLETED, CANCELLED, DEAD),
 }
 
+_ON_A_FILTER: Final = ("cancel_where", "retry_where", "purge_where")
+
 _Spot = tuple[str, bool]  # phase, stopping
 
 
@@ -114,6 +116,13 @@ def become(at: At, phases: tuple[str, ...], freedom: Freedom, token: int = -1) -
 def step(at: At, asked: Asked, freedom: Freedom) -> list[At]:
     """The states after an operation with this answer; none: it cannot be."""
     return _STEPS[asked.op](at, asked, freedom)
+
+
+def looks(at: At, asked: Asked) -> bool:
+    """Whether an answer that leaves the job as it is says that nothing was done to it: then it may be taken
+    for a look at it.  A command on a filter says nothing of the single job, nor does
+    a missing answer.  (`search.Looks`)"""
+    return asked.word != "" and asked.op not in _ON_A_FILTER
 
 
 def _enqueue(at: At, asked: Asked, freedom: Freedom) -> list[At]:

@@ -35,7 +35,7 @@ from orchestrix_raft.simulation.world import World
 CALM_AGAIN_S = 10.0  # after the last fault, before anybody looks whether all is at rest
 AT_MOST_S = 300.0  # by then everything must have come to rest
 CONNECTED_S = 2.0  # after that all nodes have noticed what broke, and dialled again
-JOBS = 240
+JOBS = 200
 KEEPS = (
     Keep(),
     Keep(),

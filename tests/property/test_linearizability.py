@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrix_raft.history.gathered import NEVER
-from orchestrix_raft.history.job_model import ABSENT, Asked, At, Freedom, step
-from orchestrix_raft.history.search import Answer, Op, Search, precedes
+from orchestrix_raft.history.job_model import ABSENT, Asked, At, Freedom, looks, step
+from orchestrix_raft.history.search import Answer, Looks, Op, Search, every_one_matters, precedes
 
 FREE: Final = Freedom()
 ASKED: Final = (
@@ -26,6 +26,13 @@ ASKED: Final = (
     Asked("cancel", ""),
     Asked("retry", "retried"),
     Asked("purge", "purged"),
+    Asked("enqueue", "either"),
+    Asked("enqueue", "other"),
+    Asked("cancel", "already_completed"),
+    Asked("cancel", "already_cancelled"),
+    Asked("retry", "already_running"),
+    Asked("purge", "still_running"),
+    Asked("purge", "not_found"),
 )
 
 
@@ -78,9 +85,9 @@ def explained(ops: list[Op], order: tuple[int, ...]) -> bool:
     return bool(states)
 
 
-@given(small_histories())
-def test_the_search_finds_an_order_exactly_when_there_is_one(ops: list[Op]) -> None:
-    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE)).run()
+@given(small_histories(), st.sampled_from((looks, every_one_matters)))
+def test_the_search_finds_an_order_exactly_when_there_is_one(ops: list[Op], shortcut: Looks[At]) -> None:
+    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), looks=shortcut).run()
     assert (found.answer is Answer.YES) == has_an_order(ops)
     if found.answer is Answer.YES:
         assert respected(ops, found.deepest)
@@ -90,6 +97,6 @@ def test_the_search_finds_an_order_exactly_when_there_is_one(ops: list[Op]) -> N
 
 @given(small_histories(), st.integers(1, 4))
 def test_a_search_without_enough_steps_says_so_and_nothing_else(ops: list[Op], steps: int) -> None:
-    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), steps).run()
+    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), steps, looks).run()
     if found.answer is not Answer.GAVE_UP:
         assert (found.answer is Answer.YES) == has_an_order(ops)
