@@ -58,8 +58,6 @@ _MOVES_STOPPING: Final = {
     RUNNING: (COMPLETED, CANCELLED, DEAD),
 }
 
-_ON_A_FILTER: Final = ("cancel_where", "retry_where", "purge_where")
-
 _Spot = tuple[str, bool]  # phase, stopping
 
 
@@ -119,10 +117,17 @@ def step(at: At, asked: Asked, freedom: Freedom) -> list[At]:
 
 
 def looks(at: At, asked: Asked) -> bool:
-    """Whether an answer that leaves the job as it is says that nothing was done to it: then it may be taken
-    for a look at it.  A command on a filter says nothing of the single job, nor does
-    a missing answer.  (`search.Looks`)"""
-    return asked.word != "" and asked.op not in _ON_A_FILTER
+    """Whether the answer only tells where the job stands, which it may have come to by itself
+    (`search.Looks`).  That a job was retried is more than that, even where it waits before and after."""
+    match asked.op:
+        case "read":
+            return True
+        case "enqueue":
+            return asked.word in ("other", "refused") or (asked.word == "either" and at.phase != ABSENT)
+        case "cancel" | "retry" | "purge":
+            return asked.word == NOT_FOUND or asked.word.startswith(("already_", "still_"))
+        case _:
+            return False
 
 
 def _enqueue(at: At, asked: Asked, freedom: Freedom) -> list[At]:

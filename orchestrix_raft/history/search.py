@@ -54,9 +54,9 @@ Step = Callable[[State, Any], Iterable[State]]
 """The states to which an operation can lead; none: its answer is impossible there."""
 
 Looks = Callable[[State, Any], bool]
-"""Whether an operation that may leave the object in this state as it is only looks at it: to every other
-state that its answer allows, the object comes without anybody, and just as well later.  Such a look is taken
-at once where it explains itself: whatever order explains the rest with it later, explains it with it now."""
+"""Whether an operation only looks, in this state and in all that follow: it leads to nothing that the
+object would not come to without it.  Where it may come next and can leave the state as it is, it is taken at
+once: whatever order explains the rest with it later, explains it with it now."""
 
 
 def every_one_matters(state: Hashable, what: Any) -> bool:

@@ -19,6 +19,7 @@ ASKED: Final = (
     Asked("read", "running", 1),
     Asked("read", "running", 2),
     Asked("read", "completed", 2),
+    Asked("read", "dead", 2),
     Asked("read", "cancelled", 1),
     Asked("read", "not_found"),
     Asked("cancel", "cancelled"),
@@ -83,6 +84,21 @@ def explained(ops: list[Op], order: tuple[int, ...]) -> bool:
     for i in order:
         states = {after for state in states for after in step(state, ops[i].what, FREE)}
     return bool(states)
+
+
+def test_a_retry_that_leaves_a_job_waiting_is_no_look() -> None:
+    """It may be what a cancellation needs behind it, which was asked for at the same time."""
+    asked = [
+        Asked("enqueue", "created"),
+        Asked("retry", "retried"),
+        Asked("cancel", "cancelled"),
+        Asked("read", "dead", 2),
+    ]
+    times = [(0, 1), (2, 9), (2, 10), (11, 12)]
+    ops = [Op(what, *time, "a") for what, time in zip(asked, times, strict=True)]
+    for shortcut in (looks, every_one_matters):
+        found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), looks=shortcut).run()
+        assert found.deepest == (0, 2, 1, 3)
 
 
 @given(small_histories(), st.sampled_from((looks, every_one_matters)))
