@@ -15,7 +15,7 @@ Lines and heaps use lazy deletion.  Three promises keep that right:
   not worse than the line's best.  A line is parked only while the gate of its key is closed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
@@ -124,13 +124,13 @@ class Lane:
         self.offers: list[OfferItem] = []
         self.offered: dict[int, OfferItem] = {}  # pool number -> its valid item
 
-    def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
+    def first(self, jobs: Mapping[bytes, Job]) -> ReadyItem | None:
         """The job to run next: highest priority, then ready longest.  None: the lane is empty."""
         item = self.rows.first(jobs)
         self._chosen = None
         return self._or_keyed(item, jobs) if self.keyed else item
 
-    def _or_keyed(self, plain: ReadyItem | None, jobs: dict[bytes, Job]) -> ReadyItem | None:
+    def _or_keyed(self, plain: ReadyItem | None, jobs: Mapping[bytes, Job]) -> ReadyItem | None:
         """The better of the best job without a key and the best one with a key that its gate admits."""
         gate = self.gate
         while (entry := self.open.first(None)) is not None:
@@ -192,7 +192,7 @@ class Lane:
         line.take()
         self.put(line)
 
-    def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
+    def leave(self, job: Job, jobs: Mapping[bytes, Job]) -> None:
         """One of its jobs is no longer ready."""
         spec = job.spec
         self.count -= 1
@@ -293,7 +293,7 @@ class Board:
         lane.join(job)
         self.woken[key] = lane
 
-    def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
+    def leave(self, job: Job, jobs: Mapping[bytes, Job]) -> None:
         """A job is no longer ready; its state has changed already."""
         spec = job.spec
         lane = self.lanes[(spec.queue, spec.labels)]
@@ -406,7 +406,7 @@ class Board:
                     if lane.count:
                         self.woken[lane.key] = lane
 
-    def candidates(self, jobs: dict[bytes, Job]) -> list[Candidate]:
+    def candidates(self, jobs: Mapping[bytes, Job]) -> list[Candidate]:
         """A heap of the lanes in which an assignment may be possible now, by the job at their head."""
         found: list[Candidate] = []
         for lane in self.woken.values():

@@ -5,6 +5,7 @@ walk over the live state.  A broken rule raises `Broken`: the state is not to be
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import ASSIGNED, TERMINAL, Job, JobState, TimerKind
@@ -310,7 +311,7 @@ def _check_board(state: State) -> None:
         _must(bool(pool.members), f"pool {pool.key} is empty")
 
 
-def _lined(lane: Lane, jobs: dict[bytes, Job]) -> set[ReadyItem]:
+def _lined(lane: Lane, jobs: Mapping[bytes, Job]) -> set[ReadyItem]:
     plain = list(lane.rows)
     _must(lane.rows.length == len(plain), f"lane {lane.key} is miscounted")
     _must(lane.rows.is_counted(jobs), f"lane {lane.key} has blocks that are miscounted")
@@ -343,6 +344,12 @@ def _check_match(state: State, lane: Lane, pool: Pool) -> None:
 
 def _check_bounds(state: State) -> None:
     _must(len(state.jobs) <= limits.LIVE_JOBS, "too many live jobs")
+    for name, items in (
+        ("jobs", state.jobs),
+        ("rates of keys", state.key_windows),
+        ("unique keys", state.unique_windows),
+    ):
+        _must(len(items) == len(list(items)), f"{name} are miscounted")
     _must(len(state.sessions) <= limits.SESSIONS, "too many sessions")
     _must(len(state.nodes) <= limits.NODES, "too many nodes")
     _must(len(state.requests) <= limits.REQUESTS_KEPT, "too many remembered requests")

@@ -9,7 +9,7 @@ goes and no other.  Items ascend by stored numbers: no layout decides anything. 
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Final
 
@@ -79,7 +79,7 @@ class Rows:
         block.live += 1
         self.length += 1
 
-    def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
+    def first(self, jobs: Mapping[bytes, Job]) -> ReadyItem | None:
         """The ready job of the highest priority that is here longest; drops stale items before it."""
         if not self._best:
             return None
@@ -102,7 +102,7 @@ class Rows:
         if not block.live:
             self._drop(rank, row, 0)
 
-    def lost(self, rank: int, seq: int, jobs: dict[bytes, Job]) -> None:
+    def lost(self, rank: int, seq: int, jobs: Mapping[bytes, Job]) -> None:
         """A job has left: from the middle, or it was taken before."""
         row = self._rows.get(rank)
         if row is None:
@@ -129,7 +129,7 @@ class Rows:
             del self._rows[rank]
             del self._best[bisect_left(self._best, -rank)]
 
-    def is_counted(self, jobs: dict[bytes, Job]) -> bool:
+    def is_counted(self, jobs: Mapping[bytes, Job]) -> bool:
         """Whether every block knows how many ready jobs it has; for the check of invariants."""
         return len(self._best) == len(self._rows) and all(
             0 < block.live == sum(is_ready(jobs.get(job_id), seq) for seq, job_id in block.items)
@@ -177,7 +177,7 @@ class Line:
         if heap is self._old and not heap:
             self._old = None
 
-    def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
+    def first(self, jobs: Mapping[bytes, Job]) -> ReadyItem | None:
         """The job of it to run next; None: it is empty."""
         while (item := self.head()) is not None:
             if is_ready(jobs.get(item[2]), item[1]):
@@ -185,7 +185,7 @@ class Line:
             self.take()
         return None
 
-    def leave(self, jobs: dict[bytes, Job]) -> None:
+    def leave(self, jobs: Mapping[bytes, Job]) -> None:
         """One of its jobs is no longer ready."""
         self.count -= 1
         if len(self) == self.count or self._trim(jobs):
@@ -202,7 +202,7 @@ class Line:
         if not old:
             self._old = None
 
-    def _trim(self, jobs: dict[bytes, Job]) -> bool:
+    def _trim(self, jobs: Mapping[bytes, Job]) -> bool:
         """Drop a few stale items at the head; whether there were any."""
         before = len(self)
         while before - len(self) < _MOVED and (item := self.head()) is not None:
