@@ -126,7 +126,7 @@ class Lane:
 
     def first(self, jobs: Mapping[bytes, Job]) -> ReadyItem | None:
         """The job to run next: highest priority, then ready longest.  None: the lane is empty."""
-        item = self.rows.first(jobs)
+        item = self.rows.first()
         self._chosen = None
         return self._or_keyed(item, jobs) if self.keyed else item
 
@@ -182,12 +182,11 @@ class Lane:
         if not line.parked and (line.entry is None or item[0] < line.entry[0]):
             self.put(line)
 
-    def take(self, rank: int) -> None:
-        """Remove the job at the head, which `first` has just named."""
+    def take(self) -> None:
+        """Remove the job at the head, which `first` has just named and which leaves next."""
         line = self._chosen
         if line is None:
-            self.rows.take(rank)
-            return
+            return  # a row lets go of it when it leaves
         self._chosen = None
         line.take()
         self.put(line)
@@ -203,7 +202,7 @@ class Lane:
                 self._drop(keyed)
         else:
             self.plain -= 1
-            self.rows.lost(-spec.priority, job.seq, jobs)
+            self.rows.leave(-spec.priority, job.seq)
 
     def _drop(self, line: Line) -> None:
         del self.keyed[line.key]

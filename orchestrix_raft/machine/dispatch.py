@@ -30,7 +30,7 @@ def dispatch(state: State, events: list[Event]) -> None:
     sessions = state.sessions
     candidates = board.candidates(jobs)
     while candidates:
-        rank, _, job_id, lane = candidates[0]
+        _, _, job_id, lane = candidates[0]
         gate = lane.gate
         if gate is not None and not _passes(gate, candidates, jobs):
             continue
@@ -49,7 +49,7 @@ def dispatch(state: State, events: list[Event]) -> None:
             pool, session_id = best
             session = sessions[session_id]
             event = decide_assignment(state, job, session)
-            lane.take(rank)
+            lane.take()
             evolve_assigned(state, event)
             pool.reseat(session)
             events.append(event)
