@@ -158,3 +158,22 @@ def test_priorities_that_nobody_has_any_more_are_not_walked() -> None:
     assert len(kept.rows._best) == 2
     kept.leave(items[0], jobs)
     assert kept.first(jobs) == items[-1]
+
+
+@pytest.mark.parametrize("kind", [AsRows, AsLine])
+def test_a_job_that_is_ready_again_stands_at_its_new_place_only(kind: type[AsRows]) -> None:
+    jobs, kept = dict[bytes, Job](), kind()
+    items = [made(jobs, seq) for seq in (1, 2, 3)]
+    for item in items:
+        kept.join(item)
+    again = (0, 9, items[1][2])
+    jobs[again[2]].state = JobState.CANCELLED
+    kept.leave(items[1], jobs)
+    jobs[again[2]].state, jobs[again[2]].seq = JobState.PENDING, 9
+    kept.join(again)
+    for item in (items[0], items[2], again):
+        assert kept.first(jobs) == item
+        kept.take()
+        del jobs[item[2]]
+        kept.leave(item, jobs)
+    assert kept.first(jobs) is None
