@@ -5,6 +5,7 @@ Listings walk in bounded slices and carry a cursor, so that a page never stops t
 
 import heapq
 from collections.abc import Iterator
+from itertools import chain
 
 from orchestrix_raft.consensus.port import Role
 from orchestrix_raft.coordinator.core import Core
@@ -20,6 +21,7 @@ from orchestrix_raft.domain.words import counted
 from orchestrix_raft.duties.upgrade import waits_for
 from orchestrix_raft.machine.codec import decode_attempt, decode_audit, decode_job
 from orchestrix_raft.machine.history import ATTEMPTS, AUDIT, FINISHED, FINISHED_BY_TIME
+from orchestrix_raft.machine.parts import portions
 from orchestrix_raft.machine.records import attempt_key, audit_key
 from orchestrix_raft.machine.state import LIVE_STATES
 
@@ -110,7 +112,8 @@ class Listing:
     def _walk_live(self) -> Iterator[int]:
         below = self._cursor[1:] or b"\xff" * 24
         heap: list[bytes] = []
-        for seen, job_id in enumerate(list(self._core.state.jobs)):
+        job_ids = chain.from_iterable(portions(self._core.state.jobs))
+        for seen, job_id in enumerate(job_ids):
             if seen % SLICE == SLICE - 1:
                 yield seen
             job = self._core.state.jobs.get(job_id)

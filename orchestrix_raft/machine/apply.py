@@ -207,6 +207,7 @@ class Machine:
         state.touched_jobs.clear()
         state.touched_sessions.clear()
         state.touched_nodes.clear()
+        state.divide()
         put(SINGLES, CORE_KEY, self.core_record())
 
 

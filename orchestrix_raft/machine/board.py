@@ -15,7 +15,7 @@ Lines and heaps use lazy deletion.  Three promises keep that right:
   not worse than the line's best.  A line is parked only while the gate of its key is closed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
@@ -124,13 +124,13 @@ class Lane:
         self.offers: list[OfferItem] = []
         self.offered: dict[int, OfferItem] = {}  # pool number -> its valid item
 
-    def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
+    def first(self, jobs: Mapping[bytes, Job]) -> ReadyItem | None:
         """The job to run next: highest priority, then ready longest.  None: the lane is empty."""
-        item = self.rows.first(jobs)
+        item = self.rows.first()
         self._chosen = None
         return self._or_keyed(item, jobs) if self.keyed else item
 
-    def _or_keyed(self, plain: ReadyItem | None, jobs: dict[bytes, Job]) -> ReadyItem | None:
+    def _or_keyed(self, plain: ReadyItem | None, jobs: Mapping[bytes, Job]) -> ReadyItem | None:
         """The better of the best job without a key and the best one with a key that its gate admits."""
         gate = self.gate
         while (entry := self.open.first(None)) is not None:
@@ -182,17 +182,16 @@ class Lane:
         if not line.parked and (line.entry is None or item[0] < line.entry[0]):
             self.put(line)
 
-    def take(self, rank: int) -> None:
-        """Remove the job at the head, which `first` has just named."""
+    def take(self) -> None:
+        """Remove the job at the head, which `first` has just named and which leaves next."""
         line = self._chosen
         if line is None:
-            self.rows.take(rank)
-            return
+            return  # a row lets go of it when it leaves
         self._chosen = None
         line.take()
         self.put(line)
 
-    def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
+    def leave(self, job: Job, jobs: Mapping[bytes, Job]) -> None:
         """One of its jobs is no longer ready."""
         spec = job.spec
         self.count -= 1
@@ -203,7 +202,7 @@ class Lane:
                 self._drop(keyed)
         else:
             self.plain -= 1
-            self.rows.lost(-spec.priority, job.seq, jobs)
+            self.rows.leave(-spec.priority, job.seq)
 
     def _drop(self, line: Line) -> None:
         del self.keyed[line.key]
@@ -293,7 +292,7 @@ class Board:
         lane.join(job)
         self.woken[key] = lane
 
-    def leave(self, job: Job, jobs: dict[bytes, Job]) -> None:
+    def leave(self, job: Job, jobs: Mapping[bytes, Job]) -> None:
         """A job is no longer ready; its state has changed already."""
         spec = job.spec
         lane = self.lanes[(spec.queue, spec.labels)]
@@ -406,7 +405,7 @@ class Board:
                     if lane.count:
                         self.woken[lane.key] = lane
 
-    def candidates(self, jobs: dict[bytes, Job]) -> list[Candidate]:
+    def candidates(self, jobs: Mapping[bytes, Job]) -> list[Candidate]:
         """A heap of the lanes in which an assignment may be possible now, by the job at their head."""
         found: list[Candidate] = []
         for lane in self.woken.values():

@@ -6,6 +6,7 @@ such a job in it is served by a free slot.  An assignment costs the logarithm of
 sessions that do not fit, and jobs behind a closed gate, are not looked at.
 """
 
+from collections.abc import Mapping
 from heapq import heappop, heappush, heapreplace
 
 from orchestrix_raft.domain.job import Job
@@ -29,7 +30,7 @@ def dispatch(state: State, events: list[Event]) -> None:
     sessions = state.sessions
     candidates = board.candidates(jobs)
     while candidates:
-        rank, _, job_id, lane = candidates[0]
+        _, _, job_id, lane = candidates[0]
         gate = lane.gate
         if gate is not None and not _passes(gate, candidates, jobs):
             continue
@@ -48,7 +49,7 @@ def dispatch(state: State, events: list[Event]) -> None:
             pool, session_id = best
             session = sessions[session_id]
             event = decide_assignment(state, job, session)
-            lane.take(rank)
+            lane.take()
             evolve_assigned(state, event)
             pool.reseat(session)
             events.append(event)
@@ -61,7 +62,7 @@ def dispatch(state: State, events: list[Event]) -> None:
             _follow(gate, candidates, jobs)
 
 
-def _passes(gate: Gate, candidates: list[Candidate], jobs: dict[bytes, Job]) -> bool:
+def _passes(gate: Gate, candidates: list[Candidate], jobs: Mapping[bytes, Job]) -> bool:
     """Whether the best candidate may be assigned.  If not, it has been put where it belongs: its queue is
     closed, or another lane has used what its key was allowed."""
     candidate = candidates[0]
@@ -80,7 +81,7 @@ def _passes(gate: Gate, candidates: list[Candidate], jobs: dict[bytes, Job]) -> 
     return False
 
 
-def _follow(gate: Gate, candidates: list[Candidate], jobs: dict[bytes, Job]) -> None:
+def _follow(gate: Gate, candidates: list[Candidate], jobs: Mapping[bytes, Job]) -> None:
     """An open gate always has its best waiting lane among the candidates."""
     if gate.is_open():
         candidate = gate.next(jobs)

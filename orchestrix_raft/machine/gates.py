@@ -9,6 +9,7 @@ it in the same entry.  Two kinds wait at it, and neither is looked at again befo
 Everything here is derived from queues, windows, jobs and sessions and can be rebuilt.
 """
 
+from collections.abc import Mapping
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Final
 
@@ -100,7 +101,7 @@ class Gate:
         """A lane waits no more: it is looked at now, or it is gone."""
         self._waiting.pop(lane.key, None)
 
-    def next(self, jobs: dict[bytes, Job]) -> "Candidate | None":
+    def next(self, jobs: Mapping[bytes, Job]) -> "Candidate | None":
         """The waiting lane with the best job, and that job; it waits no more.  None: none waits."""
         heap = self._heap
         waiting = self._waiting

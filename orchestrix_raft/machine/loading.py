@@ -87,20 +87,25 @@ def _load(state: State, tables: Tables) -> Iterator[int]:
         count += 1
         if count % SLICE == 0:
             yield count
+    ready: list[Job] = []
     for key, value in tables(LIVE_JOBS):
-        _load_job(state, key, codec.decode_job(value))
+        job = codec.decode_job(value)
+        _load_job(state, key, job)
+        if job.state is JobState.PENDING:
+            ready.append(job)
         count += 1
         if count % SLICE == 0:
+            state.divide()
             yield count
     for slices in (_load_queues(state, tables), _load_unique_windows(state, tables)):
         for _ in slices:
             count += 1
             if count % SLICE == 0:
+                state.divide()
                 yield count
     kept = [(r.seq, r.expires_ms, key) for key, r in _requests(tables)]
     state.requests.update((key, (seq, expires_ms)) for seq, expires_ms, key in sorted(kept))
     _check_counts(state)
-    ready = [job for job in state.jobs.values() if job.state is JobState.PENDING]
     ready.sort(key=lambda job: job.seq)
     for place, job in enumerate(ready, 1):
         state.board.join(job)

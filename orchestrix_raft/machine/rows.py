@@ -1,30 +1,26 @@
 """The ready jobs of a lane: those without a key in a row per priority, those with the same key in a `Line`.
 
-Jobs leave from the middle by becoming something else than ready.  What they leave behind goes with the block
-of a row that they were in.  In a line every job that leaves drops a few items at the front; when there is
-more of that than of ready jobs, it pays for looking at a few others instead.  A debt: what is left in a line
-behind one ready job, at most as many items as the line has ready jobs, is dropped in one go when that job
-goes and no other.  Items ascend by stored numbers: no layout decides anything.  Used by the board only.
+Jobs leave from the middle by becoming something else than ready.  From a row they are gone at once.  In a
+line they leave an item behind: every job that leaves drops a few items at the front; when there is more of
+that than of ready jobs, it pays for looking at a few others instead.  A debt: what is left in a line behind
+one ready job, at most as many items as the line has ready jobs, is dropped in one go when that job goes and
+no other.  Items ascend by stored numbers: no layout decides anything.  Used by the board only.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Final
 
 from orchestrix_raft.domain.job import Job, JobState
 
 _PENDING: Final = JobState.PENDING
-_BLOCK: Final = 512  # items of a row that are dropped, passed over or rewritten in one step, at most
+_BLOCK: Final = 512  # jobs in a part of a row: copied at once when it grows, passed over at its front
 _LINE_SLACK: Final = 4  # stale items that a line may hold besides as many as it has ready jobs
 _MOVED: Final = 8  # items dropped or looked at for each job that leaves
 
 ReadyItem = tuple[int, int, bytes]
 """-priority, job.seq, job id: their order is that of being taken"""
-
-RowItem = tuple[int, bytes]
-"""job.seq, job id"""
 
 
 def is_ready(job: Job | None, seq: int) -> bool:
@@ -33,14 +29,13 @@ def is_ready(job: Job | None, seq: int) -> bool:
 
 
 class _Block:
-    """Neighbours in a row."""
+    """Neighbours in a row.  A dict of numbers and bytes: the garbage collector does not follow it."""
 
-    __slots__ = ("items", "live", "since")
+    __slots__ = ("items", "since")
 
     def __init__(self, seq: int) -> None:
         self.since = seq  # of the first job that came into it
-        self.items: deque[RowItem] = deque()  # seq ascends
-        self.live = 0  # of them still ready; 0 only before the first
+        self.items: dict[int, bytes] = {}  # job.seq -> job id; seq ascends; never empty
 
 
 def _since(block: _Block) -> int:
@@ -48,21 +43,20 @@ def _since(block: _Block) -> int:
 
 
 class Rows:
-    """Ready jobs without a key, in blocks: one in which no job is ready any more is dropped whole, and one in
-    which few are is rewritten: in every block stale items are at most twice the ready ones."""
+    """Ready jobs without a key, in blocks: one that is empty is dropped."""
 
     __slots__ = ("_best", "_rows", "length")
 
     def __init__(self) -> None:
-        self._rows: dict[int, list[_Block]] = {}  # by -priority; no list and no block is without ready jobs
+        self._rows: dict[int, list[_Block]] = {}  # by -priority; none is empty
         self._best: list[int] = []  # the priorities of the rows, ascending
-        self.length = 0  # items, stale ones included
+        self.length = 0  # jobs
 
     def __iter__(self) -> Iterator[ReadyItem]:
-        """All, stale ones included: row by row, in order within each."""
+        """All: row by row, in order within each."""
         for priority in reversed(self._best):
             for block in self._rows[-priority]:
-                for seq, job_id in block.items:
+                for seq, job_id in block.items.items():
                     yield -priority, seq, job_id
 
     def join(self, rank: int, seq: int, job_id: bytes) -> None:
@@ -75,67 +69,33 @@ class Rows:
         if len(block.items) >= _BLOCK:
             block = _Block(seq)
             row.append(block)
-        block.items.append((seq, job_id))
-        block.live += 1
+        block.items[seq] = job_id
         self.length += 1
 
-    def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
-        """The ready job of the highest priority that is here longest; drops stale items before it."""
+    def first(self) -> ReadyItem | None:
+        """The job of the highest priority that is here longest."""
         if not self._best:
             return None
         rank = -self._best[-1]
-        items = self._rows[rank][0].items
-        while True:
-            seq, job_id = items[0]
-            if is_ready(jobs.get(job_id), seq):
-                return rank, seq, job_id
-            items.popleft()
-            self.length -= 1
+        seq, job_id = next(iter(self._rows[rank][0].items.items()))
+        return rank, seq, job_id
 
-    def take(self, rank: int) -> None:
-        """Remove the item that `first` has just named."""
-        row = self._rows[rank]
-        block = row[0]
-        block.items.popleft()
-        block.live -= 1
-        self.length -= 1
-        if not block.live:
-            self._drop(rank, row, 0)
-
-    def lost(self, rank: int, seq: int, jobs: dict[bytes, Job]) -> None:
-        """A job has left: from the middle, or it was taken before."""
+    def leave(self, rank: int, seq: int) -> None:
+        """A job is no longer ready, or was taken; once more for one that has left is nothing."""
         row = self._rows.get(rank)
         if row is None:
             return
         place = 0 if len(row) == 1 or seq < row[1].since else bisect_right(row, seq, key=_since) - 1
-        block = row[place]
-        if seq < block.since:
-            return  # taken, as the last of its block
-        items = block.items
-        if items[0][0] <= seq:
-            block.live -= 1
-            if not block.live:
-                self._drop(rank, row, place)
-                return
-        if len(items) > 3 * block.live:
-            block.items = deque(item for item in items if is_ready(jobs.get(item[1]), item[0]))
-            self.length -= len(items) - len(block.items)
-
-    def _drop(self, rank: int, row: list[_Block], place: int) -> None:
-        """Of a block no job is ready any more."""
-        self.length -= len(row[place].items)
+        items = row[place].items
+        if items.pop(seq, None) is None:
+            return
+        self.length -= 1
+        if items:
+            return
         del row[place]
         if not row:
             del self._rows[rank]
             del self._best[bisect_left(self._best, -rank)]
-
-    def is_counted(self, jobs: dict[bytes, Job]) -> bool:
-        """Whether every block knows how many ready jobs it has; for the check of invariants."""
-        return len(self._best) == len(self._rows) and all(
-            0 < block.live == sum(is_ready(jobs.get(job_id), seq) for seq, job_id in block.items)
-            for row in self._rows.values()
-            for block in row
-        )
 
 
 class Line:
@@ -177,7 +137,7 @@ class Line:
         if heap is self._old and not heap:
             self._old = None
 
-    def first(self, jobs: dict[bytes, Job]) -> ReadyItem | None:
+    def first(self, jobs: Mapping[bytes, Job]) -> ReadyItem | None:
         """The job of it to run next; None: it is empty."""
         while (item := self.head()) is not None:
             if is_ready(jobs.get(item[2]), item[1]):
@@ -185,7 +145,7 @@ class Line:
             self.take()
         return None
 
-    def leave(self, jobs: dict[bytes, Job]) -> None:
+    def leave(self, jobs: Mapping[bytes, Job]) -> None:
         """One of its jobs is no longer ready."""
         self.count -= 1
         if len(self) == self.count or self._trim(jobs):
@@ -202,7 +162,7 @@ class Line:
         if not old:
             self._old = None
 
-    def _trim(self, jobs: dict[bytes, Job]) -> bool:
+    def _trim(self, jobs: Mapping[bytes, Job]) -> bool:
         """Drop a few stale items at the head; whether there were any."""
         before = len(self)
         while before - len(self) < _MOVED and (item := self.head()) is not None:

@@ -5,6 +5,7 @@ Only `evolve` functions (and the loading of a checkpoint) write here.  The node 
 """
 
 from collections import OrderedDict
+from collections.abc import MutableMapping
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from orchestrix_raft.domain.worker import Session
 from orchestrix_raft.machine import digest
 from orchestrix_raft.machine.board import Board
 from orchestrix_raft.machine.book import Book
+from orchestrix_raft.machine.parts import FEW, in_parts
 from orchestrix_raft.machine.records import Records
 from orchestrix_raft.machine.rules import RULES, Rules
 from orchestrix_raft.machine.sharing import Sharing
@@ -98,13 +100,13 @@ class State:
         self.level = FIRST_LEVEL  # by which rules entries are applied; never falls
         self.level_version = ""  # of the software that raised it
         self.migration: bytes | None = None  # where the next step of a migration begins; None: none is due
-        self.jobs: dict[bytes, Job] = {}  # live ones
+        self.jobs: MutableMapping[bytes, Job] = {}  # live ones; in parts once they are many, like the windows
         self.sessions: dict[bytes, Session] = {}
         self.nodes: dict[str, Node] = {}
         self.schedules: dict[str, Schedule] = {}
         self.limited: dict[str, Queue] = {}  # those that are paused or limited, by name
-        self.key_windows: dict[bytes, KeyWindow] = {}  # by pair_key(queue, key)
-        self.unique_windows: dict[bytes, UniqueWindow] = {}  # by pair_key(type, unique key)
+        self.key_windows: MutableMapping[bytes, KeyWindow] = {}  # by pair_key(queue, key)
+        self.unique_windows: MutableMapping[bytes, UniqueWindow] = {}  # by pair_key(type, unique key)
         self.counts = [0] * STATES  # jobs by JobState, finished ones included; [0]: ids of jobs that are gone
         self.oldest = [-1] * STATES  # by terminal JobState: nothing kept ended earlier (wall ms); -1: nothing
         # is kept.  [0]: no id of a job that is gone is free earlier
@@ -134,6 +136,15 @@ class State:
         elapsed = self.elapsed_timers.first(self)
         wall = self.wall_timers.first(self)
         return (None if elapsed is None else elapsed[0], None if wall is None else wall[0])
+
+    def divide(self) -> None:
+        """Give what has become many the form in which it grows without a stop."""
+        if len(self.jobs) > FEW:
+            self.jobs = in_parts(self.jobs)
+        if len(self.key_windows) > FEW:
+            self.key_windows = in_parts(self.key_windows)
+        if len(self.unique_windows) > FEW:
+            self.unique_windows = in_parts(self.unique_windows)
 
     def touch(self, table: str, key: bytes, entity: msgspec.Struct | None) -> None:
         """A record of a table that changes rarely is to be written; None: it is gone."""

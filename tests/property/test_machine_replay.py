@@ -17,6 +17,7 @@ from typing import cast
 import pytest
 
 from orchestrix_raft.machine import codec
+from orchestrix_raft.machine import state as states
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.memory import MemoryStore
 from tests.property.replaying import python, replay, sources
@@ -117,3 +118,13 @@ def test_another_python_comes_to_the_same_bytes(version: str) -> None:
     if asked.returncode:
         pytest.skip(f"python{version} does not run here, or has no msgspec")
     _agree(executable, version, "3")
+
+
+def test_a_state_that_is_divided_comes_to_the_same_bytes_as_one_that_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One node has been in parts since there were many jobs, another was started when they were few."""
+    small_limits(monkeypatch)
+    divided = [replay(log) for log in recorded_logs()]
+    monkeypatch.setattr(states, "FEW", 10**6)
+    assert [replay(log) for log in recorded_logs()] == divided == list(_outcomes())

@@ -18,7 +18,7 @@ from orchestrix_raft.domain.node import OVER, Health
 from orchestrix_raft.domain.queue import LIMITS, QueueChange, RateLimitOptions
 from orchestrix_raft.domain.report import Completed, Failed, Outcome, ProgressMark, Released, StartedMark
 from orchestrix_raft.domain.retry import RetryPolicy
-from orchestrix_raft.machine import board, codec, gates, heap, jobs, rows
+from orchestrix_raft.machine import board, codec, gates, heap, jobs, rows, state
 from orchestrix_raft.machine.commands import (
     AttachSession,
     Batch,
@@ -91,6 +91,7 @@ def small_limits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rows, "_LINE_SLACK", 0)
     patch.setattr(rows, "_MOVED", 3)
     patch.setattr(jobs, "_INLINE", 8)
+    patch.setattr(state, "FEW", 1)
     patch.setattr(board, "_SLACK", 0)
     patch.setattr(heap, "_SLACK", 0)
     patch.setattr(heap, "_MOVED", 1)

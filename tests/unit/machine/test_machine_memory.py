@@ -40,6 +40,20 @@ def test_delayed_jobs_are_no_matter_of_the_garbage_collector(machine: Machine) -
     assert not any(gc.is_tracked(one) for one in waiting)
 
 
+def test_jobs_that_wait_for_a_worker_are_none_either() -> None:
+    """What is followed is a part for some hundred of them."""
+    driver = Driver()
+    for part in range(5):
+        driver.enqueue(*(job(f"{part}-{number}") for number in range(1_000)))
+    gc.collect()
+    state = driver.machine.state
+    (lane,) = state.board.lanes.values()
+    blocks = lane.rows._rows[0]
+    assert len(blocks) == -(-5_000 // 512)
+    waiting = [state.jobs, *state.jobs.values(), *(block.items for block in blocks)]
+    assert not any(gc.is_tracked(one) for one in waiting)
+
+
 def test_of_names_and_policies_that_differ_a_bounded_number_is_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
