@@ -17,8 +17,10 @@ from orchestrix_raft.client.backups import Verification
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.words import counted
 
-BackupPath = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
-DataDir = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="The node's data directory.")]
+BackupPath = Annotated[Path, typer.Argument(metavar="FILE", parser=options.path, help="The backup.")]
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", metavar="DIR", parser=options.path, help="The node's data directory.")
+]
 
 
 def backup(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
@@ -66,6 +67,14 @@ def given(text: str) -> str:
     if not text:
         raise ValueError("it is empty: name one")
     return text
+
+
+def path(text: str) -> Path:
+    """For `parser=`: a path.  Wrong usage if there is none: it would mean the current directory."""
+    try:
+        return Path(given(text))
+    except ValueError as error:  # typer would drop its words
+        raise typer.BadParameter(str(error)) from error
 
 
 def one_of(words: Iterable[str]) -> Callable[[str | None], str | None]:
