@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from orchestrix_raft import Unavailable
-from orchestrix_raft.cli import following, options, output
+from orchestrix_raft.cli import event_words, following, options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.events import AuditEntry, Event
 from orchestrix_raft.domain import limits
@@ -180,6 +180,7 @@ def _show(event: Event) -> None:
         output.cell(event.at),
         f"{event.kind:<18}",
         *(word for word in about if word),
+        event_words.words_of(event),
         f"({event.actor})" if event.actor else "",
         event.reason,
     ]
