@@ -125,7 +125,7 @@ def verify(
     Exit code 0: every node has answered, and all hold the same; else 1, and the last line says which nodes
     hold other data and which did not answer.
     """
-    timeout_s = options.read(parse_duration_ms, timeout, "--timeout") / 1_000
+    timeout_s = options.read(_patience_ms, timeout, "--timeout") / 1_000
     with options.connect(context, servers) as client:
         found = client.verify(timeout=timeout_s)
     if as_json:
@@ -142,6 +142,13 @@ def verify(
     if not as_json:
         nodes = counted(len(found.nodes), "node")
         output.line(f"{nodes} asked, all hold the same as of log index {found.index}")
+
+
+def _patience_ms(text: str) -> int:
+    duration_ms = parse_duration_ms(text)
+    if not duration_ms:
+        raise ValueError("no node reads anything in no time: write more than 0s")
+    return duration_ms
 
 
 def _verdict(found: Verification) -> str:

@@ -16,6 +16,8 @@ WAIT_S: Final = 40.0  # a node closes what is left after 30 s
 LOOK_S: Final = 0.2
 BEHIND_S: Final = 5.0  # another node than the one that answered first may answer now
 
+_ORPHANS: Final = "orphaned workers lose their jobs unless they come back within 30 s"
+
 NodeId = Annotated[
     str,
     typer.Argument(
@@ -50,7 +52,7 @@ def drain(
     if as_json:
         output.document({"node_id": node_id, "left": left, **msgspec.to_builtins(progress)})
         if wait and (progress.orphaned or left):
-            raise typer.Exit(1)
+            raise Failure(_not_handed_over(node_id, progress, left))
         return
     if not wait:
         had = f"{counted(progress.workers, 'worker')} with {counted(progress.jobs, 'job')}"
@@ -61,11 +63,22 @@ def drain(
         f" {counted(progress.acknowledged_jobs, 'job')}, {progress.orphaned} orphaned"
     )
     if progress.orphaned:
-        output.warning("orphaned workers lose their jobs unless they come back within 30 s")
+        output.warning(_ORPHANS)
     if left:
         output.warning(f"still attached to node {node_id}: {counted(left, 'worker')}")
     if progress.orphaned or left:
         raise typer.Exit(1)  # so that a script does not go on to the next node
+
+
+def _not_handed_over(node_id: str, progress: DrainProgress, left: int) -> str:
+    """What the text says in warnings, in one line beside the JSON."""
+    words = []
+    if progress.orphaned:
+        jobs = counted(progress.orphaned_jobs, "job")
+        words.append(f"{counted(progress.orphaned, 'worker')} orphaned with {jobs}: {_ORPHANS}")
+    if left:
+        words.append(f"still attached to it: {counted(left, 'worker')}")
+    return f"node {node_id} has not handed over all its workers: {'; '.join(words)}"
 
 
 def _until_empty(

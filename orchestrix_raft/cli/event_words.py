@@ -1,8 +1,8 @@
 """What `cluster events` says of an event besides its kind: whom or what it is about, and what has changed.
 
 One table by kind; the job, its type, the queue, the actor and the reason have columns of their own.  A node
-of another version may tell kinds and details that are not known here, or leave some out: what is missing is left
-out of the words as well, and nothing here fails for it.
+of another version may tell kinds and details that are not known here, or leave some out: what is missing is
+left out of the words as well, and nothing here fails for it.
 """
 
 from collections.abc import Callable, Mapping

@@ -66,6 +66,20 @@ def test_orphans_and_those_who_stay_are_pointed_out(
     assert client.calls[0][2] == {"force": True}
 
 
+def test_json_stays_alone_on_stdout_when_workers_are_orphaned(
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.answers["cluster.drain"] = progress()
+    orphans = progress(asked=4, acknowledged=1, orphaned=1, orphaned_jobs=3)
+    client.answers["status"] = Status((node(2, orphans),))
+    monkeypatch.setattr(draining, "WAIT_S", 0.0)
+    said = run("cluster", "drain", "n2", "--json")
+    assert (said.code, json.loads(said.out)["orphaned"]) == (1, 1)
+    assert "1 worker orphaned with 3 jobs: orphaned workers lose their jobs unless" in said.err
+    assert "still attached to it: 2 workers" in said.err
+    assert said.err.count("\n") == 1
+
+
 def test_a_drain_that_is_not_waited_for(client: RecordingClient, run: Any) -> None:
     client.answers["cluster.drain"] = progress()
     assert run("cluster", "drain", "n2", "--no-wait").out == "node n2 drains: it has 4 workers with 50 jobs\n"
