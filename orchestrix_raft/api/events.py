@@ -104,7 +104,8 @@ def _filter(request: wire.WatchRequest) -> EventFilter:
             raise invalid("FILTER_INVALID", f"{name}: at most {FILTER_VALUES} values")
     unknown = sorted(set(request.kinds) - KINDS.keys())
     if unknown:
-        raise invalid("KIND_INVALID", f"no kind of event is called {unknown[0][:100]!r}")
+        known = ", ".join(KINDS)
+        raise invalid("KIND_INVALID", f"no kind of event is called {unknown[0][:100]!r}: there are {known}")
     return EventFilter(
         frozenset(KINDS[kind] for kind in request.kinds),
         frozenset(checks.job_id(job_id) for job_id in request.job_ids),

@@ -56,11 +56,16 @@ def backup(
 def _why_not_written(error: OSError, file: Path) -> str:
     """One line with what to do, for the file system's usual refusals."""
     system = error.strerror or str(error)
+    place = Path(error.filename or file)
+    if error.errno == errno.ENOENT and place.is_dir():  # such as /proc, which only the system fills
+        return f"{place}: no file can be made there: name another place"
     match error.errno:
         case errno.ENOENT:
             return f"{error.filename or file}: there is no such directory: make it first"
         case errno.EISDIR:
             return f"{file} is a directory: name a file in it, such as {file / 'backup'}"
+        case errno.EINVAL:
+            return f"{error.filename or file}: {system}: name another place"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return f"{error.filename or file}: this user cannot write there ({system}): name another place"
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from orchestrix_raft import Client
+from orchestrix_raft import Client, OrchestrixError
 from orchestrix_raft.cli import naming, options, output, waiting
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.model import DrainProgress, NodeStatus
@@ -44,7 +44,7 @@ def drain(
     workers are elsewhere: how far it is, a line for each change.
     """
     with options.connect(context, servers) as client:
-        progress = client.cluster.drain(node_id, force=force)
+        progress = _begun(client, node_id, force)
         left = 0
         if wait:
             with waiting.steps(f"node {node_id}", shown=not as_json) as say:
@@ -79,6 +79,16 @@ def _not_handed_over(node_id: str, progress: DrainProgress, left: int) -> str:
     if left:
         words.append(f"still attached to it: {counted(left, 'worker')}")
     return f"node {node_id} has not handed over all its workers: {'; '.join(words)}"
+
+
+def _begun(client: Client, node_id: str, force: bool) -> DrainProgress:
+    """What there is to hand over; Failure that names the way out if the others could not go on."""
+    try:
+        return client.cluster.drain(node_id, force=force)
+    except OrchestrixError as error:
+        if error.reason == "DRAIN_COSTS_TOO_MUCH":
+            raise Failure(f"{error}; --force drains it all the same") from error
+        raise
 
 
 def _until_empty(
@@ -157,7 +167,7 @@ def drain_worker(
         typer.Argument(
             metavar="ID",
             help="The worker's id or its beginning, or its name.",
-            callback=options.checked(options.not_empty),
+            callback=options.checked(options.given),
         ),
     ],
     as_json: options.Json = False,

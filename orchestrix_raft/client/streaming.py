@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import grpc.aio
 
-from orchestrix_raft.client.calls import Caller, Channel, Failed
+from orchestrix_raft.client.calls import TRIED, Caller, Channel, Failed
+from orchestrix_raft.client.requests import unanswered
 from orchestrix_raft.wire.errors import CursorTooOld, Unavailable
 from orchestrix_raft.wire.servers import Backoff
 from orchestrix_raft.wire.services import Method
@@ -63,8 +64,8 @@ async def responses(
         if now() + delay_s - failing_since >= caller.deadline_s:
             if forgetful:
                 raise _least(forgetful)
-            text = f"no server answered {method.name} within {caller.deadline_s:g} s; one of those tried:"
-            raise Unavailable(f"{text} {failure}", "NO_SERVER")
+            text = f"{unanswered(method, caller.deadline_s)}; {TRIED}{failure}"
+            raise Unavailable(text, "NO_SERVER")
         await asyncio.sleep(delay_s)
 
 

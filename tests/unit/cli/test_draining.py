@@ -87,6 +87,19 @@ def test_a_drain_that_is_not_waited_for(client: RecordingClient, run: Any) -> No
     assert (document["node_id"], document["workers"], document["orphaned"]) == ("n2", 4, 0)
 
 
+def test_a_drain_that_costs_too_much_names_the_way_out(client: RecordingClient, run: Any) -> None:
+    cost = "without node n2 there is no majority"
+    client.answers["cluster.drain"] = OrchestrixError(cost, "DRAIN_COSTS_TOO_MUCH")
+    said = run("cluster", "drain", "n2")
+    assert (said.code, said.err) == (1, f"orchestrix-raft: {cost}; --force drains it all the same\n")
+
+
+def test_an_empty_worker_id_is_said_in_one_line(client: RecordingClient, run: Any) -> None:
+    said = run("workers", "drain", "")
+    assert (said.code, client.calls) == (2, [])
+    assert "ID: it is empty: name one (see" in said.err
+
+
 def test_a_drain_that_somebody_undoes_is_a_failure(client: RecordingClient, run: Any) -> None:
     client.answers["cluster.drain"] = progress()
     behind, drained = Status((node(4, None),)), Status((node(4, progress()),))

@@ -135,7 +135,7 @@ async def test_what_nobody_knows_any_more_is_said_with_where_to_go_on(cluster: C
 
 async def test_without_any_node_it_gives_up() -> None:
     async with AsyncClient(closed_port(), deadline=0.2) as client:
-        with pytest.raises(Unavailable, match=r"no server answered Watch within 0\.2 s"):
+        with pytest.raises(Unavailable, match=r"no server answered the request for events within 0\.2 s"):
             [event async for event in client.events(follow=True)]
 
 
