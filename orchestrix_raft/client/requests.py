@@ -1,4 +1,4 @@
-"""What requests are called in a line for people, who know commands and methods of the SDK, not those of gRPC."""
+"""What requests are called in a line for people, who know commands and methods of the SDK, but no RPCs."""
 
 from types import MappingProxyType
 from typing import Final
