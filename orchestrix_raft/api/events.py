@@ -33,10 +33,12 @@ async def watch(node: NodePort, request: wire.WatchRequest, context: Context) ->
         async for page in pages:
             if isinstance(page, Rejected):
                 if page.reason == CURSOR_TOO_OLD:
-                    await context.write(wire.WatchResponse(oldest=str(node.oldest_cursor())))
+                    oldest = str(node.oldest_cursor())
+                    await context.write(wire.WatchResponse(oldest=oldest, cluster_id=node.cluster_id))
                 raise Refusal(page)
             events = [_message(event) for event in page.events]
-            await context.write(wire.WatchResponse(events=events, cursor=str(page.cursor)))
+            response = wire.WatchResponse(events=events, cursor=str(page.cursor), cluster_id=node.cluster_id)
+            await context.write(response)
 
 
 async def list_audit(node: NodePort, request: wire.ListAuditRequest) -> wire.ListAuditResponse:

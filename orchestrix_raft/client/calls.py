@@ -142,6 +142,7 @@ class Caller:
         self.servers = Servers(servers, random.randrange(len(servers)))
         self.deadline_s = deadline_s
         self.index = 0
+        self.events_of = ""  # the cluster of which events were told last
         self._tls = check_tls(tls)
         self._channels: dict[str, Channel] = {}
         self._learning: asyncio.Task[None] | None = None

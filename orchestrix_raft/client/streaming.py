@@ -37,7 +37,7 @@ async def responses(
         channel: Channel | None = None
         try:
             channel = await caller.channel()
-            async with aclosing(_stream(caller, channel, method, request)) as stream:
+            async with aclosing(_stream(caller, channel, method, request, advance)) as stream:
                 async for response in stream:
                     failing_since = None
                     backoff = Backoff(caller.servers)
@@ -70,7 +70,7 @@ async def responses(
 
 
 async def _stream(
-    caller: Caller, channel: Channel, method: Method, request: Any
+    caller: Caller, channel: Channel, method: Method, request: Any, advance: Callable[[Any], None]
 ) -> AsyncGenerator[Any, None]:
     """The responses of one node.  `Failed`: ask another one."""
     oldest = ""
@@ -85,6 +85,8 @@ async def _stream(
                 oldest = getattr(response, "oldest", "")
                 if not oldest:
                     yield response
+                else:
+                    advance(response)  # it tells nothing, but of which cluster it is
         except TimeoutError as error:
             raise Failed(f"{channel.address}: silent for {SILENT_S:g} s", in_doubt=False) from error
         except grpc.aio.AioRpcError as error:
