@@ -706,6 +706,13 @@ def test_what_cannot_be_known_is_said(name: str, tell: Teller) -> None:
     assert verdict.undecided
 
 
+def test_the_lines_of_an_exceeded_rate_say_when_by_the_time_that_counts() -> None:
+    (violation,) = verdict_of(one_too_many_in_the_window, "limits").violations
+    assert violation.what.endswith("as number 3 of 2 within 999 ms of 1000")
+    assert ["at 0 ms" in violation.lines[1], "at 999 ms" in violation.lines[3]] == [True, True]
+    assert " at " not in violation.lines[0], "the configuration does not tell its time here"
+
+
 def test_every_check_has_its_table() -> None:
     names = {verdict.check for verdict in Tale().report().verdicts}
     assert set(GOOD) == set(BAD) == names
