@@ -2,7 +2,7 @@
 
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.machine.causes import Actor, Cause
-from orchestrix_raft.machine.commands import CloseSession, DrainNode, NodeHealthChanged
+from orchestrix_raft.machine.commands import CloseSession, DrainNode, NodeHealthChanged, RaiseLevel
 from tests.scenarios.driver import Driver, job, key
 
 
@@ -38,6 +38,14 @@ def test_the_leader_is_told_as_such() -> None:
     driver = Driver()
     incarnation = driver.start_node("n1")
     driver.do_unnumbered(NodeHealthChanged("n1", incarnation, Health.SUSPECT))
+    assert caused(driver) == [Cause(0, Actor.LEADER, "")]
+
+
+def test_a_raised_level_is_told_of_the_leader() -> None:
+    driver = Driver()
+    state = driver.machine.state
+    members = (("n0", state.nodes["n0"].incarnation),)
+    driver.do_unnumbered(RaiseLevel(state.level + 1, "1.2.3", members))
     assert caused(driver) == [Cause(0, Actor.LEADER, "")]
 
 
