@@ -1,8 +1,8 @@
 """Who is told to have caused what an entry did."""
 
 from orchestrix_raft.domain.node import Health
-from orchestrix_raft.machine.causes import Actor, Cause
-from orchestrix_raft.machine.commands import CloseSession, DrainNode, NodeHealthChanged, RaiseLevel
+from orchestrix_raft.machine.causes import Actor, Cause, actor_of
+from orchestrix_raft.machine.commands import CloseSession, DrainNode, MigrateRecords, NodeHealthChanged, RaiseLevel
 from tests.scenarios.driver import Driver, job, key
 
 
@@ -41,12 +41,9 @@ def test_the_leader_is_told_as_such() -> None:
     assert caused(driver) == [Cause(0, Actor.LEADER, "")]
 
 
-def test_a_raised_level_is_told_of_the_leader() -> None:
-    driver = Driver()
-    state = driver.machine.state
-    members = (("n0", state.nodes["n0"].incarnation),)
-    driver.do_unnumbered(RaiseLevel(state.level + 1, "1.2.3", members))
-    assert caused(driver) == [Cause(0, Actor.LEADER, "")]
+def test_a_raised_level_and_what_follows_from_it_is_told_of_the_leader() -> None:
+    for command in (RaiseLevel(2, "1.2.3", (("n0", 1),)), MigrateRecords(2, b"")):
+        assert actor_of({}, "", command) == (Actor.LEADER, "")
 
 
 def test_a_drain_is_a_users_unless_the_process_is_to_end() -> None:
