@@ -2,7 +2,13 @@
 
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.machine.causes import Actor, Cause, actor_of
-from orchestrix_raft.machine.commands import CloseSession, DrainNode, MigrateRecords, NodeHealthChanged, RaiseLevel
+from orchestrix_raft.machine.commands import (
+    CloseSession,
+    DrainNode,
+    MigrateRecords,
+    NodeHealthChanged,
+    RaiseLevel,
+)
 from tests.scenarios.driver import Driver, job, key
 
 
