@@ -4,7 +4,7 @@ A dict of a million keys is copied as a whole when it grows, and again after hal
 went: 50 to 200 ms in which the node does nothing else.  A part of it takes less than one.  Few keys stay in
 a plain dict, which is faster: `State.divide` looks after each entry.  The order of a walk through parts says
 nothing (within a part it is that of coming), so no decision may follow from it; those that walk sort, count,
-or look at each by itself.  Used within `machine` only.
+or look at each by itself.  Written to within `machine` only.
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping
