@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from orchestrix_raft.api.callers import caller
 from orchestrix_raft.api.errors import Refusal, UnknownOutcome
-from orchestrix_raft.coordinator.port import Done, Door
+from orchestrix_raft.coordinator.port import Door, NotApplied
 from orchestrix_raft.domain.audit import TEXT_CHARS
 from orchestrix_raft.domain.errors import Code
 from orchestrix_raft.domain.ids import format_job_id
@@ -118,14 +118,15 @@ class Notes:
         self._write(note, refused=count)
 
     def _write(self, note: NoteAudit, refused: int) -> None:
-        """refused: how many refused calls the note stands for; they are counted again if it is lost."""
+        """refused: how many refused calls the note stands for; counted again if it is certainly lost."""
         task = asyncio.get_running_loop().create_task(self._submit(note, refused))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
     async def _submit(self, note: NoteAudit, refused: int) -> None:
         outcome = await self._door().submit(note)
-        if refused and not isinstance(outcome, Done):
+        # A note whose outcome is unknown has most probably been made: counted again it would be there twice.
+        if refused and isinstance(outcome, NotApplied):
             self._leave_out(refused)
 
 

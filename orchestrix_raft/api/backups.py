@@ -30,6 +30,10 @@ class BackupCalls(Service):
         try:
             await self._send(backup, context)
             whole = f"done: {backup.head.size} bytes"
+        except Refusal as refusal:
+            whole = f"refused: {refusal.rejected.reason}"
+            refusal.noted = True  # in a moment, with the index
+            raise
         finally:
             backup.close()
             self._notes.made("backup", f"as of index {backup.head.index}", whole)

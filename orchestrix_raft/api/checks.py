@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from orchestrix_raft.api.errors import Refusal, invalid
-from orchestrix_raft.domain import limits
+from orchestrix_raft.domain import limits, names
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobSpec, JobState, fault_in_unique
 from orchestrix_raft.domain.queue import QueueChange, fault_in_change
@@ -24,9 +24,7 @@ REQUEST_ID_BYTES: Final = 16
 CURSOR_BYTES: Final = 64  # of a step of a command on a filter
 HELD_MAX: Final = 2 * limits.CAPACITY  # running handlers and results that wait for their acknowledgement
 
-_QUEUE: Final = re.compile(r"[A-Za-z0-9._:/@-]+").fullmatch
 _LABEL: Final = re.compile(r"[A-Za-z0-9._:/@=-]+").fullmatch
-_QUEUE_CHARS: Final = "letters, digits and . _ - : / @"
 _JSON_OBJECT: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _JSON: Final = msgspec.json.Decoder().decode
 
@@ -56,7 +54,7 @@ def _names(spec: JobSpec) -> Rejected | None:
         return _job_id(spec.job_id)
     if not 0 < len(spec.type) <= limits.TYPE_CHARS or not spec.type.isprintable() or " " in spec.type:
         return job_type(spec.type)
-    if len(spec.queue) > limits.QUEUE_CHARS or not _QUEUE(spec.queue):
+    if len(spec.queue) > limits.QUEUE_CHARS or not names.is_queue(spec.queue):
         return queue(spec.queue)
     if len(spec.unique_key) > limits.KEY_CHARS:
         return _too_long("unique_key", spec.unique_key)
@@ -79,22 +77,14 @@ def _too_long(field: str, text: str) -> Rejected:
 
 def job_type(text: str) -> Rejected | None:
     """A type is printable, without blanks."""
-    if not text:
-        return _wrong("TYPE_INVALID", "type is empty: name the handler that runs the job")
-    if len(text) > limits.TYPE_CHARS:
-        return _wrong("TYPE_INVALID", f"type has {len(text)} characters: at most {limits.TYPE_CHARS}")
-    if not text.isprintable() or " " in text:
-        return _wrong("TYPE_INVALID", f"type {text!r}: no blanks and no control characters, please")
-    return None
+    fault = names.fault_in_type(text)
+    return _wrong("TYPE_INVALID", fault) if fault else None
 
 
 def queue(text: str) -> Rejected | None:
     """Queue names are safe in shells, URLs and metrics."""
-    if len(text) > limits.QUEUE_CHARS:
-        return _wrong("QUEUE_INVALID", f"queue has {len(text)} characters: at most {limits.QUEUE_CHARS}")
-    if not _QUEUE(text):
-        return _wrong("QUEUE_INVALID", f"queue {text!r}: only {_QUEUE_CHARS} are allowed, and at least one")
-    return None
+    fault = names.fault_in_queue(text)
+    return _wrong("QUEUE_INVALID", fault) if fault else None
 
 
 def _args(args: bytes) -> Rejected | None:
@@ -179,7 +169,7 @@ def _labels(labels: Iterable[str]) -> Rejected | None:
         return _wrong("LABELS_INVALID", f"{len(found)} labels: at most {limits.LABELS}")
     for label in found:
         if len(label) > limits.QUEUE_CHARS or not _LABEL(label):
-            allowed = f"1 to {limits.QUEUE_CHARS} {_QUEUE_CHARS} ="
+            allowed = f"1 to {limits.QUEUE_CHARS} {names.QUEUE_CHARS} ="
             return _wrong(
                 "LABELS_INVALID", f"label {label[: limits.QUEUE_CHARS]!r}: only {allowed} are allowed"
             )

@@ -33,10 +33,12 @@ async def watch(node: NodePort, request: wire.WatchRequest, context: Context) ->
         async for page in pages:
             if isinstance(page, Rejected):
                 if page.reason == CURSOR_TOO_OLD:
-                    await context.write(wire.WatchResponse(oldest=str(node.oldest_cursor())))
+                    oldest = str(node.oldest_cursor())
+                    await context.write(wire.WatchResponse(oldest=oldest, cluster_id=node.cluster_id))
                 raise Refusal(page)
             events = [_message(event) for event in page.events]
-            await context.write(wire.WatchResponse(events=events, cursor=str(page.cursor)))
+            response = wire.WatchResponse(events=events, cursor=str(page.cursor), cluster_id=node.cluster_id)
+            await context.write(response)
 
 
 async def list_audit(node: NodePort, request: wire.ListAuditRequest) -> wire.ListAuditResponse:
@@ -104,7 +106,8 @@ def _filter(request: wire.WatchRequest) -> EventFilter:
             raise invalid("FILTER_INVALID", f"{name}: at most {FILTER_VALUES} values")
     unknown = sorted(set(request.kinds) - KINDS.keys())
     if unknown:
-        raise invalid("KIND_INVALID", f"no kind of event is called {unknown[0][:100]!r}")
+        known = ", ".join(KINDS)
+        raise invalid("KIND_INVALID", f"no kind of event is called {unknown[0][:100]!r}: there are {known}")
     return EventFilter(
         frozenset(KINDS[kind] for kind in request.kinds),
         frozenset(checks.job_id(job_id) for job_id in request.job_ids),

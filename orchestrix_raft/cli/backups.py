@@ -17,8 +17,10 @@ from orchestrix_raft.client.backups import Verification
 from orchestrix_raft.domain.durations import parse_duration_ms
 from orchestrix_raft.domain.words import counted
 
-BackupPath = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
-DataDir = Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="The node's data directory.")]
+BackupPath = Annotated[Path, typer.Argument(metavar="FILE", parser=options.path, help="The backup.")]
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", metavar="DIR", parser=options.path, help="The node's data directory.")
+]
 
 
 def backup(
@@ -54,11 +56,16 @@ def backup(
 def _why_not_written(error: OSError, file: Path) -> str:
     """One line with what to do, for the file system's usual refusals."""
     system = error.strerror or str(error)
+    place = Path(error.filename or file)
+    if error.errno == errno.ENOENT and place.is_dir():  # such as /proc, which only the system fills
+        return f"{place}: no file can be made there: name another place"
     match error.errno:
         case errno.ENOENT:
             return f"{error.filename or file}: there is no such directory: make it first"
         case errno.EISDIR:
             return f"{file} is a directory: name a file in it, such as {file / 'backup'}"
+        case errno.EINVAL:
+            return f"{error.filename or file}: {system}: name another place"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return f"{error.filename or file}: this user cannot write there ({system}): name another place"
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
@@ -123,7 +130,7 @@ def verify(
     Exit code 0: every node has answered, and all hold the same; else 1, and the last line says which nodes
     hold other data and which did not answer.
     """
-    timeout_s = options.read(parse_duration_ms, timeout, "--timeout") / 1_000
+    timeout_s = options.read(_patience_ms, timeout, "--timeout") / 1_000
     with options.connect(context, servers) as client:
         found = client.verify(timeout=timeout_s)
     if as_json:
@@ -140,6 +147,13 @@ def verify(
     if not as_json:
         nodes = counted(len(found.nodes), "node")
         output.line(f"{nodes} asked, all hold the same as of log index {found.index}")
+
+
+def _patience_ms(text: str) -> int:
+    duration_ms = parse_duration_ms(text)
+    if not duration_ms:
+        raise ValueError("no node reads anything in no time: write more than 0s")
+    return duration_ms
 
 
 def _verdict(found: Verification) -> str:

@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from orchestrix_raft import OrchestrixError
 from orchestrix_raft.cli import options, output
+from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.aio import AsyncClient
 from orchestrix_raft.domain.words import counted
 from orchestrix_raft.history.checker import Report, check
@@ -19,7 +21,8 @@ from orchestrix_raft.testing.observing import observed_lines
 from orchestrix_raft.wire.endpoint import TlsFiles
 from orchestrix_raft.wire.transport import new_event_loop
 
-UNREADABLE = 2
+NOT_JUDGED: Final = 2
+"""Exit code when there is no verdict at all: 1 says that a contradiction was found, and nothing else."""
 
 
 def check_history(
@@ -27,7 +30,10 @@ def check_history(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE", show_default=False, help="What was recorded: files, or directories of them."
+            metavar="FILE",
+            show_default=False,
+            parser=options.path,
+            help="What was recorded: files, or directories of them.",
         ),
     ],
     forgets: Annotated[
@@ -49,7 +55,8 @@ def check_history(
 ) -> None:
     """Check a recorded history: could a correct cluster have answered like this?
 
-    Exit code 0: no contradiction; 1: a violation; 2: a file cannot be read.
+    Exit code 0: no contradiction; 1: a violation; 2: it could not be judged, because a file cannot be read,
+    no node answers, or nothing was recorded.
     """
     told = servers is not None or (isinstance(context.obj, dict) and "servers" in context.obj)
     # Not from the environment: a file can be checked anywhere, and the cluster be another one by then.
@@ -62,8 +69,11 @@ def check_history(
             lines += _observed(nodes, options.tls_files(context), lines, forgets)
         report = check(lines, steps)
     except (Unreadable, BadHistory) as error:
-        output.trouble(str(error))
-        raise typer.Exit(UNREADABLE) from error
+        raise Failure(str(error), NOT_JUDGED) from error
+    except OrchestrixError as error:
+        raise Failure(_not_observed(error), NOT_JUDGED) from error
+    if not report.violated and not any(verdict.looked_at for verdict in report.verdicts):
+        raise Failure(_nothing(report), NOT_JUDGED)
     if as_json:
         output.document({"violated": report.violated, "report": report})
     else:
@@ -81,6 +91,23 @@ def _observed(servers: tuple[str, ...], tls: TlsFiles | None, lines: list[Line],
         return runner.run(ask())
 
 
+def _not_observed(error: OrchestrixError) -> str:
+    """Only the nodes raise it: files say otherwise what is wrong with them."""
+    return (
+        f"nothing was judged, because the nodes do not say what became of the jobs: {error}; name nodes that"
+        " answer, or leave --servers out to judge the files alone"
+    )
+
+
+def _nothing(report: Report) -> str:
+    """Of files without a line that a check looks at: that is no proof of anything."""
+    read = f"{counted(report.lines, 'line')} of {counted(report.processes, 'process', 'processes')}"
+    return (
+        f"there was nothing to judge in {read}: name files that clients and workers have written, with"
+        " history= or ORCHESTRIX_HISTORY"
+    )
+
+
 def _show(report: Report) -> None:
     output.line(
         f"{counted(report.lines, 'line')} of {counted(report.processes, 'process', 'processes')}:"
@@ -91,6 +118,16 @@ def _show(report: Report) -> None:
     output.table(["check", "looked at", "verdict"], rows, "")
     for verdict in report.verdicts:
         _explain(verdict)
+    output.line(_summary(report))
+
+
+def _summary(report: Report) -> str:
+    """The last line: what was found, and of what nothing can be said."""
+    found = sum(len(verdict.violations) + verdict.more for verdict in report.verdicts)
+    words = counted(found, "violation") if found else "no violation"
+    # Also a check with a violation may have parts that it could not decide.
+    open_ones = [verdict.check for verdict in report.verdicts if verdict.undecided]
+    return f"{words}; not decided: {', '.join(open_ones)}" if open_ones else words
 
 
 def _explain(verdict: Verdict) -> None:

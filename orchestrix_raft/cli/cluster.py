@@ -10,6 +10,7 @@ import typer
 from orchestrix_raft import ClusterStatus, OrchestrixError
 from orchestrix_raft.cli import backups, draining, events, options, output
 from orchestrix_raft.cli.output import Failure
+from orchestrix_raft.wire.endpoint import parse_servers
 
 app = typer.Typer(help="Steer the cluster.", no_args_is_help=True, rich_markup_mode=None)
 app.command("events")(events.events)
@@ -20,12 +21,22 @@ def _servers(context: typer.Context, servers: options.Servers = None) -> None:
     options.remember_servers(context, servers)
 
 
+def _address(text: str) -> None:
+    """ValueError unless it is the address of one node."""
+    if len(parse_servers(options.given(text))) > 1:
+        raise ValueError("one node is added at a time: name one address")
+
+
 @app.command()
 def add(
     context: typer.Context,
     address: Annotated[
         str,
-        typer.Argument(metavar="ADDR", help="HOST:PORT of the API of a node started with --join."),
+        typer.Argument(
+            metavar="ADDR",
+            help="HOST:PORT of the API of a node started with --join.",
+            callback=options.checked(_address),
+        ),
     ],
     as_json: options.Json = False,
     servers: options.Servers = None,

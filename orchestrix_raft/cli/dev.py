@@ -36,7 +36,10 @@ def dev(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            "--data-dir", metavar="DIR", help="Keep the data there. [default: forgotten at the end]"
+            "--data-dir",
+            metavar="DIR",
+            parser=options.path,
+            help="Keep the data there. [default: forgotten at the end]",
         ),
     ] = None,
 ) -> None:

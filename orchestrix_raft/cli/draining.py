@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from orchestrix_raft import Client
+from orchestrix_raft import Client, OrchestrixError
 from orchestrix_raft.cli import naming, options, output, waiting
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.model import DrainProgress, NodeStatus
@@ -15,6 +15,8 @@ from orchestrix_raft.domain.words import counted
 WAIT_S: Final = 40.0  # a node closes what is left after 30 s
 LOOK_S: Final = 0.2
 BEHIND_S: Final = 5.0  # another node than the one that answered first may answer now
+
+_ORPHANS: Final = "orphaned workers lose their jobs unless they come back within 30 s"
 
 NodeId = Annotated[
     str,
@@ -42,7 +44,7 @@ def drain(
     workers are elsewhere: how far it is, a line for each change.
     """
     with options.connect(context, servers) as client:
-        progress = client.cluster.drain(node_id, force=force)
+        progress = _begun(client, node_id, force)
         left = 0
         if wait:
             with waiting.steps(f"node {node_id}", shown=not as_json) as say:
@@ -50,7 +52,7 @@ def drain(
     if as_json:
         output.document({"node_id": node_id, "left": left, **msgspec.to_builtins(progress)})
         if wait and (progress.orphaned or left):
-            raise typer.Exit(1)
+            raise Failure(_not_handed_over(node_id, progress, left))
         return
     if not wait:
         had = f"{counted(progress.workers, 'worker')} with {counted(progress.jobs, 'job')}"
@@ -61,11 +63,32 @@ def drain(
         f" {counted(progress.acknowledged_jobs, 'job')}, {progress.orphaned} orphaned"
     )
     if progress.orphaned:
-        output.warning("orphaned workers lose their jobs unless they come back within 30 s")
+        output.warning(_ORPHANS)
     if left:
         output.warning(f"still attached to node {node_id}: {counted(left, 'worker')}")
     if progress.orphaned or left:
         raise typer.Exit(1)  # so that a script does not go on to the next node
+
+
+def _not_handed_over(node_id: str, progress: DrainProgress, left: int) -> str:
+    """What the text says in warnings, in one line beside the JSON."""
+    words = []
+    if progress.orphaned:
+        jobs = counted(progress.orphaned_jobs, "job")
+        words.append(f"{counted(progress.orphaned, 'worker')} orphaned with {jobs}: {_ORPHANS}")
+    if left:
+        words.append(f"still attached to it: {counted(left, 'worker')}")
+    return f"node {node_id} has not handed over all its workers: {'; '.join(words)}"
+
+
+def _begun(client: Client, node_id: str, force: bool) -> DrainProgress:
+    """What there is to hand over; Failure that names the way out if the others could not go on."""
+    try:
+        return client.cluster.drain(node_id, force=force)
+    except OrchestrixError as error:
+        if error.reason == "DRAIN_COSTS_TOO_MUCH":
+            raise Failure(f"{error}; --force drains it all the same") from error
+        raise
 
 
 def _until_empty(
@@ -144,7 +167,7 @@ def drain_worker(
         typer.Argument(
             metavar="ID",
             help="The worker's id or its beginning, or its name.",
-            callback=options.checked(options.not_empty),
+            callback=options.checked(options.given),
         ),
     ],
     as_json: options.Json = False,

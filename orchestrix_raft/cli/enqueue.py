@@ -20,11 +20,10 @@ _SCOPES: Final = tuple(scope.word for scope in UniqueScope)
 _CONFLICTS: Final = tuple(choice.word for choice in OnConflict)
 _OUTCOMES: Final = {True: "created", False: "existing", None: None}
 
-Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
 Args = Annotated[
     str, typer.Option("--args", metavar="JSON", help="A JSON object; @FILE or - (standard input) has it.")
 ]
-Queue = Annotated[str, typer.Option("--queue", metavar="Q")]
+Queue = Annotated[str, typer.Option("--queue", metavar="Q", callback=options.checked(options.queue_name))]
 Priority = Annotated[
     int,
     typer.Option(
@@ -92,7 +91,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, print the 
 
 def enqueue(
     context: typer.Context,
-    job_type: Type,
+    job_type: options.TypeName,
     args: Args = "{}",
     queue: Queue = "default",
     priority: Priority = 0,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from orchestrix_raft import Unavailable
-from orchestrix_raft.cli import following, options, output
+from orchestrix_raft.cli import event_words, following, options, output
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.events import AuditEntry, Event
 from orchestrix_raft.domain import limits
@@ -75,7 +75,7 @@ def events(
         return
     if limit is not None:
         raise typer.BadParameter("goes with --audit only", param_hint="--limit")
-    _check_place(since, job)
+    _check_wanted(since, job, queue, job_type)
     wanted = {"job": job, "queue": queue, "type": job_type, "kind": kind}
     with options.connect(context, servers) as client:
         for event in _told(client, since, follow, wanted):
@@ -88,11 +88,17 @@ def _told(client: "Client", since: str | None, follow: bool, wanted: dict[str, A
     return client.events(since=since, follow=False, **wanted)
 
 
-def _check_place(since: str | None, jobs: list[str] | None) -> None:
+def _check_wanted(
+    since: str | None, jobs: list[str] | None, queues: list[str] | None, types: list[str] | None
+) -> None:
     if since is not None:
         options.read(check_since, since, "--since")
     for job_id in jobs or ():
         options.read(parse_job_id, job_id, "--job")
+    for queue in queues or ():
+        options.read(options.queue_name, queue, "--queue")
+    for job_type in types or ():
+        options.read(options.type_name, job_type, "--type")
 
 
 def _check_audit(filters: dict[str, list[str] | None]) -> None:
@@ -180,6 +186,7 @@ def _show(event: Event) -> None:
         output.cell(event.at),
         f"{event.kind:<18}",
         *(word for word in about if word),
+        event_words.words_of(event),
         f"({event.actor})" if event.actor else "",
         event.reason,
     ]

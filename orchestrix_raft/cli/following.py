@@ -16,7 +16,7 @@ from orchestrix_raft.client.model import LogLine
 if TYPE_CHECKING:
     from orchestrix_raft import Client
 
-_PLACE_SAID: Final = ("CURSOR_TOO_OLD", "CURSOR_AHEAD", "CURSOR_INVALID")
+_PLACE_SAID: Final = ("CURSOR_TOO_OLD", "CURSOR_AHEAD", "CURSOR_INVALID", "ANOTHER_CLUSTER")
 
 
 class Silence:

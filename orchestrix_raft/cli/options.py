@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
 import orchestrix_raft
 from orchestrix_raft.cli import values
+from orchestrix_raft.domain import names
 from orchestrix_raft.domain.ids import parse_job_id
 from orchestrix_raft.wire.endpoint import DEFAULT_SERVERS, TlsFiles, check_tls, parse_servers
 
@@ -68,6 +70,28 @@ def given(text: str) -> str:
     return text
 
 
+def queue_name(text: str) -> str:
+    """`text` if a queue can be called that; else ValueError."""
+    if fault := names.fault_in_queue(text):
+        raise ValueError(fault)
+    return text
+
+
+def type_name(text: str) -> str:
+    """The same for a type of jobs."""
+    if fault := names.fault_in_type(text):
+        raise ValueError(fault)
+    return text
+
+
+def path(text: str) -> Path:
+    """For `parser=`: a path.  Wrong usage if there is none: it would mean the current directory."""
+    try:
+        return Path(given(text))
+    except ValueError as error:  # typer would drop its words
+        raise typer.BadParameter(str(error)) from error
+
+
 def one_of(words: Iterable[str]) -> Callable[[str | None], str | None]:
     """A callback that lets these words through."""
     known = tuple(words)
@@ -80,13 +104,29 @@ def one_of(words: Iterable[str]) -> Callable[[str | None], str | None]:
     return checked(check)
 
 
+def _queue_filter(text: str) -> str:
+    return queue_name(not_empty(text))
+
+
+def _type_filter(text: str) -> str:
+    return type_name(not_empty(text))
+
+
 OfQueue = Annotated[
     str | None,
-    typer.Option("--queue", metavar="Q", help="Only jobs of this queue.", callback=checked(not_empty)),
+    typer.Option("--queue", metavar="Q", help="Only jobs of this queue.", callback=checked(_queue_filter)),
 ]
 OfType = Annotated[
     str | None,
-    typer.Option("--type", metavar="T", help="Only jobs of this type.", callback=checked(not_empty)),
+    typer.Option("--type", metavar="T", help="Only jobs of this type.", callback=checked(_type_filter)),
+]
+TypeName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TYPE",
+        help="What a worker's handler is named.",
+        callback=checked(type_name),
+    ),
 ]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", callback=checked(parse_job_id))]
 NewJobId = Annotated[
@@ -181,18 +221,18 @@ def tls_files(context: typer.Context) -> TlsFiles | None:
     root = context.find_root().obj
     flags = root if isinstance(root, dict) else {}
     paths = []
-    names = []
+    called = []
     for part in ("ca", "cert", "key"):
         path = flags.get(f"tls_{part}")
-        names.append(f"ORCHESTRIX_TLS_{part.upper()}" if path is None else f"--tls-{part}")
-        paths.append(os.environ.get(names[-1], "") if path is None else path)
+        called.append(f"ORCHESTRIX_TLS_{part.upper()}" if path is None else f"--tls-{part}")
+        paths.append(os.environ.get(called[-1], "") if path is None else path)
         if paths[-1] and not os.access(paths[-1], os.R_OK):
-            raise typer.BadParameter(f"cannot read {paths[-1]}", param_hint=names[-1])
+            raise typer.BadParameter(f"cannot read {paths[-1]}", param_hint=called[-1])
     files = TlsFiles(*paths)
     try:
         return check_tls(files if any(files) else None)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=", ".join(names)) from error
+        raise typer.BadParameter(str(error), param_hint=", ".join(called)) from error
 
 
 # ---- values

@@ -26,7 +26,10 @@ COLUMNS: Final = (
     "key concurrency",
 )
 
-Name = Annotated[str, typer.Argument(metavar="Q", help="The queue's name.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="Q", help="The queue's name.", callback=options.checked(options.queue_name)),
+]
 _RATE: Final = "N in any D, such as 100/1s"
 
 

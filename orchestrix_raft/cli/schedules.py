@@ -48,11 +48,15 @@ def _word_option(name: str, kind: Any, text: str) -> Any:
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id.")]
-Type = Annotated[str, typer.Argument(metavar="TYPE", help="What a worker's handler is named.")]
 Args = Annotated[
     str | None, typer.Option("--args", metavar="JSON", help="A JSON object; @FILE or - (stdin) has it.")
 ]
-Queue = Annotated[str | None, typer.Option("--queue", metavar="Q", help="[default: default]")]
+Queue = Annotated[
+    str | None,
+    typer.Option(
+        "--queue", metavar="Q", help="[default: default]", callback=options.checked(options.queue_name)
+    ),
+]
 Priority = Annotated[
     int | None,
     typer.Option("--priority", metavar="N", help="Higher goes first.", min=-PRIORITY_MAX, max=PRIORITY_MAX),
@@ -148,7 +152,7 @@ def cron(
     expression: Annotated[
         str, typer.Argument(metavar="EXPR", help="5 fields, or 6 with seconds first, or @daily.")
     ],
-    job_type: Type,
+    job_type: options.TypeName,
     args: Args = None,
     timezone: Timezone = None,
     dst_gap: GapOption = None,
@@ -193,7 +197,7 @@ def every(
     context: typer.Context,
     schedule_id: Id,
     period: Annotated[str, typer.Argument(metavar="D", help="The interval: 500ms, 10s, 5m, 2h, 7d.")],
-    job_type: Type,
+    job_type: options.TypeName,
     args: Args = None,
     anchor: Anchor = None,
     queue: Queue = None,
@@ -234,7 +238,7 @@ def once(
     context: typer.Context,
     schedule_id: Id,
     time: Annotated[str, typer.Argument(metavar="TIME", help="RFC 3339, or a date for midnight UTC.")],
-    job_type: Type,
+    job_type: options.TypeName,
     args: Args = None,
     queue: Queue = None,
     priority: Priority = None,
@@ -274,7 +278,10 @@ def update(
     period: Annotated[str | None, typer.Option("--every", metavar="D")] = None,
     anchor: Anchor = None,
     time: Annotated[str | None, typer.Option("--at", metavar="TIME")] = None,
-    job_type: Annotated[str | None, typer.Option("--type", metavar="TYPE")] = None,
+    job_type: Annotated[
+        str | None,
+        typer.Option("--type", metavar="TYPE", callback=options.checked(options.type_name)),
+    ] = None,
     args: Args = None,
     queue: Queue = None,
     priority: Priority = None,

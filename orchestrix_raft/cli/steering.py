@@ -1,11 +1,11 @@
 """`jobs cancel / retry / purge`: one job, several, or all that a filter accepts."""
 
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from orchestrix_raft import JobNotFound
+from orchestrix_raft import JobNotFound, OrchestrixError, OutcomeUnknown, Unavailable
 from orchestrix_raft.cli import options, output, waiting
 from orchestrix_raft.cli.output import Failure
 from orchestrix_raft.client.model import WAITING
@@ -27,6 +27,17 @@ OlderThan = Annotated[
 Everything = Annotated[bool, typer.Option("--all", help="No filter but the state.")]
 
 _TOLD: Final = {"requested": "its handler was asked to stop"}
+UNKNOWN: Final = "unknown"
+UNAVAILABLE: Final = "unavailable"
+REFUSED: Final = "refused"
+NOT_TRIED: Final = "not_tried"
+_FAILED: Final = {
+    UNKNOWN: "outcome unknown",
+    UNAVAILABLE: "no node answered",
+    REFUSED: "refused",
+    NOT_TRIED: "not tried",
+}
+"""What becomes of a job when its command fails, as a word of the JSON and for people."""
 
 
 class Filter:
@@ -143,48 +154,90 @@ def purge(
     _counted(count, "purged", as_json)
 
 
-def _each(job_ids: list[str], act: Callable[[str], str], as_json: bool) -> None:
-    """One after the other; Failure at the end if a job was not in a state for it, or not there.
+class Result(NamedTuple):
+    """What became of one job."""
 
-    What was done is told also when a later one breaks off.
+    job_id: str
+    word: str  # cancelled, already_dead, not_found, ..., or one of _FAILED
+    error: OrchestrixError | None = None
+
+
+def _each(job_ids: list[str], act: Callable[[str], str], as_json: bool) -> None:
+    """One after the other; Failure at the end if one was not done, whatever the reason.
+
+    What became of each is told, also when one fails, or somebody has had enough.
     """
-    words: list[tuple[str, str]] = []
-    alone = len(job_ids) == 1
+    if len(job_ids) == 1:
+        _alone(job_ids[0], act(job_ids[0]), as_json)
+        return
+    results: list[Result] = []
     try:
         for job_id in job_ids:
-            words.append((job_id, _word(act, job_id, alone=alone)))
+            # Each would wait again for nodes that do not answer.
+            nobody = bool(results) and results[-1].word in (UNKNOWN, UNAVAILABLE, NOT_TRIED)
+            results.append(Result(job_id, NOT_TRIED) if nobody else _result(act, job_id))
     finally:
-        if words:
-            _tell(words, as_json, alone=alone)
-    refused = [f"job {job_id} is {_state(word)}" for job_id, word in words if _state(word)]
-    if refused:
-        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-        raise Failure(f"nothing to do: {refused[0]}{more}")
+        if results:
+            _tell(results, as_json)
+    _fail(results)
 
 
-def _word(act: Callable[[str], str], job_id: str, *, alone: bool) -> str:
-    """What became of one job.  One among several that is not there does not keep the others waiting."""
-    try:
-        return act(job_id)
-    except JobNotFound:
-        if alone:
-            raise
-        return "not_found"
-
-
-def _tell(words: list[tuple[str, str]], as_json: bool, *, alone: bool) -> None:
+def _alone(job_id: str, word: str, as_json: bool) -> None:
     if as_json:
-        results = [{"id": job_id, "result": word} for job_id, word in words]
-        output.document(results[0] if alone else {"jobs": results})
-    else:
-        for job_id, word in words:
-            if not _state(word):
-                told = _TOLD.get(word, word)
-                output.line(told if alone else f"{job_id}  {told}")
+        output.document({"id": job_id, "result": word})
+    elif not _state(word):
+        output.line(_TOLD.get(word, word))
+    _fail([Result(job_id, word)])
+
+
+def _result(act: Callable[[str], str], job_id: str) -> Result:
+    """What became of one job among several: its failure does not keep the others waiting."""
+    try:
+        return Result(job_id, act(job_id))
+    except JobNotFound:
+        return Result(job_id, "not_found")
+    except OutcomeUnknown as error:
+        return Result(job_id, UNKNOWN, error)
+    except Unavailable as error:
+        return Result(job_id, UNAVAILABLE, error)
+    except OrchestrixError as error:
+        return Result(job_id, REFUSED, error)
+
+
+def _tell(results: list[Result], as_json: bool) -> None:
+    if as_json:
+        output.document(
+            {
+                "jobs": [
+                    {"id": one.job_id, "result": one.word} | ({"error": str(one.error)} if one.error else {})
+                    for one in results
+                ]
+            }
+        )
+        return
+    for one in results:
+        why = f": {one.error}" if one.error else ""
+        output.line(f"{one.job_id}  {_state(one.word) or _TOLD.get(one.word, one.word)}{why}")
+
+
+def _fail(results: list[Result]) -> None:
+    """Failure if one was not done; an error that broke off says more than how a job stands."""
+    failed = [one for one in results if one.error] or [one for one in results if _state(one.word)]
+    if not failed:
+        return
+    first = failed[0]
+    others = sum(one.word == NOT_TRIED or bool(_state(one.word)) for one in results) - 1
+    more = f" (and {others} more)" if others else ""
+    if first.error:
+        error = type(first.error)
+        raise error(f"job {first.job_id}: {first.error}{more}", first.error.reason) from first.error
+    raise Failure(f"nothing to do: job {first.job_id} is {_state(first.word)}{more}")
 
 
 def _state(word: str) -> str:
     """What stood in the way, if something did: `already_dead`, `still_running`, `not_found`, ..."""
+    if word in _FAILED:
+        return _FAILED[word]
     kind, _, state = word.partition("_")
     match kind:
         case "already":

@@ -132,11 +132,4 @@ def _told(error: Exception, here: str) -> str:
 
 def _queue_names(text: str) -> list[str]:
     """The names between the commas; ValueError for one that no queue can have."""
-    from orchestrix_raft.api import checks  # only here: the API's modules are a node's
-
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        wrong = checks.queue(name)
-        if wrong is not None:
-            raise ValueError(wrong.message)
-    return names
+    return [options.queue_name(name.strip()) for name in text.split(",") if name.strip()]

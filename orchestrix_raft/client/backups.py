@@ -5,6 +5,7 @@ import errno
 import fcntl
 import glob
 import hashlib
+import itertools
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -31,6 +32,7 @@ ASK_AGAIN_S: Final = 0.2  # a node that is not ready waits by itself; one that c
 SYNC_BYTES: Final = 1 << 20  # one sync of the whole file would hold up a node that shares its disk
 
 _PARTIAL: Final = ".partial"  # how the name of a file ends that is being written
+_numbers: Final = itertools.count(1)  # of this process: two of its backups may go to one path
 
 _CLUSTER: Final = services.CLUSTER.methods
 
@@ -86,8 +88,7 @@ async def write_backup(caller: Caller, name: str | os.PathLike[str], force: bool
         flag("force", force)
     _free(path, force)
     removed = _remove_leftovers(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
-    descriptor = _create(partial)
+    partial, descriptor = _create(path)
     try:
         with open(descriptor, "wb") as file:
             info = await _fetch(caller, file)
@@ -116,22 +117,30 @@ async def write_backup(caller: Caller, name: str | os.PathLike[str], force: bool
 def _free(path: Path, force: bool) -> None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():  # with the rights of root, replacing /dev/null works
+        raise OSError(
+            errno.EINVAL, "it is a device, a pipe or a socket, which a backup would replace", str(path)
+        )
     if not force and path.exists():
         raise FileExistsError(f"{path} exists already")
 
 
-def _create(partial: Path) -> int:
-    """A new file, locked for as long as it is open, by which others know that it is being written."""
+def _create(path: Path) -> tuple[Path, int]:
+    """A new file beside it, locked for as long as it is open, by which others know that it is being
+    written."""
     while True:
+        partial = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}{_PARTIAL}")
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:  # of a process of that number in another container, on a shared disk
+            continue
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(partial.parent)) from error
         # On a file system without locks nobody takes it for a leftover, either.
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if partial.exists():  # else somebody took it for a leftover before it was locked
-            return descriptor
+            return partial, descriptor
         os.close(descriptor)
 
 

@@ -17,6 +17,7 @@ import grpc.aio
 
 from orchestrix_raft.client import doubt
 from orchestrix_raft.client.notes import Notes
+from orchestrix_raft.client.requests import unanswered
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire.cluster import StatusRequest, StatusResponse
 from orchestrix_raft.wire.errors import UNKNOWN, OrchestrixError, OutcomeUnknown, Unavailable, error_for
@@ -141,6 +142,7 @@ class Caller:
         self.servers = Servers(servers, random.randrange(len(servers)))
         self.deadline_s = deadline_s
         self.index = 0
+        self.events_of = ""  # the cluster of which events were told last
         self._tls = check_tls(tls)
         self._channels: dict[str, Channel] = {}
         self._learning: asyncio.Task[None] | None = None
@@ -300,12 +302,9 @@ _REFUSALS_FORGOTTEN: Final = frozenset({"Enqueue"})
 """Methods that make something, and whose refusals nobody remembers: sent again, they may be decided
 otherwise."""
 
-_SAID: Final = {"MarkContents": "the request to compare what the nodes hold"}
-"""Methods that no method of the SDK, and no command, is named after."""
-
 
 def _gave_up(method: Method, patience_s: float, last: str, in_doubt: bool) -> OrchestrixError:
-    text = f"no server answered {_SAID.get(method.name, method.name)} within {patience_s:g} s; {TRIED}{last}"
+    text = f"{unanswered(method, patience_s)}; {TRIED}{last}"
     if method.name in _READS:
         return Unavailable(text, "NO_SERVER")
     if in_doubt:

@@ -4,6 +4,7 @@ trail.
 `AsyncClient` inherits this; whatever node tells, another one goes on where it fails.
 """
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from typing import Any, Final, Literal, overload
 
@@ -16,7 +17,14 @@ from orchestrix_raft.wire import services
 from orchestrix_raft.wire.arguments import flag, refused, shown, whole
 from orchestrix_raft.wire.common import ReadOptions
 from orchestrix_raft.wire.errors import OrchestrixError
-from orchestrix_raft.wire.events import NOW, ListAuditRequest, ListAuditResponse, WatchRequest, WatchResponse
+from orchestrix_raft.wire.events import (
+    NOW,
+    AuditRecordMessage,
+    ListAuditRequest,
+    ListAuditResponse,
+    WatchRequest,
+    WatchResponse,
+)
 from orchestrix_raft.wire.jobs import GetLogsRequest, GetLogsResponse
 
 _WATCH: Final = services.CLUSTER.methods["Watch"]
@@ -52,7 +60,9 @@ class AsyncFollowing:
         Raises `CursorTooOld` when no node knows what happened right after `since` any more: its `oldest` is
         where to go on; `Unavailable` when no node has answered for the client's deadline, also with `follow`;
         `OrchestrixError` with reason CURSOR_AHEAD for a cursor that no node can have told, such as one of
-        another cluster.  The `cursor` of any of them is how far the stream has come: give it as `since`.
+        another cluster, and with reason ANOTHER_CLUSTER when the nodes that answer are no longer of the
+        cluster that this client was told events of.  The `cursor` of any of them is how far the stream has
+        come: give it as `since`.
         """
         return self._events(watch_request(since, follow, job, queue, type, kind))
 
@@ -64,8 +74,15 @@ class AsyncFollowing:
     async def _event_pages(self, request: WatchRequest) -> AsyncGenerator[list[Event], None]:
         request.read.CopyFrom(ReadOptions(min_index=self._caller.index))
 
+        caller = self._caller
+        told = caller.events_of if request.since not in ("", NOW) else ""
+
         def advance(response: WatchResponse) -> None:
-            request.since = response.cursor
+            nonlocal told
+            if told and response.cluster_id not in ("", told):
+                raise OrchestrixError(_another(told, response.cluster_id, request.since), "ANOTHER_CLUSTER")
+            caller.events_of = told = response.cluster_id or told
+            request.since = response.cursor or request.since
 
         try:
             async for response in streaming.responses(
@@ -91,7 +108,20 @@ class AsyncFollowing:
                 read=ReadOptions(min_index=self._caller.index),
             )
         response: ListAuditResponse = await self._caller.call(_LIST_AUDIT, request)
+        if latest and not response.cluster_id:  # of an earlier version, which gives the first ones
+            return await self._latest_by_reading(request)
         return AuditPage((audit_entry_of(message) for message in response.records), response.cluster_id)
+
+    async def _latest_by_reading(self, request: ListAuditRequest) -> AuditPage:
+        """The last records, by reading all: there are at most as many as nodes keep."""
+        latest = deque[AuditRecordMessage](maxlen=request.limit)
+        request.limit, request.latest = limits.PAGE, False
+        while True:
+            response: ListAuditResponse = await self._caller.call(_LIST_AUDIT, request)
+            if not response.records:
+                return AuditPage((audit_entry_of(message) for message in latest), response.cluster_id)
+            latest.extend(response.records)
+            request.after = response.records[-1].number
 
     # ---- job logs --------------------------------------------------------------------------------------
 
@@ -141,6 +171,14 @@ class AsyncFollowing:
             self._caller, _FOLLOW_LOGS, request, advance, endless=False
         ):
             yield [log_line_of(message) for message in response.lines]
+
+
+def _another(before: str, now: str, since: str) -> str:
+    """Why events cannot be followed any more."""
+    return (
+        f"another cluster answers: {now}, made by a restore or a recovery perhaps, no longer {before}. Cursor"
+        f" {since} was the last one told, and means nothing there: begin without one"
+    )
 
 
 def logs_request(job_id: str, after: LogLine | None, limit: int, follow: bool) -> GetLogsRequest:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import grpc.aio
 
-from orchestrix_raft.client.calls import Caller, Channel, Failed
+from orchestrix_raft.client.calls import TRIED, Caller, Channel, Failed
+from orchestrix_raft.client.requests import unanswered
 from orchestrix_raft.wire.errors import CursorTooOld, Unavailable
 from orchestrix_raft.wire.servers import Backoff
 from orchestrix_raft.wire.services import Method
@@ -36,7 +37,7 @@ async def responses(
         channel: Channel | None = None
         try:
             channel = await caller.channel()
-            async with aclosing(_stream(caller, channel, method, request)) as stream:
+            async with aclosing(_stream(caller, channel, method, request, advance)) as stream:
                 async for response in stream:
                     failing_since = None
                     backoff = Backoff(caller.servers)
@@ -63,13 +64,13 @@ async def responses(
         if now() + delay_s - failing_since >= caller.deadline_s:
             if forgetful:
                 raise _least(forgetful)
-            text = f"no server answered {method.name} within {caller.deadline_s:g} s; one of those tried:"
-            raise Unavailable(f"{text} {failure}", "NO_SERVER")
+            text = f"{unanswered(method, caller.deadline_s)}; {TRIED}{failure}"
+            raise Unavailable(text, "NO_SERVER")
         await asyncio.sleep(delay_s)
 
 
 async def _stream(
-    caller: Caller, channel: Channel, method: Method, request: Any
+    caller: Caller, channel: Channel, method: Method, request: Any, advance: Callable[[Any], None]
 ) -> AsyncGenerator[Any, None]:
     """The responses of one node.  `Failed`: ask another one."""
     oldest = ""
@@ -84,6 +85,8 @@ async def _stream(
                 oldest = getattr(response, "oldest", "")
                 if not oldest:
                     yield response
+                else:
+                    advance(response)  # it tells nothing, but of which cluster it is
         except TimeoutError as error:
             raise Failed(f"{channel.address}: silent for {SILENT_S:g} s", in_doubt=False) from error
         except grpc.aio.AioRpcError as error:

@@ -37,6 +37,10 @@ _NOT_ADDED: Final = (
 _ADD_AGAIN: Final = (
     "to add the machine again, start it with an empty data directory, --join and another --node-id"
 )
+_ANOTHER_ID: Final = (
+    "from different data directories: the member stays; stop the other one and start it with another"
+    " --node-id"
+)
 _STOP_ONE: Final = "the data directory of one is a copy: stop that one and remove it"
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NODE_ID_CHARS)]
@@ -204,7 +208,7 @@ def two_processes(one: Hello, other: Hello) -> str:
     """One line for two that call themselves the same."""
     copied = one.disk_id == other.disk_id
     return f"two processes run as node {one.node_id}, at {one.address} and {other.address}: " + (
-        _STOP_ONE if copied else "stop one of them"
+        _STOP_ONE if copied else _ANOTHER_ID
     )
 
 

@@ -304,7 +304,7 @@ def _parse_bytes(text: str) -> int:
 
 def _parse_path(text: str) -> Path:
     if not text:
-        raise ValueError("is empty")
+        raise ValueError("it is empty: name one, or leave it out")
     if "\0" in text:
         raise ValueError(f"{text[:40]!r} is no path: no name of a file has a null character in it")
     return Path(text)

@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrix_raft.history.gathered import NEVER
 from orchestrix_raft.history.records import Line
-from orchestrix_raft.history.search import Answer, Found, Op, Search, Step
+from orchestrix_raft.history.search import Answer, Found, Looks, Op, Search, Step, every_one_matters
 
 State = TypeVar("State", bound=Hashable)
 
@@ -20,17 +20,29 @@ class Entry(msgspec.Struct, frozen=True):
     effect: bool  # it may have changed the object: without it others make no sense
 
 
-def search_entries(entries: Sequence[Entry], first: State, step: Step[State], steps_max: int) -> Found:
+def search_entries(
+    entries: Sequence[Entry],
+    first: State,
+    step: Step[State],
+    steps_max: int,
+    looks: Looks[State] = every_one_matters,
+) -> Found:
     """An order that explains them all."""
-    return Search([entry.op for entry in entries], [first], step, steps_max).run()
+    return Search([entry.op for entry in entries], [first], step, steps_max, looks).run()
 
 
-def shortest(entries: Sequence[Entry], first: State, step: Step[State], steps_max: int) -> list[Entry]:
+def shortest(
+    entries: Sequence[Entry],
+    first: State,
+    step: Step[State],
+    steps_max: int,
+    looks: Looks[State] = every_one_matters,
+) -> list[Entry]:
     """Of operations without an order: the shortest beginning that has none, without those that do not matter
     for that.  What was under way at its end counts as unknown, what began later is left out."""
 
     def contradicts(some: Sequence[Entry]) -> bool:
-        return search_entries(some, first, step, steps_max).answer is Answer.NO
+        return search_entries(some, first, step, steps_max, looks).answer is Answer.NO
 
     ended = sorted(entries, key=lambda entry: (entry.op.ended, entry.op.invoked))
     kept = ended

@@ -116,6 +116,20 @@ def step(at: At, asked: Asked, freedom: Freedom) -> list[At]:
     return _STEPS[asked.op](at, asked, freedom)
 
 
+def looks(at: At, asked: Asked) -> bool:
+    """Whether the answer only tells where the job stands, which it may have come to by itself
+    (`search.Looks`).  That a job was retried is more than that, even where it waits before and after."""
+    match asked.op:
+        case "read":
+            return True
+        case "enqueue":
+            return asked.word in ("other", "refused") or (asked.word == "either" and at.phase != ABSENT)
+        case "cancel" | "retry" | "purge":
+            return asked.word == NOT_FOUND or asked.word.startswith(("already_", "still_"))
+        case _:
+            return False
+
+
 def _enqueue(at: At, asked: Asked, freedom: Freedom) -> list[At]:
     fresh = [At(SCHEDULED), At(PENDING)] if asked.later else [At(PENDING)]
     absent = at.phase == ABSENT

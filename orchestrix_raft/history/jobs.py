@@ -6,7 +6,7 @@ from typing import Final
 
 from orchestrix_raft.history.entries import Entry, begun, search_entries, shortest
 from orchestrix_raft.history.gathered import NEVER, History, Operation
-from orchestrix_raft.history.job_model import ABSENT, NOT_FOUND, WAITING, Asked, At, Freedom, step
+from orchestrix_raft.history.job_model import ABSENT, NOT_FOUND, WAITING, Asked, At, Freedom, looks, step
 from orchestrix_raft.history.recorder import CLIENT
 from orchestrix_raft.history.records import OK, REFUSED, AskedJob, FinalJob, Line
 from orchestrix_raft.history.search import STEPS_MAX, Answer, Found, Op, precedes
@@ -83,7 +83,7 @@ def _sessions(findings: Findings, history: History) -> None:
 
 def search(entries: Sequence[Entry], freedom: Freedom, steps_max: int = STEPS_MAX) -> Found:
     """An order that explains all operations on a job."""
-    return search_entries(entries, At(ABSENT), lambda at, asked: step(at, asked, freedom), steps_max)
+    return search_entries(entries, At(ABSENT), lambda at, asked: step(at, asked, freedom), steps_max, looks)
 
 
 def forgotten_jobs(history: History) -> set[str]:
@@ -211,7 +211,7 @@ def _tell(
     findings: Findings, job_id: str, entries: Sequence[Entry], freedom: Freedom, steps_max: int
 ) -> None:
     """The shortest beginning that has no order, without the operations that do not matter for that."""
-    kept = shortest(entries, At(ABSENT), lambda at, asked: step(at, asked, freedom), steps_max)
+    kept = shortest(entries, At(ABSENT), lambda at, asked: step(at, asked, freedom), steps_max, looks)
     found = search(kept, freedom, steps_max)
     puzzling = [kept[i] for i in found.stuck if kept[i].op.required]
     words = " or ".join(dict.fromkeys(_name(entry) for entry in puzzling)) or "the order of its operations"

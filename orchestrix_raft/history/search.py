@@ -53,6 +53,16 @@ class Found(NamedTuple):
 Step = Callable[[State, Any], Iterable[State]]
 """The states to which an operation can lead; none: its answer is impossible there."""
 
+Looks = Callable[[State, Any], bool]
+"""Whether an operation only looks, in this state and in all that follow: it leads to nothing that the
+object would not come to without it.  Where it may come next and can leave the state as it is, it is taken at
+once: whatever order explains the rest with it later, explains it with it now."""
+
+
+def every_one_matters(state: Hashable, what: Any) -> bool:
+    """Every operation may matter."""
+    return False
+
 
 def precedes(a: Op, b: Op) -> bool:
     """Whether `a` must come before `b` in any order."""
@@ -67,11 +77,16 @@ class Search(Generic[State]):
     """Over the operations of one object."""
 
     def __init__(
-        self, ops: Sequence[Op], first: Iterable[State], step: Step[State], steps_max: int = STEPS_MAX
+        self,
+        ops: Sequence[Op],
+        first: Iterable[State],
+        step: Step[State],
+        steps_max: int = STEPS_MAX,
+        looks: Looks[State] = every_one_matters,
     ):
         self._ops = ops
         self._first = list(first)
-        self._step = step
+        self._step, self._looks = step, looks
         self._left = self._steps_max = steps_max
         self._needed = sum(1 << i for i, op in enumerate(ops) if op.required)
 
@@ -98,6 +113,10 @@ class Search(Generic[State]):
             candidates = self._candidates(done, before)
             if len(order) >= len(deepest):
                 deepest, stuck = order, tuple(candidates)
+            look = next((i for i in candidates if self._is_seen_here(state, self._ops[i])), None)
+            if look is not None:
+                waiting.append((done | 1 << look, state, (*order, look)))
+                continue
             # The earliest first: it is taken from the end.
             for i in reversed(candidates):
                 follows = [
@@ -105,6 +124,9 @@ class Search(Generic[State]):
                 ]
                 waiting.extend(reversed(follows))
         return Found(Answer.NO, deepest, stuck, self._used)
+
+    def _is_seen_here(self, state: State, op: Op) -> bool:
+        return op.required and self._looks(state, op.what) and state in self._step(state, op.what)
 
     @property
     def _used(self) -> int:

@@ -50,7 +50,7 @@ from orchestrix_raft.simulation.versions import NEW, VersionWatch
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
-CHECK_EVERY = 16  # entries between two looks at the whole state
+CHECK_EVERY = 32  # entries between two looks at the whole state
 SLOT_LATE_MS = 2_000  # by then a leader without faults has decided a slot
 CALM_S = 45.0  # a worker left alone for this long must not lose its session
 

@@ -82,11 +82,18 @@ class Coverage:
         met = {state for node in struck for state in self._of_a_node(node)}
         self.met.update((fault, state) for state in ("", *sorted(met), *self._of_the_cluster()))
 
-    def states(self, node: SimNode) -> set[str]:
-        """Of it and of the cluster."""
-        return {*self._of_a_node(node), *self._of_the_cluster()}
+    def stands(self, node: SimNode, state: str) -> bool:
+        """Whether it, or the cluster, is in this state."""
+        if state == "snapshot":
+            return self._has_a_snapshot(node)
+        return state in (self._at_a_glance(node) if state in _OF_A_NODE else self._of_the_cluster())
 
     def _of_a_node(self, node: SimNode) -> Iterator[str]:
+        yield from self._at_a_glance(node)
+        if self._has_a_snapshot(node):
+            yield "snapshot"
+
+    def _at_a_glance(self, node: SimNode) -> Iterator[str]:
         core = node.core
         if core is None:
             yield "down"
@@ -98,11 +105,13 @@ class Coverage:
             yield "leaving"
         if core.replica.history.checkpointing:
             yield "checkpoint"
-        if core.replica.loading or self._in_a_snapshot(node):
-            yield "snapshot"
 
-    def _in_a_snapshot(self, node: SimNode) -> bool:
-        """It sends one, or a leader that sends it one is under way with it."""
+    def _has_a_snapshot(self, node: SimNode) -> bool:
+        """It loads one, it sends one, or a leader that sends it one is under way with it."""
+        if node.core is None:
+            return False
+        if node.core.replica.loading:
+            return True
         for other in self._nodes:
             if other.core is not None:
                 for peer in other.core.consensus.progress():

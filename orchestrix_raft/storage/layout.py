@@ -164,7 +164,9 @@ def take_lock(path: Path) -> int:
         holder = os.read(lock, 32).decode(errors="replace").strip()
         os.close(lock)
         by = f" (process {holder})" if holder.isdigit() else ""
-        raise StorageError(f"{path}: in use by another node{by}") from None
+        raise StorageError(
+            f"{path}: in use by a running node{by}: stop it first, or name another directory"
+        ) from None
     except OSError:
         os.close(lock)
         raise

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+import grpc
 import grpc.aio
 
 from orchestrix_raft.domain.session import CoordinatorMessage, Hello, WorkerMessage
@@ -13,6 +14,7 @@ from orchestrix_raft.version import VERSION
 from orchestrix_raft.wire import services
 from orchestrix_raft.wire import workers as wire
 from orchestrix_raft.wire.conversation import converse
+from orchestrix_raft.wire.status import reason_of
 from orchestrix_raft.wire.transport import EOF, TlsFiles, connected, open_channel
 from orchestrix_raft.wire.unreachable import why_not_connected
 
@@ -112,5 +114,10 @@ class Stream:
 
 
 def refusal_of(error: grpc.aio.AioRpcError) -> str:
-    """What a broken stream says, in one line."""
+    """What a stream that ended with an error says, in one line."""
+    trailers: Any = error.trailing_metadata()
+    if error.code() is grpc.StatusCode.INTERNAL and not reason_of(trailers):
+        # What grpc.aio makes of a connection that is gone when something is written to it, such as after this
+        # process stood still: no node has said that, and none has a defect.
+        return "the connection broke while a message was on its way"
     return f"{error.code().name}: {error.details()}"

@@ -149,7 +149,7 @@ def test_one_of_three_directories_is_enough_to_go_on(cluster: LocalCluster, tmp_
         ids = [client.enqueue("noop", {"n": n}) for n in range(20)]
         cluster.node(1 - min(survivor, 1)).send(signal.SIGSTOP)  # a majority is enough for what follows
         ids += [client.enqueue("noop", {"n": n}) for n in range(20, 40)]
-        assert "in use by another node" in one_line(
+        assert "in use by a running node" in one_line(
             run("recover", "--force-new-cluster", "--data-dir", str(directory))
         )
     cluster.kill_everything()

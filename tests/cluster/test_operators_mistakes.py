@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrix_raft.testing import LocalCluster
+from orchestrix_raft.testing.cluster import HOST, free_ports
 from orchestrix_raft.testing.processes import Process
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
@@ -28,6 +29,25 @@ def test_leadership_is_not_handed_to_a_node_that_would_give_it_back(cluster: Loc
     assert cluster.leader() == leader
     assert command(cluster, "transfer").stdout == f"leadership goes to {other}\n"
     assert command(cluster, "undrain", drained).returncode == 0
+
+
+def test_an_empty_node_under_the_id_of_a_living_member_is_told_to_take_another(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    number = (cluster.leader() + 1) % 3
+    plain = cluster.node_command(number)
+    place = plain.index("--peers")
+    plain[place : place + 2] = ["--join", cluster.addresses[(number + 1) % 3]]
+    plain[plain.index("--data-dir") + 1] = str(tmp_path / "empty")
+    plain[plain.index("--listen") + 1] = f"{HOST}:{free_ports(1)[0]}"
+    misled = Process("misled", plain, tmp_path / "misled.log")
+    cluster.workers.append(misled)  # so that it is ended whatever happens
+    assert misled.wait(30.0) == 1
+    last = misled.text().splitlines()[-1]
+    assert f"two processes run as node {cluster.node_id(number)}, at " in last
+    assert "the member stays; stop the other one and start it with another --node-id" in last
+    assert cluster.node(number).running
+    cluster.await_healthy()
 
 
 def test_a_member_of_one_cluster_does_not_join_another(cluster: LocalCluster, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrix_raft.history.gathered import NEVER
-from orchestrix_raft.history.job_model import ABSENT, Asked, At, Freedom, step
-from orchestrix_raft.history.search import Answer, Op, Search, precedes
+from orchestrix_raft.history.job_model import ABSENT, Asked, At, Freedom, looks, step
+from orchestrix_raft.history.search import Answer, Looks, Op, Search, every_one_matters, precedes
 
 FREE: Final = Freedom()
 ASKED: Final = (
@@ -19,6 +19,7 @@ ASKED: Final = (
     Asked("read", "running", 1),
     Asked("read", "running", 2),
     Asked("read", "completed", 2),
+    Asked("read", "dead", 2),
     Asked("read", "cancelled", 1),
     Asked("read", "not_found"),
     Asked("cancel", "cancelled"),
@@ -26,6 +27,13 @@ ASKED: Final = (
     Asked("cancel", ""),
     Asked("retry", "retried"),
     Asked("purge", "purged"),
+    Asked("enqueue", "either"),
+    Asked("enqueue", "other"),
+    Asked("cancel", "already_completed"),
+    Asked("cancel", "already_cancelled"),
+    Asked("retry", "already_running"),
+    Asked("purge", "still_running"),
+    Asked("purge", "not_found"),
 )
 
 
@@ -78,9 +86,24 @@ def explained(ops: list[Op], order: tuple[int, ...]) -> bool:
     return bool(states)
 
 
-@given(small_histories())
-def test_the_search_finds_an_order_exactly_when_there_is_one(ops: list[Op]) -> None:
-    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE)).run()
+def test_a_retry_that_leaves_a_job_waiting_is_no_look() -> None:
+    """It may be what a cancellation needs behind it, which was asked for at the same time."""
+    asked = [
+        Asked("enqueue", "created"),
+        Asked("retry", "retried"),
+        Asked("cancel", "cancelled"),
+        Asked("read", "dead", 2),
+    ]
+    times = [(0, 1), (2, 9), (2, 10), (11, 12)]
+    ops = [Op(what, *time, "a") for what, time in zip(asked, times, strict=True)]
+    for shortcut in (looks, every_one_matters):
+        found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), looks=shortcut).run()
+        assert found.deepest == (0, 2, 1, 3)
+
+
+@given(small_histories(), st.sampled_from((looks, every_one_matters)))
+def test_the_search_finds_an_order_exactly_when_there_is_one(ops: list[Op], shortcut: Looks[At]) -> None:
+    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), looks=shortcut).run()
     assert (found.answer is Answer.YES) == has_an_order(ops)
     if found.answer is Answer.YES:
         assert respected(ops, found.deepest)
@@ -90,6 +113,6 @@ def test_the_search_finds_an_order_exactly_when_there_is_one(ops: list[Op]) -> N
 
 @given(small_histories(), st.integers(1, 4))
 def test_a_search_without_enough_steps_says_so_and_nothing_else(ops: list[Op], steps: int) -> None:
-    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), steps).run()
+    found = Search(ops, [At(ABSENT)], lambda at, asked: step(at, asked, FREE), steps, looks).run()
     if found.answer is not Answer.GAVE_UP:
         assert (found.answer is Answer.YES) == has_an_order(ops)

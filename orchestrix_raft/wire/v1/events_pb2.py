@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from orchestrix_raft.wire.v1 import common_pb2 as orchestrix_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aorchestrix/v1/events.proto\x12\rorchestrix.v1\x1a\x1aorchestrix/v1/common.proto\"\x96\x01\n\x0cWatchRequest\x12\r\n\x05since\x18\x01 \x01(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\r\n\x05kinds\x18\x03 \x03(\t\x12\x0f\n\x07job_ids\x18\x04 \x03(\x0c\x12\x0e\n\x06queues\x18\x05 \x03(\t\x12\r\n\x05types\x18\x06 \x03(\t\x12(\n\x04read\x18\x07 \x01(\x0b\x32\x1a.orchestrix.v1.ReadOptions\"U\n\rWatchResponse\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.orchestrix.v1.Event\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x0e\n\x06oldest\x18\x03 \x01(\t\"j\n\x10ListAuditRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\r\n\x05limit\x18\x02 \x01(\r\x12(\n\x04read\x18\x03 \x01(\x0b\x32\x1a.orchestrix.v1.ReadOptions\x12\x0e\n\x06latest\x18\x04 \x01(\x08\"{\n\x11ListAuditResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.orchestrix.v1.AuditRecord\x12%\n\x04read\x18\x02 \x01(\x0b\x32\x17.orchestrix.v1.ReadInfo\x12\x12\n\ncluster_id\x18\x03 \x01(\t\"l\n\x0b\x41uditRecord\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x04\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x0f\n\x07outcome\x18\x06 \x01(\t\"\x91\x01\n\x05\x45vent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\x0c\x12\r\n\x05queue\x18\x07 \x01(\t\x12\x0c\n\x04type\x18\x08 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\t \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aorchestrix/v1/events.proto\x12\rorchestrix.v1\x1a\x1aorchestrix/v1/common.proto\"\x96\x01\n\x0cWatchRequest\x12\r\n\x05since\x18\x01 \x01(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\r\n\x05kinds\x18\x03 \x03(\t\x12\x0f\n\x07job_ids\x18\x04 \x03(\x0c\x12\x0e\n\x06queues\x18\x05 \x03(\t\x12\r\n\x05types\x18\x06 \x03(\t\x12(\n\x04read\x18\x07 \x01(\x0b\x32\x1a.orchestrix.v1.ReadOptions\"i\n\rWatchResponse\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.orchestrix.v1.Event\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x0e\n\x06oldest\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\"j\n\x10ListAuditRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\r\n\x05limit\x18\x02 \x01(\r\x12(\n\x04read\x18\x03 \x01(\x0b\x32\x1a.orchestrix.v1.ReadOptions\x12\x0e\n\x06latest\x18\x04 \x01(\x08\"{\n\x11ListAuditResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.orchestrix.v1.AuditRecord\x12%\n\x04read\x18\x02 \x01(\x0b\x32\x17.orchestrix.v1.ReadInfo\x12\x12\n\ncluster_id\x18\x03 \x01(\t\"l\n\x0b\x41uditRecord\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x04\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x0f\n\x07outcome\x18\x06 \x01(\t\"\x91\x01\n\x05\x45vent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\x0c\x12\r\n\x05queue\x18\x07 \x01(\t\x12\x0c\n\x04type\x18\x08 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\t \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,13 +35,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHREQUEST']._serialized_start=74
   _globals['_WATCHREQUEST']._serialized_end=224
   _globals['_WATCHRESPONSE']._serialized_start=226
-  _globals['_WATCHRESPONSE']._serialized_end=311
-  _globals['_LISTAUDITREQUEST']._serialized_start=313
-  _globals['_LISTAUDITREQUEST']._serialized_end=419
-  _globals['_LISTAUDITRESPONSE']._serialized_start=421
-  _globals['_LISTAUDITRESPONSE']._serialized_end=544
-  _globals['_AUDITRECORD']._serialized_start=546
-  _globals['_AUDITRECORD']._serialized_end=654
-  _globals['_EVENT']._serialized_start=657
-  _globals['_EVENT']._serialized_end=802
+  _globals['_WATCHRESPONSE']._serialized_end=331
+  _globals['_LISTAUDITREQUEST']._serialized_start=333
+  _globals['_LISTAUDITREQUEST']._serialized_end=439
+  _globals['_LISTAUDITRESPONSE']._serialized_start=441
+  _globals['_LISTAUDITRESPONSE']._serialized_end=564
+  _globals['_AUDITRECORD']._serialized_start=566
+  _globals['_AUDITRECORD']._serialized_end=674
+  _globals['_EVENT']._serialized_start=677
+  _globals['_EVENT']._serialized_end=822
 # @@protoc_insertion_point(module_scope)

@@ -26,14 +26,16 @@ class WatchRequest(_message.Message):
     def __init__(self, since: _Optional[str] = ..., follow: _Optional[bool] = ..., kinds: _Optional[_Iterable[str]] = ..., job_ids: _Optional[_Iterable[bytes]] = ..., queues: _Optional[_Iterable[str]] = ..., types: _Optional[_Iterable[str]] = ..., read: _Optional[_Union[_common_pb2.ReadOptions, _Mapping[str, object]]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("events", "cursor", "oldest")
+    __slots__ = ("events", "cursor", "oldest", "cluster_id")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     OLDEST_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[Event]
     cursor: str
     oldest: str
-    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping[str, object]]]] = ..., cursor: _Optional[str] = ..., oldest: _Optional[str] = ...) -> None: ...
+    cluster_id: str
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping[str, object]]]] = ..., cursor: _Optional[str] = ..., oldest: _Optional[str] = ..., cluster_id: _Optional[str] = ...) -> None: ...
 
 class ListAuditRequest(_message.Message):
     __slots__ = ("after", "limit", "read", "latest")

@@ -129,6 +129,18 @@ async def test_a_backup_is_noted_when_it_was_taken(channel: grpc.aio.Channel, no
     assert note.outcome.startswith("done: ")
 
 
+async def test_a_backup_that_is_broken_off_is_noted_once(channel: grpc.aio.Channel, node: FakeNode) -> None:
+    node.backups.pieces = [b"x", Rejected(Code.FAILED_PRECONDITION, "BACKUP_FAILED", "no room")]
+    method = services.CLUSTER.methods["Backup"]
+    make: Any = channel.unary_stream
+    read = make(method.path, method.request.SerializeToString, method.response.FromString)(BackupRequest())
+    with pytest.raises(grpc.aio.AioRpcError, match="no room"):
+        [piece async for piece in read]
+    (note,) = await noted(node)
+    assert (note.action, note.outcome) == ("backup", "refused: BACKUP_FAILED")
+    assert note.target.startswith("as of index ")
+
+
 # ---- refused
 
 
@@ -264,6 +276,15 @@ async def test_refused_calls_that_cannot_be_noted_are_counted_until_they_can(
     assert clock.written[-1].outcome == "refused: 3 more calls"
     await clock.ring()
     assert len(clock.written) == 5
+
+
+async def test_a_note_of_unknown_outcome_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    clock.outcome = Unknown("no answer")
+    clock.refuse(3)
+    await clock.settle()
+    assert len(clock.written) == 3
+    assert not clock.timers
 
 
 async def test_calls_that_change_nothing_are_no_business_of_the_trail(

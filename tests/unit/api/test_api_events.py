@@ -10,7 +10,7 @@ import pytest
 
 from orchestrix_raft import AsyncClient, OrchestrixError
 from orchestrix_raft.api import callers
-from orchestrix_raft.coordinator.event_view import Cursor, EventFilter
+from orchestrix_raft.coordinator.event_view import KINDS, Cursor, EventFilter
 from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.machine.events import JobCompleted, JobEnqueued
@@ -102,6 +102,14 @@ async def test_filters_are_passed_on(node: FakeNode, watch: Any) -> None:
     assert wanted == EventFilter(
         frozenset({JobEnqueued, JobCompleted}), frozenset({ID}), frozenset({"mail", "q"}), frozenset({"send"})
     )
+
+
+async def test_who_misspells_a_kind_is_told_those_there_are(watch: Any) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await pages(watch(WatchRequest(kinds=["bogus"])))
+    told = refused.value.details() or ""
+    assert told.startswith("no kind of event is called 'bogus': there are job_enqueued, ")
+    assert all(kind in told for kind in KINDS)
 
 
 @pytest.mark.parametrize(

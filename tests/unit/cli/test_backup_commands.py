@@ -1,6 +1,7 @@
 """`cluster backup`, `restore`, `recover` and `verify`: what they print, what they refuse, in which words."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ def test_a_backup_is_one_line(client: RecordingClient, run: Any) -> None:
             "b: no room for the backup (No space left on device): nothing is left of it",
         ),
         (OSError(2, "No such file", "/x"), "/x: there is no such directory: make it first"),
+        (OSError(2, "No such file", "/proc"), "/proc: no file can be made there: name another place"),
+        (OSError(22, "it is a pipe", "/x"), "/x: it is a pipe: name another place"),
         (OSError(21, "Is a directory", "b"), "b is a directory: name a file in it, such as b/backup"),
         (
             OSError(13, "Permission denied", "/x"),
@@ -282,7 +285,8 @@ def test_a_directory_in_use_is_left_alone(run: Any, former: Former) -> None:
     done = run("cluster", "recover", "--data-dir", str(former.path), "--force-new-cluster")
     directory.close()
     assert done.code == 1
-    assert "in use by another node" in done.err
+    assert f"in use by a running node (process {os.getpid()}): stop it first, or name another" in done.err
+    assert done.err.count("\n") == 1
 
 
 @pytest.mark.usefixtures("others")

@@ -1,6 +1,7 @@
 """`check-history`: its words, its exit codes, its JSON."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_a_clean_history_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(["check-history", written(tale, tmp_path / "history")]) == 0
     told = capsys.readouterr()
     assert told.out.startswith("10 lines of 3 processes: 1 operation, 1 execution, 0 events\n")
-    assert "VIOLATION" not in told.out.upper()
+    assert told.out.endswith("\nno violation\n")
     assert not told.err
 
 
@@ -71,3 +72,38 @@ def test_a_search_without_enough_steps_is_not_decided(
     assert run(["check-history", written(tale, tmp_path / "history"), "--steps", "1"]) == 0
     out = capsys.readouterr().out
     assert "jobs: not decided: an order of 2 operations on one job takes too many steps" in out
+    assert out.splitlines()[-1].startswith("no violation; not decided: jobs")
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("processes", [0, 1])
+def test_nothing_to_judge_is_not_ok(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], processes: int, as_json: bool
+) -> None:
+    tale = Tale()
+    for name in range(processes):  # whose header is all that it has written
+        tale.who(str(name))
+    path = written(tale, tmp_path / "history")
+    assert run(["check-history", path, *(["--json"] if as_json else [])]) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    lines = ("0 lines of 0 processes", "1 line of 1 process")[processes]
+    assert f"there was nothing to judge in {lines}: " in told.err
+    assert told.err.count("\n") == 1
+
+
+def test_nodes_that_do_not_answer_leave_nothing_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrix_raft.cli.options.PATIENCE_S", 0.1)
+    tale = Tale()
+    tale.enqueue("a", "j")
+    with socket.socket() as bound:  # and not listening: nobody else is there, either
+        bound.bind(("127.0.0.1", 0))
+        server = f"127.0.0.1:{bound.getsockname()[1]}"
+        assert run(["check-history", written(tale, tmp_path / "history"), "--servers", server]) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert "nothing was judged, because the nodes do not say" in told.err
+    assert "leave --servers out" in told.err
+    assert told.err.count("\n") == 1

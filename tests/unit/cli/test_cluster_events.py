@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import AuditEntry, CursorTooOld, Event, QuotaExceeded, Unavailable
+from orchestrix_raft import AuditEntry, CursorTooOld, Event, OrchestrixError, QuotaExceeded, Unavailable
 from orchestrix_raft.cli import events
 from orchestrix_raft.client.events import AuditPage
 from orchestrix_raft.client.model import LogLine
@@ -69,6 +69,15 @@ def test_events_that_are_gone_are_said(client: RecordingClient, run: Any) -> Non
     done = run("cluster", "events", "--since", "3-1")
     assert (done.code, done.out) == (1, "")
     assert "41-0" in done.err
+
+
+def test_that_another_cluster_answers_is_one_line(client: RecordingClient, run: Any) -> None:
+    words = "another cluster answers: c2. Cursor 12-1 was the last one told: begin without one"
+    error = OrchestrixError(words, "ANOTHER_CLUSTER")
+    error.cursor = "12-1"
+    client.answers["events"] = error
+    done = run("cluster", "events", "--follow")
+    assert (done.code, done.out, done.err) == (1, "", f"orchestrix-raft: {words}\n")
 
 
 class Pages(Turns):

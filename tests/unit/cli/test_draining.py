@@ -66,11 +66,38 @@ def test_orphans_and_those_who_stay_are_pointed_out(
     assert client.calls[0][2] == {"force": True}
 
 
+def test_json_stays_alone_on_stdout_when_workers_are_orphaned(
+    client: RecordingClient, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.answers["cluster.drain"] = progress()
+    orphans = progress(asked=4, acknowledged=1, orphaned=1, orphaned_jobs=3)
+    client.answers["status"] = Status((node(2, orphans),))
+    monkeypatch.setattr(draining, "WAIT_S", 0.0)
+    said = run("cluster", "drain", "n2", "--json")
+    assert (said.code, json.loads(said.out)["orphaned"]) == (1, 1)
+    assert "1 worker orphaned with 3 jobs: orphaned workers lose their jobs unless" in said.err
+    assert "still attached to it: 2 workers" in said.err
+    assert said.err.count("\n") == 1
+
+
 def test_a_drain_that_is_not_waited_for(client: RecordingClient, run: Any) -> None:
     client.answers["cluster.drain"] = progress()
     assert run("cluster", "drain", "n2", "--no-wait").out == "node n2 drains: it has 4 workers with 50 jobs\n"
     document = json.loads(run("cluster", "drain", "n2", "--no-wait", "--json").out)
     assert (document["node_id"], document["workers"], document["orphaned"]) == ("n2", 4, 0)
+
+
+def test_a_drain_that_costs_too_much_names_the_way_out(client: RecordingClient, run: Any) -> None:
+    cost = "without node n2 there is no majority"
+    client.answers["cluster.drain"] = OrchestrixError(cost, "DRAIN_COSTS_TOO_MUCH")
+    said = run("cluster", "drain", "n2")
+    assert (said.code, said.err) == (1, f"orchestrix-raft: {cost}; --force drains it all the same\n")
+
+
+def test_an_empty_worker_id_is_said_in_one_line(client: RecordingClient, run: Any) -> None:
+    said = run("workers", "drain", "")
+    assert (said.code, client.calls) == (2, [])
+    assert "ID: it is empty: name one (see" in said.err
 
 
 def test_a_drain_that_somebody_undoes_is_a_failure(client: RecordingClient, run: Any) -> None:

@@ -122,7 +122,7 @@ def test_who_does_not_wait_to_the_end_is_told_the_id(client: RecordingClient, ru
     done = run("enqueue", "t", "--wait")
     assert (done.code, done.out) == (130, "")
     assert f"`orchestrix-raft jobs wait {JOB_ID}`" in done.err
-    client.answers["wait"] = Unavailable("no server answered WaitJob", "NO_SERVER")
+    client.answers["wait"] = Unavailable("no server answered the request to wait for a job", "NO_SERVER")
     done = run("enqueue", "t", "--wait", "--json")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-    assert f"no server answered WaitJob; job {JOB_ID} goes on" in done.err
+    assert f"no server answered the request to wait for a job; job {JOB_ID} goes on" in done.err

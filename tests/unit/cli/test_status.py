@@ -199,7 +199,8 @@ def test_when_nobody_answers_it_fails_with_what_each_server_did(cluster: dict[st
 
 
 def test_why_a_server_is_silent_is_told_without_detours(cluster: dict[str, Any], run: Any) -> None:
-    told = "no server answered Status within 2 s; one of those tried: cannot connect to a:1: refused"
+    nobody = "no server answered the request for the status within 2 s"
+    told = f"{nobody}; one of those tried: cannot connect to a:1: refused"
     cluster["a:1"] = Unavailable(told, "NO_SERVER")
     assert "no node answered (a:1: cannot connect to a:1: refused): " in run("status", "--servers", "a:1").err
 

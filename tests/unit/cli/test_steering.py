@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrix_raft import JobNotFound, Reason, RetryPolicy, Unavailable
+from orchestrix_raft import InvalidArgument, JobNotFound, OutcomeUnknown, Reason, RetryPolicy, Unavailable
 from tests.unit.cli.conftest import ENQUEUED, JOB_ID, RecordingClient, Turns, make_job
 
 OTHER_ID = JOB_ID[:-1] + "2"
@@ -80,7 +80,7 @@ def test_an_id_that_is_none_is_wrong_usage(client: RecordingClient, run: Any) ->
 def test_several_ids_are_done_one_after_the_other(client: RecordingClient, run: Any) -> None:
     client.answers["purge"] = Turns(["purged", "still_running", "purged", "still_running"])
     done = run("jobs", "purge", JOB_ID, OTHER_ID)
-    assert (done.code, done.out) == (1, f"{JOB_ID}  purged\n")
+    assert (done.code, done.out) == (1, f"{JOB_ID}  purged\n{OTHER_ID}  still running\n")
     assert f"job {OTHER_ID} is still running" in done.err
     assert json.loads(run("jobs", "purge", JOB_ID, OTHER_ID, "--json").out) == {
         "jobs": [{"id": JOB_ID, "result": "purged"}, {"id": OTHER_ID, "result": "still_running"}]
@@ -91,7 +91,7 @@ def test_one_that_is_not_there_does_not_keep_the_others_waiting(client: Recordin
     gone = JobNotFound(f"no job {JOB_ID}", "JOB_NOT_FOUND")
     client.answers["cancel"] = Turns([gone, "cancelled", gone, "cancelled", gone])
     done = run("jobs", "cancel", JOB_ID, OTHER_ID)
-    assert (done.code, done.out) == (1, f"{OTHER_ID}  cancelled\n")
+    assert (done.code, done.out) == (1, f"{JOB_ID}  not there\n{OTHER_ID}  cancelled\n")
     assert f"job {JOB_ID} is not there" in done.err
     assert json.loads(run("jobs", "cancel", JOB_ID, OTHER_ID, "--json").out) == {
         "jobs": [{"id": JOB_ID, "result": "not_found"}, {"id": OTHER_ID, "result": "cancelled"}]
@@ -101,14 +101,42 @@ def test_one_that_is_not_there_does_not_keep_the_others_waiting(client: Recordin
     assert f"no job {JOB_ID}" in alone.err
 
 
-def test_what_was_done_is_told_when_a_later_one_breaks_off(client: RecordingClient, run: Any) -> None:
-    broken = Unavailable("nobody is there", "NO_SERVER")
-    client.answers["cancel"] = Turns(["cancelled", broken, "cancelled", broken])
+LAST_ID = JOB_ID[:-1] + "3"
+
+
+@pytest.mark.parametrize(
+    ("error", "word", "told", "then"),
+    [
+        (InvalidArgument("not like this"), "refused", "refused: not like this", "cancelled"),
+        (Unavailable("nobody", "NO_SERVER"), "unavailable", "no node answered: nobody", "not tried"),
+        (OutcomeUnknown("lost", "OUTCOME_UNKNOWN"), "unknown", "outcome unknown: lost", "not tried"),
+    ],
+)
+def test_what_became_of_each_is_told_when_one_fails(
+    client: RecordingClient, run: Any, error: Exception, word: str, told: str, then: str
+) -> None:
+    turns = ["already_dead", error, *(["cancelled"] if then == "cancelled" else [])]
+    client.answers["cancel"] = Turns(turns * 2)
+    ids = (JOB_ID, OTHER_ID, LAST_ID)
+    done = run("jobs", "cancel", *ids)
+    assert done.code == 1
+    assert done.out == f"{JOB_ID}  dead already\n{OTHER_ID}  {told}\n{LAST_ID}  {then}\n"
+    others = 2 if then == "not tried" else 1
+    assert done.err.startswith(f"orchestrix-raft: job {OTHER_ID}: {error} (and {others} more)")
+    assert done.err.count("\n") == 1
+    again = run("jobs", "cancel", *ids, "--json")
+    assert again.code == 1
+    assert json.loads(again.out)["jobs"] == [
+        {"id": JOB_ID, "result": "already_dead"},
+        {"id": OTHER_ID, "result": word, "error": str(error)},
+        {"id": LAST_ID, "result": then.replace(" ", "_")},
+    ]
+
+
+def test_who_breaks_off_is_told_what_was_done(client: RecordingClient, run: Any) -> None:
+    client.answers["cancel"] = Turns(["cancelled", KeyboardInterrupt()])
     done = run("jobs", "cancel", JOB_ID, OTHER_ID)
-    assert (done.code, done.out) == (1, f"{JOB_ID}  cancelled\n")
-    assert "nobody is there" in done.err
-    told = json.loads(run("jobs", "cancel", JOB_ID, OTHER_ID, "--json").out)
-    assert told == {"jobs": [{"id": JOB_ID, "result": "cancelled"}]}
+    assert (done.code, done.out) == (130, f"{JOB_ID}  cancelled\n")
 
 
 def test_a_retry_that_a_rule_forbids_fails(client: RecordingClient, run: Any) -> None:

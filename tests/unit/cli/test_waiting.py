@@ -125,7 +125,7 @@ def test_the_limit_of_the_wait_is_kept_without_nodes(
 ) -> None:
     clock = itertools.count(0.0, 0.5)
     monkeypatch.setattr("orchestrix_raft.cli.waiting.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    client.answers["wait"] = Unavailable("no server answered WaitJob", "NO_SERVER")
+    client.answers["wait"] = Unavailable("no server answered the request to wait for a job", "NO_SERVER")
     assert on_terminal("jobs", "wait", JOB_ID, "--timeout", "2s").code == 1
     assert next(clock) == 2.5, "the last look at the clock was at 2 s"
 

@@ -86,6 +86,37 @@ async def test_a_file_that_is_there_is_replaced_only_by_force(
     assert path.read_bytes().endswith(node.backups.content)
 
 
+async def test_what_is_no_file_is_not_replaced_even_by_force(
+    client: AsyncClient, node: FakeNode, path: Path
+) -> None:
+    """As root, a rename over /dev/null succeeds, and every program of the machine writes into the backup."""
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="a device, a pipe or a socket, which a backup would replace"):
+        await client.backup(path, force=True)
+    assert not node.backups.opened
+    assert path.is_fifo()
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def test_two_backups_of_one_process_to_one_path_are_not_in_each_other_s_way(
+    client: AsyncClient, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = backups._fetch
+    both, turn = asyncio.Barrier(2), asyncio.Lock()
+
+    async def fetched(*arguments: object) -> object:
+        await both.wait()  # both have begun their file
+        async with turn:  # one backup at a time is made by a node
+            return await fetch(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backups, "_fetch", fetched)
+    one, other = await asyncio.gather(client.backup(path), client.backup(path), return_exceptions=True)
+    made, refused = (one, other) if isinstance(one, backups.Backup) else (other, one)
+    assert isinstance(made, backups.Backup)
+    assert str(refused) == f"{path} exists already"
+    assert nothing_else(path)
+
+
 async def test_a_file_that_came_meanwhile_is_not_replaced(
     client: AsyncClient, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +212,7 @@ async def test_what_an_interrupted_backup_has_left_is_removed_and_named(
     client: AsyncClient, path: Path
 ) -> None:
     left = path.with_name(".backup.77.partial")
-    own = path.with_name(f".backup.{os.getpid()}.partial")  # of an earlier process, in a container always 1
+    own = path.with_name(f".backup.{os.getpid()}-1.partial")  # of an earlier process, in a container always 1
     of_another = path.with_name(".backup2.77.partial")
     for name in (left, own, of_another):
         name.write_text("half")

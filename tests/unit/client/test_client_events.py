@@ -12,11 +12,13 @@ from orchestrix_raft import (
     Event,
     InvalidArgument,
     JobNotFound,
+    OrchestrixError,
     Unavailable,
 )
 from orchestrix_raft.api import logs
 from orchestrix_raft.client import streaming
 from orchestrix_raft.coordinator.event_view import Cursor
+from orchestrix_raft.domain.audit import AuditRecord
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.storage.port import LogLine
@@ -133,9 +135,73 @@ async def test_what_nobody_knows_any_more_is_said_with_where_to_go_on(cluster: C
     assert caught.value.reason == "CURSOR_TOO_OLD"
 
 
+RESTORED = "another cluster answers: c2, made by a restore or a recovery perhaps, no longer c1"
+
+
+async def test_a_stream_does_not_go_on_in_another_cluster(cluster: Cluster) -> None:
+    async with AsyncClient(cluster.addresses, deadline=5.0) as client:
+        first = cluster.of(client._caller.servers.current)
+        (second,) = (node for node in cluster.nodes if node is not first)
+        for node in cluster.nodes:
+            node.events.happen("job_enqueued", ID)
+        second.events.happen("job_cancelled", ID)
+        second.cluster_id = "c2"
+        stream = client.events(follow=True, since="1-0")
+        assert await take(stream, 1) == ["job_enqueued"]
+        first.events.ending = CUT_OFF
+        first.events.change()
+        with pytest.raises(OrchestrixError, match=RESTORED) as caught:
+            await anext(stream)
+        assert (caught.value.reason, caught.value.cursor) == ("ANOTHER_CLUSTER", "2-0")
+        with pytest.raises(OrchestrixError, match=RESTORED):
+            [event async for event in client.events(since="2-0")]
+        told = [event.kind async for event in client.events()]
+        assert told == ["job_enqueued", "job_cancelled"], "who begins anew is told of the new one"
+        assert [event.kind async for event in client.events(since="2-0")] == ["job_cancelled"]
+
+
+async def test_that_another_cluster_answers_is_worth_more_than_that_a_cursor_is_too_old(
+    client: AsyncClient, node: FakeNode
+) -> None:
+    node.events.happen("job_enqueued", ID)
+    assert len([event async for event in client.events()]) == 1
+    node.cluster_id, node.events.after = "c2", 40
+    with pytest.raises(OrchestrixError, match=RESTORED):
+        [event async for event in client.events(since="2-0")]
+
+
+async def test_nodes_of_earlier_versions_do_not_say_their_cluster(
+    client: AsyncClient, node: FakeNode
+) -> None:
+    node.events.happen("job_enqueued", ID)
+    assert len([event async for event in client.events()]) == 1
+    node.cluster_id = ""
+    assert len([event async for event in client.events(since="1-0")]) == 1
+    node.cluster_id = "c2"
+    with pytest.raises(OrchestrixError, match=RESTORED):
+        [event async for event in client.events(since="1-0")]
+
+
+async def test_the_latest_records_are_right_from_a_node_that_does_not_know_the_word(
+    client: AsyncClient, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.trail = [AuditRecord(1, "alice", "backup", f"record {number}", "done") for number in range(1, 6)]
+    assert [entry.number for entry in await client.audit(limit=2, latest=True)] == [4, 5]
+    audit = node.audit
+
+    def earlier(after: int, limit: int, latest: bool = False) -> list[tuple[int, AuditRecord]]:
+        return audit(after, limit, latest and limit == 1)  # which only the API's own look at the end is
+
+    monkeypatch.setattr(node, "audit", earlier)
+    node.cluster_id = ""
+    monkeypatch.setattr("orchestrix_raft.domain.limits.PAGE", 3)
+    assert [entry.number for entry in await client.audit(limit=2, latest=True)] == [4, 5]
+    assert [entry.number for entry in await client.audit(limit=2)] == [1, 2]
+
+
 async def test_without_any_node_it_gives_up() -> None:
     async with AsyncClient(closed_port(), deadline=0.2) as client:
-        with pytest.raises(Unavailable, match=r"no server answered Watch within 0\.2 s"):
+        with pytest.raises(Unavailable, match=r"no server answered the request for events within 0\.2 s"):
             [event async for event in client.events(follow=True)]
 
 

@@ -65,7 +65,9 @@ def test_oneself_is_recognised_behind_another_address() -> None:
 
 
 def test_a_second_process_with_the_same_id_is_refused() -> None:
-    assert "two processes run as node n1" in reason(N1, but(N2, node_id="n1"))
+    another = reason(N1, but(N2, node_id="n1"))
+    assert "two processes run as node n1" in another
+    assert "stop the other one and start it with another --node-id" in another
     assert "the data directory of one is a copy" in reason(N1, but(N2, node_id="n1", disk_id="d1"))
 
 

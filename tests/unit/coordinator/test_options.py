@@ -158,7 +158,7 @@ def test_a_text_in_the_file_is_no_switch(text: str) -> None:
         ("node_id", "", "is no node id"),
         ("node_id", "x" * 101, "is no node id"),
         ("insecure", "maybe", "neither true nor false"),
-        ("data_dir", "", "is empty"),
+        ("data_dir", "", "it is empty: name one, or leave it out"),
         ("peers", "127.0.0.1:7400,0.0.0.0:7400", "wildcard"),
         ("peers", ",".join(f"h{n}:7400" for n in range(65)), "at most 64"),
         ("peers", " , ", "names no node"),

@@ -133,7 +133,7 @@ def refusal(path: Path) -> str:
 
 def test_a_second_user_is_refused_by_name_and_let_in_after_the_first(path: Path) -> None:
     first = DataDirectory.open(path)
-    assert f"in use by another node (process {os.getpid()})" in refusal(path)
+    assert f"in use by a running node (process {os.getpid()})" in refusal(path)
     first.close()
     DataDirectory.open(path).close()
 

@@ -234,7 +234,7 @@ def test_a_directory_that_could_not_be_replaced_is_as_it_was(used: Path) -> None
 
 def test_a_directory_in_use_or_of_somebody_else_is_refused(used: Path, tmp_path: Path) -> None:
     directory = DataDirectory.open(used)
-    with pytest.raises(StorageError, match="in use by another node"):
+    with pytest.raises(StorageError, match="in use by a running node"):
         Survivor(used)
     directory.close()
     with pytest.raises(StorageError, match="not a data directory"):
