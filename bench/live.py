@@ -90,6 +90,13 @@ def _stops(cluster: WatchedCluster, span: tuple[float, float]) -> list[Figure]:
         Figure(f"{_STOP} while it makes a checkpoint", longest(True), "ms", STOP_TARGET_MS, note),
         Figure(f"{_STOP}, likewise, without the journal's sync", longest(True, False), "ms", None, note),
         Figure(f"{_STOP} at other times", longest(False), "ms", None, note),
+        Figure(
+            "most CPU time that a node's loop took at a stretch",
+            max(node.most_computed_ms(*span) for node in watched),
+            "ms",
+            STOP_TARGET_MS,
+            "whatever else the machine does",
+        ),
     ]
 
 

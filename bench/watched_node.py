@@ -35,11 +35,17 @@ class Stop(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """What one node wrote.  checkpoints, syncs (of the journal, on the loop): (begin, end), wall seconds."""
+    """What one node wrote.  checkpoints, syncs (of the journal, on the loop): (begin, end), wall seconds.
+    computed: likewise stops, as CPU time of the loop's thread."""
 
     stops: list[Stop]
     checkpoints: list[tuple[float, float]]
     syncs: list[tuple[float, float]]
+    computed: list[Stop]
+
+    def most_computed_ms(self, begin_s: float, end_s: float) -> float:
+        """The most CPU time that the loop took at a stretch: what other processes do hardly changes it."""
+        return max((one.took_s for one in self.computed if begin_s <= one.at_s <= end_s), default=0.0) * 1e3
 
     def longest_ms(
         self, begin_s: float, end_s: float, *, checkpoints: bool, with_syncs: bool = True
@@ -84,6 +90,7 @@ def _read(path: Path) -> Watched:
         [Stop(float(a), float(b)) for what, a, b in rows if what == "stop"],
         [(float(a), float(b)) for what, a, b in rows if what == "checkpoint"],
         [(float(a), float(b)) for what, a, b in rows if what == "sync"],
+        [Stop(float(a), float(b)) for what, a, b in rows if what == "computed"],
     )
 
 
@@ -106,11 +113,15 @@ def main(file: str, arguments: list[str]) -> None:
         class Watch(LoopLag):
             def __init__(self, registry: Registry) -> None:
                 super().__init__(registry, interval_s=INTERVAL_S)
+                self._spent_s = time.thread_time()
 
             def record(self, lag_s: float) -> None:
                 super().record(lag_s)
                 if lag_s >= TOLD_S:
                     told.write(f"stop {time.time():.4f} {lag_s:.4f}\n")
+                before_s, self._spent_s = self._spent_s, time.thread_time()
+                if self._spent_s - before_s >= TOLD_S:
+                    told.write(f"computed {time.time():.4f} {self._spent_s - before_s:.4f}\n")
 
         write, flush = Checkpoints.write, LmdbJournal.flush
 

@@ -29,7 +29,7 @@ from orchestrix_raft.wire.transport import EOF
 ATTEMPTS: Final = 5  # a transfer that breaks off begins again at another node
 STALL_S: Final = 300.0  # for the next piece; the first comes when the node has copied its state
 ASK_AGAIN_S: Final = 0.2  # a node that is not ready waits by itself; one that cannot be reached does not
-SYNC_BYTES: Final = 8 << 20  # one sync of the whole file would hold up a node that shares its disk
+SYNC_BYTES: Final = 1 << 20  # one sync of the whole file would hold up a node that shares its disk
 
 _PARTIAL: Final = ".partial"  # how the name of a file ends that is being written
 _numbers: Final = itertools.count(1)  # of this process: two of its backups may go to one path

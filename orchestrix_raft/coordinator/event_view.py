@@ -133,7 +133,7 @@ def _actor(event: events.Event, cause: Cause | None) -> str:
         return "dispatcher"  # whoever made a slot or a job ready: it is the cluster that brings them together
     if cause is None:
         return ""
-    if cause.actor is Actor.CLIENT:
+    if cause.actor is Actor.CLIENT and cause.name:  # it has none where a directory was recovered
         return f"client via {cause.name}"
     return f"{cause.actor.word} {cause.name}".rstrip()
 

@@ -19,11 +19,13 @@ from orchestrix_raft.machine.commands import (
     FireSchedule,
     Forget,
     ForgetAudit,
+    MigrateRecords,
     MoveSessions,
     NodeHealthChanged,
     NodeStarted,
     NodeStopped,
     Observe,
+    RaiseLevel,
     RemoveNode,
     Report,
     ResumeSession,
@@ -59,7 +61,17 @@ class Cause(NamedTuple):
 _OF_WORKERS: Final = frozenset({Report, Observe, AttachSession, ResumeSession, DrainSession, CloseSession})
 _OF_NODES: Final = frozenset({DetachSession, NodeStarted, NodeStopped})
 _OF_THE_LEADER: Final = frozenset(
-    {NodeHealthChanged, RemoveNode, MoveSessions, ExpireSession, Forget, ForgetAudit, FireSchedule}
+    {
+        NodeHealthChanged,
+        RemoveNode,
+        MoveSessions,
+        ExpireSession,
+        Forget,
+        ForgetAudit,
+        FireSchedule,
+        RaiseLevel,
+        MigrateRecords,
+    }
 )
 
 _ACTORS: Final = MappingProxyType[type, Actor](

@@ -10,6 +10,7 @@ from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import JobState
 from orchestrix_raft.domain.node import Health
 from orchestrix_raft.domain.report import Completed, Failed
+from orchestrix_raft.machine import state as states
 from orchestrix_raft.machine.commands import CancelJobs, Enqueue, NodeHealthChanged, NoteAudit, Report
 from tests.scenarios.driver import WALL_START_MS, job, key, name_of
 from tests.unit.coordinator.bench import Cores
@@ -46,9 +47,11 @@ def all_pages(cores: Cores, limit: int, **wanted: object) -> list[str]:
         cursor = page.cursor
 
 
-@pytest.fixture
-def cores() -> Cores:
+@pytest.fixture(params=["one dict", "many parts"])
+def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cores:
     """Jobs a..f enqueued a second apart; b, d and f cancelled in the order f, b, d."""
+    if request.param == "many parts":
+        monkeypatch.setattr(states, "FEW", 1)
     cores = Cores()
     for name in "abcdef":
         cores.submit("n1", Enqueue((job(name, queue="mail" if name in "ab" else "default"),)))

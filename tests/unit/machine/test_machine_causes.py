@@ -1,8 +1,14 @@
 """Who is told to have caused what an entry did."""
 
 from orchestrix_raft.domain.node import Health
-from orchestrix_raft.machine.causes import Actor, Cause
-from orchestrix_raft.machine.commands import CloseSession, DrainNode, NodeHealthChanged
+from orchestrix_raft.machine.causes import Actor, Cause, actor_of
+from orchestrix_raft.machine.commands import (
+    CloseSession,
+    DrainNode,
+    MigrateRecords,
+    NodeHealthChanged,
+    RaiseLevel,
+)
 from tests.scenarios.driver import Driver, job, key
 
 
@@ -39,6 +45,11 @@ def test_the_leader_is_told_as_such() -> None:
     incarnation = driver.start_node("n1")
     driver.do_unnumbered(NodeHealthChanged("n1", incarnation, Health.SUSPECT))
     assert caused(driver) == [Cause(0, Actor.LEADER, "")]
+
+
+def test_a_raised_level_and_what_follows_from_it_is_told_of_the_leader() -> None:
+    for command in (RaiseLevel(2, "1.2.3", (("n0", 1),)), MigrateRecords(2, b"")):
+        assert actor_of({}, "", command) == (Actor.LEADER, "")
 
 
 def test_a_drain_is_a_users_unless_the_process_is_to_end() -> None:

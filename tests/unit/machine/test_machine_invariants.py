@@ -9,12 +9,14 @@ import pytest
 from orchestrix_raft.domain import limits
 from orchestrix_raft.domain.job import JobState, Timer, TimerKind
 from orchestrix_raft.machine import codec
+from orchestrix_raft.machine import state as states
 from orchestrix_raft.machine.apply import Machine
 from orchestrix_raft.machine.commands import DetachSession
 from orchestrix_raft.machine.history import CORE_KEY, LIVE_JOBS, SINGLES
 from orchestrix_raft.machine.invariants import Broken, check, check_stored
 from orchestrix_raft.machine.loading import SLICE, StoredStateDamaged
 from orchestrix_raft.machine.memory import MemoryStore
+from orchestrix_raft.machine.parts import Parts
 from orchestrix_raft.machine.state import State
 from tests.scenarios.driver import Driver, job, key
 
@@ -210,3 +212,14 @@ def test_timers_run_before_the_commands_of_their_entry() -> None:
     driver.elapsed_ms += 5
     driver.attach("w")
     assert [type(event).__name__ for event in driver.events] == ["JobReady", "SessionAttached", "JobAssigned"]
+
+
+def test_a_wrong_count_of_jobs_in_parts_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "FEW", 1)
+    driver = example()
+    jobs = driver.machine.state.jobs
+    check(driver.machine)
+    assert isinstance(jobs, Parts)
+    jobs._count += 1
+    with pytest.raises(Broken, match="jobs are miscounted"):
+        check(driver.machine)
