@@ -22,7 +22,7 @@ TABLES: Final = (b"feed", b"feed_span")
 _NUMBER = struct.Struct(">Q")
 _SPAN = struct.Struct(">QQQ")
 _SPAN_KEY: Final = b"span"
-_SOUND: Final = 1 << 62  # no index and no size is as large
+_SOUND: Final = 1 << 62  # no index, no time and no size is as large
 
 
 class LmdbFeed:
@@ -80,9 +80,9 @@ class LmdbFeed:
             placed = cursor.set_range(_NUMBER.pack(first))
             while placed and len(found) < limit and size < bytes_max:
                 key, value = cursor.item()
-                if len(key) != _NUMBER.size or len(value) < _NUMBER.size:
+                index, at_ms = _number(key), _number(value[: _NUMBER.size])
+                if index is None or at_ms is None:
                     raise Damaged(f"{self._path}: a row of the event feed cannot be read")
-                index, at_ms = _NUMBER.unpack(key)[0], _NUMBER.unpack_from(value)[0]
                 found.append(FeedRow(index, at_ms, value[_NUMBER.size :]))
                 size += len(value)
                 placed = cursor.next()
@@ -96,7 +96,8 @@ class LmdbFeed:
                 cursor.first()
                 while cursor.key() and gone < limit:
                     key, value = cursor.item()
-                    index, at_ms = _times(key, value, after)
+                    # What makes a row old that is none: it goes with the others.
+                    index, at_ms = _number(key) or 0, _number(value[: _NUMBER.size]) or 0
                     if index > after and size <= bytes_max and at_ms >= before_ms:
                         break
                     size -= _cost(value)
@@ -127,12 +128,12 @@ def _covered(known: bytes, path: Path) -> tuple[int, int, int]:
     raise Damaged(f"{path}: it cannot be told what the event feed covers")
 
 
-def _times(key: bytes, value: bytes, after: int) -> tuple[int, int]:
-    """Index and wall time of a row; of one that is none, what makes it old."""
-    if len(key) != _NUMBER.size:
-        return after, 0
-    index: int = _NUMBER.unpack(key)[0]
-    return index, _NUMBER.unpack_from(value)[0] if len(value) >= _NUMBER.size else 0
+def _number(stored: bytes) -> int | None:
+    """An index or a time; None: it can be none."""
+    if len(stored) != _NUMBER.size:
+        return None
+    number: int = _NUMBER.unpack(stored)[0]
+    return number if number < _SOUND else None
 
 
 def _at_least(cursor: "lmdb.Cursor[bytes]", size: int) -> int:

@@ -1,8 +1,8 @@
 """The local store of a node: job logs and event feed, which have no checksums and were written without sync.
 
-Whatever a power loss or another version has left in its tables, the store opens, what is read is of the form
-that readers are told, or a `StorageError` or undecodable, in one line; what is kept from then on is read as it
-was, and old rows can be forgotten until nothing is left.
+Whatever a power loss or another version has left in its tables, the store opens, and what is read is of the
+form that readers are told, or refused in one line as a `StorageError` or undecodable.  What is kept from then
+on is read as it was, and old rows can be forgotten until nothing is left.
 """
 
 import struct

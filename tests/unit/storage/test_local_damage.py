@@ -37,7 +37,13 @@ def put(path: Path, table: str, key: bytes, value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(struct.pack(">Q", 3), b"short"), (b"\0" * 7 + b"\x02!", b"x" * 20), (b"\xff", b"")]
+    ("key", "value"),
+    [
+        (struct.pack(">Q", 3), b"short"),
+        (b"\0" * 7 + b"\x02!", b"x" * 20),
+        (b"\xff", b""),
+        (struct.pack(">Q", 3), b"\xff" * 20),
+    ],
 )
 def test_a_row_of_the_feed_that_is_none_is_said_and_goes_with_the_others(
     path: Path, key: bytes, value: bytes
