@@ -141,8 +141,7 @@ class LmdbLocalStore:
             for _ in range(JOB_LOGS_DROPPED_AT_ONCE):
                 if total <= self._bytes_max:
                     break
-                freed = self._forget_oldest(txn)
-                total = 0 if freed is None else total - freed
+                total -= self._forget_oldest(txn)
             self._note_total(txn, total)
 
     def _total(self, txn: "lmdb.Transaction[bytes]") -> int:
@@ -157,6 +156,8 @@ class LmdbLocalStore:
             return sum(_counters(row).cost for job_id, row in cursor if job_id != _TOTAL_KEY)
 
     def _note_total(self, txn: "lmdb.Transaction[bytes]", total: int) -> None:
+        if not txn.stat(self._ages)["entries"]:
+            total = 0  # what was noted may have been wrong
         txn.put(_TOTAL_KEY, _TOTAL.pack(max(total, 0)), db=self._jobs)
 
     def _append(
@@ -224,10 +225,9 @@ class LmdbLocalStore:
                 self._note_total(txn, total)
         return len(aged)
 
-    def _forget_oldest(self, txn: "lmdb.Transaction[bytes]") -> int | None:
-        """What it has cost; None: there is none."""
+    def _forget_oldest(self, txn: "lmdb.Transaction[bytes]") -> int:
         with txn.cursor(self._ages) as cursor:
-            return self._forget(txn, cursor.key()) if cursor.first() else None
+            return self._forget(txn, cursor.key()) if cursor.first() else 0
 
     def _forget(self, txn: "lmdb.Transaction[bytes]", age: bytes) -> int:
         """The job of a key of `ages`; what it has cost."""

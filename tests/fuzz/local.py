@@ -111,11 +111,13 @@ def _use_logs(store: LmdbLocalStore) -> None:
     new = SharedLine(_NEW_JOB, 7, 1, 1, _NOW_MS, "info", "new")
     logs.keep([new, msgspec.structs.replace(new, job_id=_JOBS[0])], _NOW_MS)
     assert not logs.problem, logs.problem
-    again = msgspec.structs.replace(new, number=2)  # whoever counted wrong has made room by now
-    logs.keep([again], _NOW_MS)
-    lines, more = logs.page(_NEW_JOB, (7, 1), 10)
-    assert [line.place for line in lines] == [(7, 2)]
-    assert not more
+    for number in (2, 3):  # if what was counted wrong has cost one line, then not the next one
+        logs.keep([msgspec.structs.replace(new, number=number)], _NOW_MS)
+        lines, more = logs.page(_NEW_JOB, (7, number - 1), 10)
+        assert not more
+        if lines:
+            break
+    assert [line.place for line in lines] == [(7, number)]
 
 
 def _read_lines(logs: JobLogs, store: LmdbLocalStore) -> None:
