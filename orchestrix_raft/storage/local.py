@@ -42,7 +42,6 @@ _TABLES = (b"log_lines", b"log_jobs", b"log_ages")
 _OLD_TABLES = (b"lines", b"jobs", b"ages")  # of lines that had no place
 _TOTAL_KEY = b"total"  # in `log_jobs`, whose other keys are the 16 bytes of job ids
 _TOTAL = struct.Struct(">Q")
-_SOUND = 1 << 62  # nothing that is counted is as much
 _JOB_ID_BYTES = 16
 _COUNT_MAX = (1 << 32) - 1
 
@@ -74,7 +73,7 @@ def _counters(row: bytes | None) -> _Counters:
     if row is None or len(row) != _COUNTERS.size:
         return _NO_LINES
     found = _Counters(*_COUNTERS.unpack(row))
-    return found if found.lines <= found.size < _SOUND else _NO_LINES
+    return found if found.lines <= found.size <= JOB_LOG_BYTES_MAX else _NO_LINES
 
 
 class LmdbLocalStore:
@@ -89,6 +88,8 @@ class LmdbLocalStore:
         self._marker = path / CLOSED_MARKER
         self.discarded = ""
         """Why the lines of earlier runs are gone; empty: they are not."""
+        self._counted = False
+        """The noted total is what all jobs cost: not after a power loss, until it was counted anew."""
         self._env = self._open(map_bytes)
         self._held = Held.at(path / DATA_FILE)
 
@@ -98,6 +99,7 @@ class LmdbLocalStore:
             if closed:
                 self._marker.unlink()
                 sync_directory(self._path)
+        self._counted = closed
         try:
             return self._environment(map_bytes, VERIFIED_BYTES_MAX if closed else MAP_BYTES)
         except Damaged as error:
@@ -143,21 +145,18 @@ class LmdbLocalStore:
                     break
                 total -= self._forget_oldest(txn)
             self._note_total(txn, total)
+        self._counted = True
 
     def _total(self, txn: "lmdb.Transaction[bytes]") -> int:
         """What all jobs cost."""
         known = txn.get(_TOTAL_KEY, db=self._jobs)
-        if known is not None and len(known) == _TOTAL.size:
-            total = int(_TOTAL.unpack(known)[0])
-            if total < _SOUND:
-                return total
-        # Of a store that is new, or was written by an earlier version.
+        if self._counted and known is not None:
+            return int(_TOTAL.unpack(known)[0])
+        # Of a store that is new, was written by an earlier version, or was not closed in order.
         with txn.cursor(self._jobs) as cursor:
             return sum(_counters(row).cost for job_id, row in cursor if job_id != _TOTAL_KEY)
 
     def _note_total(self, txn: "lmdb.Transaction[bytes]", total: int) -> None:
-        if not txn.stat(self._ages)["entries"]:
-            total = 0  # what was noted may have been wrong
         txn.put(_TOTAL_KEY, _TOTAL.pack(max(total, 0)), db=self._jobs)
 
     def _append(
@@ -223,6 +222,7 @@ class LmdbLocalStore:
             if aged:
                 total = self._total(txn) - sum(self._forget(txn, key) for key in aged)
                 self._note_total(txn, total)
+        self._counted = self._counted or bool(aged)
         return len(aged)
 
     def _forget_oldest(self, txn: "lmdb.Transaction[bytes]") -> int:
@@ -250,10 +250,13 @@ class LmdbLocalStore:
         try:
             with lmdb_errors(self._path):
                 self._env.sync(True)
+                with self._env.begin(db=self._jobs) as txn:
+                    sound = self._counted or not txn.stat()["entries"]
         finally:
             self._env.close()
-        with file_errors(self._path):
-            self._marker.touch()
+        if sound:
+            with file_errors(self._path):
+                self._marker.touch()
 
 
 def _drop_old_tables(env: lmdb.Environment) -> None:

@@ -37,7 +37,7 @@ from tests.fuzz.rows import with_another_field
 from tests.scenarios.driver import Driver, job
 
 _MAP_BYTES: Final = 4 << 20
-_BYTES_MAX: Final = 64 << 10  # of all job logs
+_BYTES_MAX: Final = 64 << 20  # of all job logs: more than the rows of an input may say they hold
 _TABLES: Final = ("feed", "feed_span", "log_lines", "log_jobs", "log_ages")
 _NUMBER: Final = struct.Struct(">Q")
 _JOBS: Final = (b"a" * 16, b"b" * 16)
@@ -58,6 +58,7 @@ def target(data: bytes) -> None:
             _use_logs(store)
         with closing(_open(path)) as store:
             assert not store.discarded, store.discarded
+            _read_lines(JobLogs(store, 60.0), store)
             _empty(store)
 
 
@@ -111,13 +112,9 @@ def _use_logs(store: LmdbLocalStore) -> None:
     new = SharedLine(_NEW_JOB, 7, 1, 1, _NOW_MS, "info", "new")
     logs.keep([new, msgspec.structs.replace(new, job_id=_JOBS[0])], _NOW_MS)
     assert not logs.problem, logs.problem
-    for number in (2, 3):  # if what was counted wrong has cost one line, then not the next one
-        logs.keep([msgspec.structs.replace(new, number=number)], _NOW_MS)
-        lines, more = logs.page(_NEW_JOB, (7, number - 1), 10)
-        assert not more
-        if lines:
-            break
-    assert [line.place for line in lines] == [(7, number)]
+    lines, more = logs.page(_NEW_JOB, (0, 0), 10)
+    assert [line.place for line in lines] == [(7, 1)]
+    assert not more
 
 
 def _read_lines(logs: JobLogs, store: LmdbLocalStore) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from orchestrix_raft.storage.local import LmdbLocalStore
+from orchestrix_raft.storage.local import CLOSED_MARKER, LmdbLocalStore
 from orchestrix_raft.storage.port import Damaged, FeedRow, FeedSpan, LogLine
 
 JOB = b"j" * 16
@@ -29,7 +29,8 @@ def line(number: int) -> LogLine:
 
 
 def put(path: Path, table: str, key: bytes, value: bytes) -> None:
-    """Beside the store, while it is closed."""
+    """As a power loss may leave it."""
+    (path / CLOSED_MARKER).unlink()
     with lmdb.open(str(path), max_dbs=9, lib_version=0) as env:
         opened = env.open_db(table.encode())
         with env.begin(write=True, db=opened) as txn:
@@ -89,12 +90,18 @@ def test_a_log_whose_counters_are_none_goes_on(path: Path, counters: bytes) -> N
 
 
 @pytest.mark.parametrize("total", [b"", struct.pack(">Q", 1 << 61), struct.pack(">Q", (1 << 64) - 1)])
-def test_a_total_that_cannot_be_right_is_mended_by_what_there_is(path: Path, total: bytes) -> None:
+@pytest.mark.parametrize("lives", [1, 2])
+def test_a_total_that_is_wrong_is_counted_anew(path: Path, total: bytes, lives: int) -> None:
+    """Also if nothing is kept until the node ends in order, and starts again."""
     put(path, "log_jobs", b"total", total)
+    for _ in range(lives - 1):
+        LmdbLocalStore(path).close()
     store = LmdbLocalStore(path)
-    for number in (2, 3):
-        store.append_lines({JOB: [line(number)]}, 6_000 + number)
-    assert store.lines(JOB, (0, 0), 10, MIB)[-1].number == 3
+    store.append_lines({JOB: [line(2)]}, 6_000)
+    store.close()
+    store = LmdbLocalStore(path)
+    store.append_lines({JOB: [line(3)]}, 7_000)
+    assert [one.number for one in store.lines(JOB, (0, 0), 10, MIB)] == [1, 2, 3]
     store.close()
 
 
