@@ -422,6 +422,10 @@ async def test_what_every_member_says_to_whoever_waits_is_logged_once(
         member.link.put_off("n2", "not yet")
     dialling.link.put_off("n2", "no leader")
     await spin(lambda: any("no leader" in line for line in caplog.messages))
+    for reason in ["not yet", "no leader", "not yet"]:  # they differ, and are asked again and again
+        asked.link.put_off("n2", reason)
+        await spin(lambda words=reason: words in waiting.link.problems().get("n1:7400", ""))
+    assert sum("no leader" in line for line in caplog.messages) == 1
     assert waiting.link.problems().keys() <= {"n1:7400"}
     assert waiting.link._peers.keys() == {"n1", "n3"}
     assert sum("not yet" in line for line in caplog.messages) == 1
