@@ -416,6 +416,10 @@ async def test_what_every_member_says_to_whoever_waits_is_logged_once(
     asked, dialling, waiting = await start("n1"), await start("n3"), await start("n2", cluster_id="")
     for member in (asked, dialling):
         member.me = msgspec.structs.replace(member.me, members=(Member("n2", "disk-n2", "n2:7400"),))
+
+    def told(reason: str) -> bool:
+        return reason in waiting.link.problems().get("n1:7400", "")
+
     waiting.dial(asked)
     dialling.dial(waiting)
     await spin(lambda: "n2" in asked.link._peers and "n2" in dialling.link._peers)
