@@ -54,7 +54,7 @@ def _names(spec: JobSpec) -> Rejected | None:
         return _job_id(spec.job_id)
     if not 0 < len(spec.type) <= limits.TYPE_CHARS or not spec.type.isprintable() or " " in spec.type:
         return job_type(spec.type)
-    if len(spec.queue) > limits.QUEUE_CHARS or not names.is_queue(spec.queue):
+    if len(spec.queue) > limits.QUEUE_CHARS or not names.is_name(spec.queue):
         return queue(spec.queue)
     if len(spec.unique_key) > limits.KEY_CHARS:
         return _too_long("unique_key", spec.unique_key)
@@ -169,7 +169,7 @@ def _labels(labels: Iterable[str]) -> Rejected | None:
         return _wrong("LABELS_INVALID", f"{len(found)} labels: at most {limits.LABELS}")
     for label in found:
         if len(label) > limits.QUEUE_CHARS or not _LABEL(label):
-            allowed = f"1 to {limits.QUEUE_CHARS} {names.QUEUE_CHARS} ="
+            allowed = f"1 to {limits.QUEUE_CHARS} {names.CHARS} ="
             return _wrong(
                 "LABELS_INVALID", f"label {label[: limits.QUEUE_CHARS]!r}: only {allowed} are allowed"
             )

@@ -1,7 +1,6 @@
 """ScheduleService: make, look at and steer schedules."""
 
 import asyncio
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
@@ -13,7 +12,7 @@ from orchestrix_raft.api.calls import handlers
 from orchestrix_raft.api.errors import Handlers, Refusal, invalid
 from orchestrix_raft.api.service import Service
 from orchestrix_raft.coordinator.port import Done, Freshness, ScheduleView
-from orchestrix_raft.domain import limits
+from orchestrix_raft.domain import limits, names
 from orchestrix_raft.domain.errors import Code, Rejected
 from orchestrix_raft.domain.schedule import (
     Cursor,
@@ -40,7 +39,6 @@ from orchestrix_raft.wire.services import SCHEDULES
 
 LIST_DEFAULT: Final = 100
 PREVIEW_DEFAULT: Final = 10
-_ID: Final = re.compile(r"[A-Za-z0-9._:/@-]+").fullmatch
 _ANY_ID: Final = bytes(limits.JOB_ID_BYTES)
 
 
@@ -173,13 +171,8 @@ def _message(view: ScheduleView) -> wire.ScheduleMessage:
 
 
 def _wrong_id(text: str) -> Rejected | None:
-    if len(text) > limits.SCHEDULE_ID_CHARS:
-        fault = f"a schedule id has at most {limits.SCHEDULE_ID_CHARS} characters, this one {len(text)}"
-        return Rejected(Code.INVALID_ARGUMENT, "SCHEDULE_ID_INVALID", fault)
-    if _ID(text):
-        return None
-    allowed = "only letters, digits and . _ - : / @ are allowed, and at least one"
-    return Rejected(Code.INVALID_ARGUMENT, "SCHEDULE_ID_INVALID", f"schedule id {text!r}: {allowed}")
+    fault = names.fault_in_schedule_id(text)
+    return Rejected(Code.INVALID_ARGUMENT, "SCHEDULE_ID_INVALID", fault) if fault else None
 
 
 def _id(text: str) -> str:

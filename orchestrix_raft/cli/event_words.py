@@ -60,7 +60,7 @@ def _join(*parts: str) -> str:
 
 
 def _worker(details: Details) -> str:
-    found = str(details.get("worker_id", ""))[:ID_CHARS]
+    found = _text(details, "worker_id")[:ID_CHARS]
     return found and f"worker {found}"
 
 
@@ -90,6 +90,11 @@ def _nothing(_: Details) -> str:
 
 
 # ---- kinds with more than one part ---------------------------------------------------------------------
+
+
+def _progressed(details: Details) -> str:
+    percent = _text(details, "percent")
+    return _join(percent and f"{percent} %", _text(details, "message"))
 
 
 def _ended(details: Details) -> str:
@@ -130,6 +135,8 @@ def _advanced(details: Details) -> str:
 
 def _limits(details: Details) -> str:
     options = _part(details, "options")
+    if not options:
+        return ""
     said = ["paused" if options.get("paused") else ""]
     for name in ("rate", "key_rate"):
         rate = _part(options, name)
@@ -146,8 +153,10 @@ def _forgotten(details: Details) -> str:
 
 
 def _oldest(details: Details) -> str:
-    state = _STATES.get(details.get("place", 0))
-    what = f"{state} jobs" if state else "ids of jobs that are gone"
+    place = details.get("place")
+    if not isinstance(place, int) or "since_ms" not in details:
+        return ""
+    what = f"{_STATES[place]} jobs" if place in _STATES else "ids of jobs that are gone"
     return _time(details, "since_ms", f"no {what} from before") or f"no {what} are kept"
 
 
@@ -168,8 +177,10 @@ def _level(details: Details) -> str:
 
 
 def _migrated(details: Details) -> str:
-    left = "more follow" if details.get("cursor") is not None else "those were the last"
-    return f"records have another form, {left}"
+    said = "records have another form"
+    if "cursor" not in details:
+        return said
+    return f"{said}, {'those were the last' if details['cursor'] is None else 'more follow'}"
 
 
 # ---- the table -----------------------------------------------------------------------------------------
@@ -180,7 +191,7 @@ WORDS: Final = MappingProxyType[str, Words](
         "job_ready": _nothing,
         "job_assigned": lambda d: _join(_at_node(d), _text(d, "attempt", "attempt")),
         "job_started": _nothing,
-        "job_progressed": lambda d: _join(_text(d, "percent"), "%", _text(d, "message")),
+        "job_progressed": _progressed,
         "job_completed": _nothing,
         "attempt_ended": _ended,
         "job_released": _nothing,

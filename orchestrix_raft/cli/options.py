@@ -84,6 +84,13 @@ def type_name(text: str) -> str:
     return text
 
 
+def schedule_id(text: str) -> str:
+    """The same for a schedule."""
+    if fault := names.fault_in_schedule_id(text):
+        raise ValueError(fault)
+    return text
+
+
 def path(text: str) -> Path:
     """For `parser=`: a path.  Wrong usage if there is none: it would mean the current directory."""
     try:

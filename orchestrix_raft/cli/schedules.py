@@ -47,7 +47,10 @@ def _word_option(name: str, kind: Any, text: str) -> Any:
     return typer.Option(name, metavar=_words(kind), help=help_text, callback=_choice(kind))
 
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id.")]
+Id = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The schedule's id.", callback=options.checked(options.schedule_id)),
+]
 Args = Annotated[
     str | None, typer.Option("--args", metavar="JSON", help="A JSON object; @FILE or - (stdin) has it.")
 ]

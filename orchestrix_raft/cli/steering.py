@@ -226,7 +226,7 @@ def _fail(results: list[Result]) -> None:
     if not failed:
         return
     first = failed[0]
-    others = sum(one.word == NOT_TRIED or bool(_state(one.word)) for one in results) - 1
+    others = sum(bool(_state(one.word)) for one in results) - 1
     more = f" (and {others} more)" if others else ""
     if first.error:
         error = type(first.error)

@@ -106,7 +106,6 @@ class Lane:
         "offered",
         "offers",
         "open",
-        "plain",
         "pools",
         "rows",
     )
@@ -115,7 +114,6 @@ class Lane:
         self.key = key
         self.rows = Rows()  # of the jobs without a key
         self.count = 0  # jobs in it that are still ready, those with a key included
-        self.plain = 0  # those without a key
         self.keyed: dict[str, Line] = {}  # none is empty
         self.open = LazyHeap[None, LineEntry](is_current)  # over those of `keyed` that are not parked
         self._chosen: Line | None = None  # the line of the job that `first` named last; None: none of `keyed`
@@ -168,9 +166,8 @@ class Lane:
         self.count += 1
         if spec.key:
             self._join_keyed(job)
-            return
-        self.rows.join(-spec.priority, job.seq, spec.job_id)
-        self.plain += 1
+        else:
+            self.rows.join(-spec.priority, job.seq, spec.job_id)
 
     def _join_keyed(self, job: Job) -> None:
         key = job.spec.key
@@ -201,7 +198,6 @@ class Lane:
             if not keyed.count:
                 self._drop(keyed)
         else:
-            self.plain -= 1
             self.rows.leave(-spec.priority, job.seq)
 
     def _drop(self, line: Line) -> None:

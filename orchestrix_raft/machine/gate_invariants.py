@@ -101,8 +101,8 @@ def faults_in_lines(state: State, lane: Lane) -> Iterator[str]:
             yield f"{name}: the line of key {key!r} is lost"
         elif line.entry[:2] > min(_ready(state, line))[:2]:
             yield f"{name}: the line of key {key!r} stands too far behind"
-    if lane.count - lane.plain != sum(line.count for line in lane.keyed.values()):
-        yield f"{name}: {lane.count} jobs, {lane.plain} without a key"
+    if lane.count - lane.rows.length != sum(line.count for line in lane.keyed.values()):
+        yield f"{name}: {lane.count} jobs, {lane.rows.length} without a key"
     for key, line in lane.keyed.items():
         if len(line) > 3 * line.count + 20:
             yield f"{name}: the line of key {key!r} is full of stale items"
@@ -138,7 +138,7 @@ def held_back(state: State, lane: Lane) -> bool:
     gate = lane.gate
     if gate is None:
         return False
-    if not lane.plain and all(line.parked and not gate.admits(key) for key, line in lane.keyed.items()):
+    if not lane.rows.length and all(line.parked and not gate.admits(key) for key, line in lane.keyed.items()):
         return True
     return not gate.is_open() and gate.waits(lane)
 

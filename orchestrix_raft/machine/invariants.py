@@ -312,7 +312,7 @@ def _check_board(state: State) -> None:
 
 def _lined(lane: Lane) -> set[ReadyItem]:
     plain = list(lane.rows)
-    _must(lane.rows.length == lane.plain == len(plain), f"lane {lane.key} is miscounted")
+    _must(lane.rows.length == len(plain), f"lane {lane.key} is miscounted")
     _must(sorted(plain) == plain, f"lane {lane.key} is out of order")
     return set(plain).union(*lane.keyed.values())
 

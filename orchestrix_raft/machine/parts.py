@@ -1,7 +1,7 @@
 """A dict by ids that never stops the node to grow: beyond some ten thousand keys it is many small dicts.
 
 A dict of a million keys is copied as a whole when it grows, and again after half a million keys came and
-went: 50 to 200 ms in which the node does nothing else.  A part of it takes less than one.  Few keys stay in
+went: 50 ms and more in which the node does nothing else.  A part of it takes less than one.  Few keys stay in
 a plain dict, which is faster: `State.divide` looks after each entry.  The order of a walk through parts says
 nothing (within a part it is that of coming), so no decision may follow from it; those that walk sort, count,
 or look at each by itself.  Written to within `machine` only.
@@ -13,7 +13,7 @@ from zlib import crc32
 
 PARTS: Final = 256
 FEW: Final = 32_768
-"""Keys that stay in one dict: to copy it takes two milliseconds, to divide it six, once."""
+"""Keys that stay in one dict: to copy it takes two milliseconds at most, to divide it four to six, once."""
 
 _MASK: Final = PARTS - 1
 

@@ -15,7 +15,10 @@ from typing import Final
 from orchestrix_raft.domain.job import Job, JobState
 
 _PENDING: Final = JobState.PENDING
-_BLOCK: Final = 512  # jobs in a part of a row: copied at once when it grows, passed over at its front
+_BLOCK: Final = 512
+"""Jobs in a part of a row.  It is copied at once when it grows; gaps at its front, which the next job is
+looked for behind, are at most some 1,400: a dict closes them when it is full."""
+
 _LINE_SLACK: Final = 4  # stale items that a line may hold besides as many as it has ready jobs
 _MOVED: Final = 8  # items dropped or looked at for each job that leaves
 
@@ -81,14 +84,11 @@ class Rows:
         return rank, seq, job_id
 
     def leave(self, rank: int, seq: int) -> None:
-        """A job is no longer ready, or was taken; once more for one that has left is nothing."""
-        row = self._rows.get(rank)
-        if row is None:
-            return
+        """A job is no longer ready; KeyError if it is not here: one that stayed would be handed out again."""
+        row = self._rows[rank]
         place = 0 if len(row) == 1 or seq < row[1].since else bisect_right(row, seq, key=_since) - 1
         items = row[place].items
-        if items.pop(seq, None) is None:
-            return
+        del items[seq]
         self.length -= 1
         if items:
             return

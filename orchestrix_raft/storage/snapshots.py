@@ -24,7 +24,7 @@ CHUNK_BYTES = 1 << 20
 SYNC_BYTES = 1 << 20
 """A file that grows beside the journal is synced after each so many bytes: one sync of all of it would
 stall the node, and the journal's own syncs with it.  With eight times as many at once those of the journal
-take four times as long, and the file takes as long as with these."""
+take four times as long or more, and the file grows no faster (`bench/syncs.py`)."""
 
 
 def position_in(path: Path) -> Position | None:

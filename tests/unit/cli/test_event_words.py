@@ -134,4 +134,15 @@ def test_what_has_changed_is_said(kind: str, words: str) -> None:
 @pytest.mark.parametrize("details", [{}, {"spec": 1, "slot": "x", "options": [], "record": None}])
 def test_a_node_of_another_version_may_tell_less(kind: str, details: dict[str, Any]) -> None:
     event = msgspec.structs.replace(told("job_started"), kind=kind, details=details)
-    assert event_words.words_of(event).isprintable()
+    said = {"contents_marked": "the nodes compare what they hold"}
+    said["records_migrated"] = "records have another form"
+    assert event_words.words_of(event) == said.get(kind, "")
+
+
+def test_what_is_missing_is_not_made_up() -> None:
+    event = msgspec.structs.replace(told("job_progressed"), details={"message": "half of it"})
+    assert event_words.words_of(event) == "half of it"
+    event = msgspec.structs.replace(told("oldest_kept"), details={"place": [1], "since_ms": -1})
+    assert event_words.words_of(event) == ""
+    event = msgspec.structs.replace(told("queue_configured"), details={"options": {"paused": False}})
+    assert event_words.words_of(event) == "no limits"

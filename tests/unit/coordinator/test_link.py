@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -415,6 +416,10 @@ async def test_what_every_member_says_to_whoever_waits_is_logged_once(
     asked, dialling, waiting = await start("n1"), await start("n3"), await start("n2", cluster_id="")
     for member in (asked, dialling):
         member.me = msgspec.structs.replace(member.me, members=(Member("n2", "disk-n2", "n2:7400"),))
+
+    def told(reason: str) -> bool:
+        return reason in waiting.link.problems().get("n1:7400", "")
+
     waiting.dial(asked)
     dialling.dial(waiting)
     await spin(lambda: "n2" in asked.link._peers and "n2" in dialling.link._peers)
@@ -422,6 +427,10 @@ async def test_what_every_member_says_to_whoever_waits_is_logged_once(
         member.link.put_off("n2", "not yet")
     dialling.link.put_off("n2", "no leader")
     await spin(lambda: any("no leader" in line for line in caplog.messages))
+    for reason in ("not yet", "no leader", "not yet"):  # they differ, and are asked again and again
+        asked.link.put_off("n2", reason)
+        await spin(partial(told, reason))
+    assert sum("no leader" in line for line in caplog.messages) == 1
     assert waiting.link.problems().keys() <= {"n1:7400"}
     assert waiting.link._peers.keys() == {"n1", "n3"}
     assert sum("not yet" in line for line in caplog.messages) == 1

@@ -99,7 +99,7 @@ DAMAGES: dict[str, Callable[[State], None]] = {
     "lane length": lambda s: setattr(s.board.lanes[LANE].rows, "length", 5),
     "lane order": lambda s: s.board.lanes[LANE].rows._rows[0][0].items.update({1: key("b")}),
     "lane ranks": lambda s: s.board.lanes[LANE].rows._best.clear(),
-    "lane plain": lambda s: setattr(s.board.lanes[LANE], "plain", 7),
+    "job left in its lane": lambda s: s.board.lanes[LANE].rows.join(0, 99, key("b")),
     "offer lost": lambda s: s.board.lanes[("x", ())].offered.clear(),
     "offer not in heap": lambda s: s.board.lanes[("x", ())].offers.clear(),
     "lane count": lambda s: setattr(s.board.lanes[LANE], "count", 0),

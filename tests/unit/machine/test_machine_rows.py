@@ -45,7 +45,8 @@ class AsRows:
     def leave(self, item: ReadyItem, jobs: dict[bytes, Job]) -> None:
         self.count -= 1
         self.rows.leave(item[0], item[1])
-        self.rows.leave(item[0], item[1])  # does nothing: it has left
+        with pytest.raises(KeyError):
+            self.rows.leave(item[0], item[1])  # it has left
         assert self.rows.length == self.count
 
     def __len__(self) -> int:
