@@ -1,7 +1,11 @@
 """Whole clusters under faults: a fixed set of seeds over every mix, and the promise that a seed replays."""
 
+import random
+
 import pytest
 
+from orchestrix_raft.machine.parts import Parts, in_parts
+from orchestrix_raft.machine.state import State
 from orchestrix_raft.simulation.mixes import MIXES
 from orchestrix_raft.simulation.run import Run
 
@@ -23,14 +27,34 @@ def test_a_cluster_keeps_its_promises(seed: int) -> None:
         assert totals.faults >= 2
 
 
-def test_a_seed_is_the_same_story_every_time() -> None:
-    def story() -> tuple[int, bytes, str]:
-        run = Run(8, "full", story=True)
-        run.go()
-        return (
-            run.world.events,
-            run.checker.shadow.state.digest,
-            run.world.story.text() if run.world.story else "",
-        )
+def story() -> tuple[int, bytes, str]:
+    run = Run(8, "full", story=True)
+    run.go()
+    return (
+        run.world.events,
+        run.checker.shadow.state.digest,
+        run.world.story.text() if run.world.story else "",
+    )
 
+
+def test_a_seed_is_the_same_story_every_time() -> None:
     assert story() == story()
+
+
+def test_a_seed_is_the_same_story_in_whatever_form_each_node_keeps_its_jobs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Now in one dict, now in parts, and in another order than before: each node by itself, at any entry."""
+    rng, forms, plain = random.Random(8), set[type[object]](), story()
+
+    def divide(state: State) -> None:
+        form = rng.choice((in_parts, dict, None))
+        if form is not None:
+            state.jobs = form(state.jobs)
+            state.key_windows = form(state.key_windows)
+            state.unique_windows = form(state.unique_windows)
+        forms.add(type(state.jobs))
+
+    monkeypatch.setattr(State, "divide", divide)
+    assert story() == plain
+    assert forms == {dict, Parts}
