@@ -88,8 +88,8 @@ class LmdbLocalStore:
         self._marker = path / CLOSED_MARKER
         self.discarded = ""
         """Why the lines of earlier runs are gone; empty: they are not."""
-        self._counted = False
-        """The noted total is what all jobs cost: not after a power loss, until it was counted anew."""
+        self._total = 0  # what all jobs cost
+        self._noted = False  # so it stands on the disk
         self._env = self._open(map_bytes)
         self._held = Held.at(path / DATA_FILE)
 
@@ -99,16 +99,15 @@ class LmdbLocalStore:
             if closed:
                 self._marker.unlink()
                 sync_directory(self._path)
-        self._counted = closed
         try:
-            return self._environment(map_bytes, VERIFIED_BYTES_MAX if closed else MAP_BYTES)
+            return self._environment(map_bytes, closed, VERIFIED_BYTES_MAX if closed else MAP_BYTES)
         except Damaged as error:
             self.discarded = str(error)
             with file_errors(self._path):
                 remove_tree(self._path)
-            return self._environment(map_bytes, 0)
+            return self._environment(map_bytes, False, 0)
 
-    def _environment(self, map_bytes: int, verified_bytes_max: int) -> lmdb.Environment:
+    def _environment(self, map_bytes: int, closed: bool, verified_bytes_max: int) -> lmdb.Environment:
         env = open_environment(
             self._path,
             tables_max=len(_TABLES + _OLD_TABLES + feed.TABLES),
@@ -120,6 +119,7 @@ class LmdbLocalStore:
             with lmdb_errors(self._path):
                 _drop_old_tables(env)
                 self._lines, self._jobs, self._ages = (env.open_db(name) for name in _TABLES)
+                self._total, self._noted = self._total_in(env, closed)
             self.feed = feed.LmdbFeed(env, self._path)
         except BaseException:  # raised again; left open it could never be opened again
             env.close()
@@ -128,7 +128,7 @@ class LmdbLocalStore:
 
     def append_lines(self, lines: Mapping[bytes, list[LogLine]], now_ms: int) -> None:
         with lmdb_errors(self._path), self._env.begin(write=True) as txn:
-            total = self._total(txn)
+            total = self._total
             for job_id, added in lines.items():
                 if not added:
                     continue
@@ -145,16 +145,16 @@ class LmdbLocalStore:
                     break
                 total -= self._forget_oldest(txn)
             self._note_total(txn, total)
-        self._counted = True
+        self._total, self._noted = total, True
 
-    def _total(self, txn: "lmdb.Transaction[bytes]") -> int:
-        """What all jobs cost."""
-        known = txn.get(_TOTAL_KEY, db=self._jobs)
-        if self._counted and known is not None:
-            return int(_TOTAL.unpack(known)[0])
-        # Of a store that is new, was written by an earlier version, or was not closed in order.
-        with txn.cursor(self._jobs) as cursor:
-            return sum(_counters(row).cost for job_id, row in cursor if job_id != _TOTAL_KEY)
+    def _total_in(self, env: lmdb.Environment, closed: bool) -> tuple[int, bool]:
+        """What all jobs cost, and whether that was noted.  A store that was not closed in order, is new or of
+        an earlier version is counted now, while nothing waits for it."""
+        with env.begin(db=self._jobs) as txn, txn.cursor() as cursor:
+            known = txn.get(_TOTAL_KEY)
+            if closed and known is not None and len(known) == _TOTAL.size:
+                return int(_TOTAL.unpack(known)[0]), True
+            return sum(_counters(row).cost for job_id, row in cursor if job_id != _TOTAL_KEY), False
 
     def _note_total(self, txn: "lmdb.Transaction[bytes]", total: int) -> None:
         txn.put(_TOTAL_KEY, _TOTAL.pack(max(total, 0)), db=self._jobs)
@@ -219,10 +219,11 @@ class LmdbLocalStore:
                     for key, _ in zip(cursor.iternext(values=False), range(limit), strict=False)
                     if key < end
                 ]
-            if aged:
-                total = self._total(txn) - sum(self._forget(txn, key) for key in aged)
-                self._note_total(txn, total)
-        self._counted = self._counted or bool(aged)
+            if not aged:
+                return 0
+            total = self._total - sum(self._forget(txn, key) for key in aged)
+            self._note_total(txn, total)
+        self._total, self._noted = total, True
         return len(aged)
 
     def _forget_oldest(self, txn: "lmdb.Transaction[bytes]") -> int:
@@ -251,7 +252,7 @@ class LmdbLocalStore:
             with lmdb_errors(self._path):
                 self._env.sync(True)
                 with self._env.begin(db=self._jobs) as txn:
-                    sound = self._counted or not txn.stat()["entries"]
+                    sound = self._noted or not txn.stat()["entries"]
         finally:
             self._env.close()
         if sound:
