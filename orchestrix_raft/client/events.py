@@ -25,6 +25,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     queue: str  # of the job, or the queue that it concerns; "": neither, or the job is forgotten
     type: str
     details: dict[str, Any]  # the rest; fields of the kind
+    elapsed_ms: int | None = None  # of the log's elapsed time; None: a node of an earlier version kept it
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +72,7 @@ def event_of(message: EventMessage) -> Event:
         queue=message.queue,
         type=message.type,
         details=msgspec.json.decode(message.details, type=dict[str, Any]),
+        elapsed_ms=message.elapsed_ms if message.HasField("elapsed_ms") else None,
     )
 
 

@@ -39,6 +39,7 @@ class EventReader:
         self._row_index = cursor.index  # of the entry that is being read, or is to be read next
         self._ordinal = cursor.ordinal  # of its newest event that was looked at
         self._at_ms = 0
+        self._elapsed_ms: int | None = None
         self._events: deque[Event] = deque()  # of that entry, still to be looked at
         self._causes: list[Cause] = []
         self._rows: deque[tuple[int, int, bytes]] = deque()
@@ -73,7 +74,8 @@ class EventReader:
     def _look(self, event: Event, found: list[EventView]) -> None:
         names = self._names_of(event)
         if self._wanted.wants(*names):
-            found.append(view(event, self.cursor, self._at_ms, self._cause(), names))
+            times = (self._at_ms, self._elapsed_ms)
+            found.append(view(event, self.cursor, times, self._cause(), names))
 
     def _cause(self) -> Cause | None:
         """Of the event that is looked at: the last one that begins at it or before."""
@@ -115,10 +117,10 @@ class EventReader:
                     self._go_to(newest + 1)
                 return False
         index, at_ms, record = self._rows.popleft()
-        causes, events = unpack(record)
+        causes, events, elapsed_ms = unpack(record)
         if index != self._row_index:
             self._go_to(index)
-        self._at_ms = at_ms
+        self._at_ms, self._elapsed_ms = at_ms, elapsed_ms
         self._causes = causes
         self._events = deque(events)
         for _ in range(min(self._ordinal, len(events))):

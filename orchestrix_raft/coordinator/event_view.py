@@ -63,6 +63,7 @@ class EventView(NamedTuple):
     queue: str  # of the job, or the queue that it concerns; "": neither, or the job is forgotten
     job_type: str
     details: dict[str, Any]  # plain values
+    elapsed_ms: int | None  # of its entry; None: it was kept by an earlier version
 
 
 class EventFilter(NamedTuple):
@@ -105,9 +106,14 @@ def queue_of(event: events.Event) -> str:
 
 
 def view(
-    event: events.Event, cursor: Cursor, at_ms: int, cause: Cause | None, names: tuple[str, str]
+    event: events.Event,
+    cursor: Cursor,
+    times: tuple[int, int | None],
+    cause: Cause | None,
+    names: tuple[str, str],
 ) -> EventView:
-    """names: queue and type of its job, as far as they are known."""
+    """times: of its entry, wall and elapsed.  names: queue and type of its job, as far as they are known."""
+    at_ms, elapsed_ms = times
     return EventView(
         cursor,
         at_ms,
@@ -118,6 +124,7 @@ def view(
         names[0],
         names[1],
         _fields(event),
+        elapsed_ms,
     )
 
 

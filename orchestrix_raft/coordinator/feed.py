@@ -70,11 +70,12 @@ class Feed:
             self._fail(error)
         self._grown = True
 
-    def note(self, index: int, at_ms: int, applied: Applied) -> None:
-        """An entry was applied at wall time `at_ms`."""
+    def note(self, index: int, at_ms: int, elapsed_ms: int, applied: Applied) -> None:
+        """An entry was applied: at wall time `at_ms` and elapsed time `elapsed_ms` of the log."""
         self._newest = index
         if applied.events:
-            row = FeedRow(index, at_ms, pack(applied.causes, applied.encoded, applied.events))
+            record = pack(applied.causes, applied.encoded, applied.events, elapsed_ms)
+            row = FeedRow(index, at_ms, record)
             self._waiting.append(row)
             self._waiting_bytes += len(row.record)
             self._grown = True

@@ -74,8 +74,9 @@ class Replica:
     def apply(self, index: int, term: int, data: bytes) -> None:
         """A committed entry; what it did is added to `unfollowed`."""
         applied = self.machine.apply(index, term, read_entry(self._rules, index, data))
-        self.digests.note(index, self.machine.state.digest)
-        self._feed.note(index, self.machine.state.wall_ms, applied)
+        state = self.machine.state
+        self.digests.note(index, state.digest)
+        self._feed.note(index, state.wall_ms, state.elapsed_ms, applied)
         self.unfollowed.append((index, applied))
 
     def restore(self) -> Generator[object, None, None]:

@@ -1,7 +1,8 @@
 """Limits of queues, looked at from outside: assignments against what was configured when they were made.
 
-Rates are limits on the log's elapsed time.  A history of a real cluster tells only the log's wall clock,
-which is brought to the right time at half to double speed: what exceeds a rate by less is not decided.
+Rates are limits on the log's elapsed time, which events tell.  Those that a node of an earlier version kept
+tell only the log's wall clock, which is brought to the right time at half to double speed: what exceeds a
+rate by less there is not decided.
 """
 
 from collections import defaultdict, deque
@@ -15,10 +16,14 @@ CHECK: Final = "limits"
 NO_EVENTS: Final = (
     "the history has no events (see `check-history --servers`): assignments and their times are unknown"
 )
-SLEWED: Final = "a rate was exceeded by the log's wall clock, which may have been brought to the right time"
+SLEWED: Final = (
+    "a rate was exceeded by the log's wall clock, which may have been brought to the right time; events"
+    " that a node of an earlier version kept do not tell the elapsed time that limits go by"
+)
 WALL_RATE_MAX: Final = 2
 
 _Scope = tuple[str, str]  # queue and key; key "": the queue as a whole
+_Begun = tuple[Event, Line]
 
 
 def check_limits(history: History) -> Verdict:
@@ -39,7 +44,7 @@ class _Watch:
         self._options: dict[str, dict[str, Any]] = {}
         self._lines: dict[str, Line] = {}  # where those were configured
         self._keys: dict[str, _Scope] = {}  # job -> queue and key
-        self._begun: dict[_Scope, deque[tuple[int, bool, Line]]] = defaultdict(deque)
+        self._begun: dict[_Scope, deque[_Begun]] = defaultdict(deque)
         self._held: dict[_Scope, dict[int, Line]] = defaultdict(dict)  # tokens
         self._of_worker: dict[str, set[int]] = defaultdict(set)
         self._scopes: dict[int, tuple[_Scope, ...]] = {}
@@ -102,20 +107,21 @@ class _Watch:
     def _rate(
         self, of: str, queue: str, scope: _Scope, rate: dict[str, Any], event: Event, line: Line
     ) -> None:
-        """Of the windows that contain this assignment, the one that ends with it is the fullest so far."""
-        exact = event.elapsed_ms >= 0
-        now_ms = event.elapsed_ms if exact else event.at_ms
+        """One more than `count` must not fit into a window; of those that end with this assignment, the first
+        and the last say whether they do."""
         count, window_ms = rate["count"], rate["window_ms"]
         begun = self._begun[scope]
-        while begun and begun[0][0] <= now_ms - window_ms:
-            begun.popleft()
-        begun.append((now_ms, exact, line))
+        begun.append((event, line))
         if len(begun) <= count:
             return
-        span_ms = now_ms - begun[len(begun) - count - 1][0]
+        if len(begun) > count + 1:
+            begun.popleft()
+        span_ms, exact = _span(begun[0][0], event)
+        if span_ms >= window_ms:
+            return
         if exact or span_ms * WALL_RATE_MAX < window_ms:
             what = f"{of} was assigned as number {count + 1} of {count} within {span_ms} ms of {window_ms}"
-            self._findings.violation(what, self._why(queue, *(each for _, _, each in begun)))
+            self._findings.violation(what, self._why(queue, *(each for _, each in begun)))
         else:
             self._findings.undecided(SLEWED)
 
@@ -126,3 +132,10 @@ class _Watch:
     def _free(self, token: int) -> None:
         for scope in self._scopes.pop(token, ()):
             self._held[scope].pop(token, None)
+
+
+def _span(first: Event, last: Event) -> tuple[int, bool]:
+    """Milliseconds from one to the other, and whether they are those that limits go by."""
+    if first.elapsed_ms >= 0 and last.elapsed_ms >= 0:
+        return last.elapsed_ms - first.elapsed_ms, True
+    return last.at_ms - first.at_ms, False

@@ -107,7 +107,8 @@ def _words(record: Record) -> str:
         case Event():
             about = f" job {record.job}" if record.job else ""
             details = " ".join(f"{name}={value}" for name, value in record.d.items() if not _long(value))
-            return f"event {record.index}.{record.ordinal} {record.kind}{about} {details}".rstrip()
+            when = f" at {record.elapsed_ms} ms" if record.elapsed_ms >= 0 else ""
+            return f"event {record.index}.{record.ordinal}{when} {record.kind}{about} {details}".rstrip()
         case FinalJob():
             attempts = ", ".join(f"{a.attempt} (token {a.token}) {a.state}" for a in record.attempts)
             stands = f"at the end job {record.id} is {record.state}, token {record.token}"

@@ -159,7 +159,8 @@ class Checker:
         self._leaving = {one.session_id for one in commands if isinstance(one, CloseSession)}
         result = self.shadow.apply(index, term, entry)
         self._digests[index] = self.shadow.state.digest
-        self.feeds.entry(index, result)
+        elapsed_ms = self.shadow.state.elapsed_ms
+        self.feeds.entry(index, elapsed_ms, result)
         if self.shadow.state.marked == index:
             self.comparing.marked(index)
         if result.faults:
@@ -167,7 +168,6 @@ class Checker:
         for resolved in result.resolved:
             self._resolved(resolved)
         self.slots.entry(self.shadow.state.wall_ms, result.events)
-        elapsed_ms = self.shadow.state.elapsed_ms
         self.history.entry(index, elapsed_ms, self.shadow.state.wall_ms, result.events)
         for event in result.events:
             self._event(event)

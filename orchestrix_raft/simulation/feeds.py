@@ -20,10 +20,10 @@ class FeedWatch:
         self._violation = violation
         self._records: dict[int, bytes] = {}  # by index, of the entries that did something
 
-    def entry(self, index: int, applied: Applied) -> None:
+    def entry(self, index: int, elapsed_ms: int, applied: Applied) -> None:
         """What the machine that never stops did."""
         if applied.events:
-            self._records[index] = pack(applied.causes, applied.encoded, applied.events)
+            self._records[index] = pack(applied.causes, applied.encoded, applied.events, elapsed_ms)
 
     def final(self, name: str, feed: Feed, applied_index: int) -> None:
         """A node's feed is what happened, in order, once, from where it says on."""

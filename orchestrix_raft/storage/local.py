@@ -2,6 +2,8 @@
 
 Written without sync: a killed process loses nothing, a power loss may scramble the file.  Losing it loses
 no job, so a file that was not closed in order and does not verify is thrown away, and `discarded` says so.
+Counters and places that cannot be right in a file that does are taken for none: a log may then be forgotten
+too soon, and everything goes on.
 Tables: `log_lines` (job id + token + number -> line), `log_jobs` (job id -> counters), `log_ages` (time of
 the last line + job id), the index by which jobs expire and by which they make room for others; and those of
 `feed`.
@@ -10,7 +12,7 @@ the last line + job id), the index by which jobs expire and by which they make r
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import lmdb
 import msgspec
@@ -40,9 +42,13 @@ _TABLES = (b"log_lines", b"log_jobs", b"log_ages")
 _OLD_TABLES = (b"lines", b"jobs", b"ages")  # of lines that had no place
 _TOTAL_KEY = b"total"  # in `log_jobs`, whose other keys are the 16 bytes of job ids
 _TOTAL = struct.Struct(">Q")
+_JOB_ID_BYTES = 16
+_COUNT_MAX = (1 << 32) - 1
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, str, str, int]).decode
+_TIME_MS = Annotated[int, msgspec.Meta(ge=0)]
+_ATTEMPT = Annotated[int, msgspec.Meta(ge=0, le=_COUNT_MAX)]
+_decode = msgspec.msgpack.Decoder(tuple[_TIME_MS, str, str, _ATTEMPT]).decode
 
 
 class _Counters(NamedTuple):
@@ -62,6 +68,14 @@ class _Counters(NamedTuple):
 _NO_LINES = _Counters(0, 0, 0, 0)
 
 
+def _counters(row: bytes | None) -> _Counters:
+    """As stored; _NO_LINES: there are none, or none that can be right."""
+    if row is None or len(row) != _COUNTERS.size:
+        return _NO_LINES
+    found = _Counters(*_COUNTERS.unpack(row))
+    return found if found.lines <= found.size <= JOB_LOG_BYTES_MAX else _NO_LINES
+
+
 class LmdbLocalStore:
     """LocalStore; see the port for what it promises."""
 
@@ -74,8 +88,9 @@ class LmdbLocalStore:
         self._marker = path / CLOSED_MARKER
         self.discarded = ""
         """Why the lines of earlier runs are gone; empty: they are not."""
+        self._counted = False
+        """The noted total is what all jobs cost: not after a power loss, until it was counted anew."""
         self._env = self._open(map_bytes)
-        self.feed = feed.LmdbFeed(self._env, path)
         self._held = Held.at(path / DATA_FILE)
 
     def _open(self, map_bytes: int) -> lmdb.Environment:
@@ -84,6 +99,7 @@ class LmdbLocalStore:
             if closed:
                 self._marker.unlink()
                 sync_directory(self._path)
+        self._counted = closed
         try:
             return self._environment(map_bytes, VERIFIED_BYTES_MAX if closed else MAP_BYTES)
         except Damaged as error:
@@ -104,6 +120,7 @@ class LmdbLocalStore:
             with lmdb_errors(self._path):
                 _drop_old_tables(env)
                 self._lines, self._jobs, self._ages = (env.open_db(name) for name in _TABLES)
+            self.feed = feed.LmdbFeed(env, self._path)
         except BaseException:  # raised again; left open it could never be opened again
             env.close()
             raise
@@ -116,7 +133,7 @@ class LmdbLocalStore:
                 if not added:
                     continue
                 known = txn.get(job_id, db=self._jobs)
-                before = _NO_LINES if known is None else _Counters(*_COUNTERS.unpack(known))
+                before = _counters(known)
                 after = self._append(txn, job_id, before, added, now_ms)
                 txn.put(job_id, _COUNTERS.pack(*after), db=self._jobs)
                 total += after.cost - (0 if known is None else before.cost)
@@ -127,15 +144,20 @@ class LmdbLocalStore:
                 if total <= self._bytes_max:
                     break
                 total -= self._forget_oldest(txn)
-            txn.put(_TOTAL_KEY, _TOTAL.pack(total), db=self._jobs)
+            self._note_total(txn, total)
+        self._counted = True
 
     def _total(self, txn: "lmdb.Transaction[bytes]") -> int:
         """What all jobs cost."""
         known = txn.get(_TOTAL_KEY, db=self._jobs)
-        if known is not None:
+        if self._counted and known is not None:
             return int(_TOTAL.unpack(known)[0])
-        with txn.cursor(self._jobs) as cursor:  # of a store that is new, or was written by an earlier version
-            return sum(_Counters(*_COUNTERS.unpack(row)).cost for row in cursor.iternext(keys=False))
+        # Of a store that is new, was written by an earlier version, or was not closed in order.
+        with txn.cursor(self._jobs) as cursor:
+            return sum(_counters(row).cost for job_id, row in cursor if job_id != _TOTAL_KEY)
+
+    def _note_total(self, txn: "lmdb.Transaction[bytes]", total: int) -> None:
+        txn.put(_TOTAL_KEY, _TOTAL.pack(max(total, 0)), db=self._jobs)
 
     def _append(
         self,
@@ -159,7 +181,7 @@ class LmdbLocalStore:
                 count += 1
                 size += len(record)
                 cursor.put(key, record)
-        return _Counters(count, dropped, size, now_ms)
+        return _Counters(count, min(dropped, _COUNT_MAX), size, now_ms)
 
     def lines(self, job_id: bytes, after: LinePlace, limit: int, bytes_max: int) -> list[LogLine]:
         found: list[LogLine] = []
@@ -186,7 +208,7 @@ class LmdbLocalStore:
     def dropped(self, job_id: bytes) -> int:
         with lmdb_errors(self._path), self._env.begin(db=self._jobs) as txn:
             known = txn.get(job_id)
-        return 0 if known is None else _Counters(*_COUNTERS.unpack(known)).dropped
+        return _counters(known).dropped
 
     def expire_lines(self, before_ms: int, limit: int) -> int:
         with lmdb_errors(self._path), self._env.begin(write=True) as txn:
@@ -199,7 +221,8 @@ class LmdbLocalStore:
                 ]
             if aged:
                 total = self._total(txn) - sum(self._forget(txn, key) for key in aged)
-                txn.put(_TOTAL_KEY, _TOTAL.pack(total), db=self._jobs)
+                self._note_total(txn, total)
+        self._counted = self._counted or bool(aged)
         return len(aged)
 
     def _forget_oldest(self, txn: "lmdb.Transaction[bytes]") -> int:
@@ -209,13 +232,15 @@ class LmdbLocalStore:
     def _forget(self, txn: "lmdb.Transaction[bytes]", age: bytes) -> int:
         """The job of a key of `ages`; what it has cost."""
         job_id = age[_TIME.size :]
-        known = txn.pop(job_id, db=self._jobs)
         txn.delete(age, db=self._ages)
+        if len(job_id) != _JOB_ID_BYTES:
+            return 0
+        known = txn.pop(job_id, db=self._jobs)
         with txn.cursor(self._lines) as cursor:
             found = cursor.set_range(job_id)
             while found and _job_of(cursor.key()) == job_id:
                 found = cursor.delete()
-        return 0 if known is None else _Counters(*_COUNTERS.unpack(known)).cost
+        return 0 if known is None else _counters(known).cost
 
     def check_in_place(self) -> None:
         """StorageError when what is written would be lost: see `Held`."""
@@ -225,10 +250,13 @@ class LmdbLocalStore:
         try:
             with lmdb_errors(self._path):
                 self._env.sync(True)
+                with self._env.begin(db=self._jobs) as txn:
+                    sound = self._counted or not txn.stat()["entries"]
         finally:
             self._env.close()
-        with file_errors(self._path):
-            self._marker.touch()
+        if sound:
+            with file_errors(self._path):
+                self._marker.touch()
 
 
 def _drop_old_tables(env: lmdb.Environment) -> None:

@@ -118,6 +118,7 @@ def _event_record(event: ClientEvent) -> Event:
         job=event.job_id,
         queue=event.queue,
         type=event.type,
+        elapsed_ms=-1 if event.elapsed_ms is None else event.elapsed_ms,
         d=event.details,
     )
 

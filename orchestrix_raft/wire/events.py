@@ -39,6 +39,7 @@ def event_message(
     queue: str,
     job_type: str,
     details: Mapping[str, Any],
+    elapsed_ms: int | None,
 ) -> pb.Event:
     """One event; `details` are plain values."""
     return pb.Event(
@@ -51,4 +52,5 @@ def event_message(
         queue=queue,
         type=job_type,
         details=_encode(details),
+        elapsed_ms=elapsed_ms,
     )

@@ -3,6 +3,7 @@ the same file with one line altered is a violation."""
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from orchestrix_raft import AlreadyExists, AsyncClient, Client
 from orchestrix_raft.cli.app import run
 from orchestrix_raft.history.checker import check
 from orchestrix_raft.history.records import Event, FinalJob, Invoke, Placed, Record, Return, Start, to_line
-from orchestrix_raft.history.verdict import Word
+from orchestrix_raft.history.verdict import Verdict, Word
 from orchestrix_raft.history.watched import named_jobs
 from orchestrix_raft.recording.reading import read_history
 from orchestrix_raft.recording.writing import VARIABLE
@@ -23,7 +24,13 @@ from orchestrix_raft.testing import LocalCluster, eventually, observe
 pytestmark = pytest.mark.cluster
 WORKER: Final = "orchestrix_raft.testing.handlers:worker"
 ROUNDS: Final = 60  # of each client
-STRICT: Final = {"name": "default", "options": {"key_rate": {"count": 1, "window_ms": 60_000}}}
+COUNT: Final = 3  # jobs of a key ...
+WINDOW_S: Final = 0.5  # ... in any such stretch of the log's elapsed time
+
+
+def limited(window_ms: int) -> dict[str, Any]:
+    """The event that gives the queue another window, as the cluster would tell it."""
+    return {"name": "default", "options": {"key_rate": {"count": COUNT, "window_ms": window_ms}}}
 
 
 def work(servers: str, path: Path, name: str, killed: threading.Event, begun: threading.Semaphore) -> None:
@@ -62,7 +69,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for _ in range(2):
             cluster.worker(WORKER, environment=environment)
         with Client(cluster.servers, history=history / "owner.jsonl") as owner:
-            owner.queues.limit("default", key_rate=(50, 1.0), key_concurrency=5)
+            owner.queues.limit("default", key_rate=(COUNT, WINDOW_S), key_concurrency=5)
             owner.schedules.every("tick", 0.5, "noop", misfire="all", overlap="allow")
             killed, begun = threading.Event(), threading.Semaphore(0)
             clients = [
@@ -135,7 +142,7 @@ ALTERED: Final[dict[str, tuple[str, Which, dict[str, Any]]]] = {
         {"token": 6},
     ),
     "a slot is passed over": ("slots", of_event("slot_fired"), {"kind": "slot_lost"}),
-    "a limit is exceeded": ("limits", of_event("queue_configured"), {"d": STRICT}),
+    "a limit is exceeded": ("limits", of_event("queue_configured"), {"d": limited(60_000)}),
 }
 """What became of one line -> the check that must see it, which line, and its new fields."""
 
@@ -147,6 +154,30 @@ def test_one_altered_line_is_a_violation(recorded: Path, tmp_path: Path, what: s
     position = next(i for i, record in enumerate(records) if which(record))
     records[position] = structs.replace(records[position], **changed)
     assert_violated(check_name, records, tmp_path)
+
+
+def test_a_rate_is_judged_to_the_millisecond(recorded: Path, tmp_path: Path) -> None:
+    """The narrowest stretch with one job of a key more than its rate allows fits a window of its own length,
+    and none that is a millisecond longer."""
+    records = [line.record for line in read_history([recorded])]
+    narrowest_ms = narrowest(records)
+    assert narrowest_ms >= WINDOW_S * 1_000
+    position = next(i for i, record in enumerate(records) if of_event("queue_configured")(record))
+    for window_ms, word in ((narrowest_ms, Word.OK), (narrowest_ms + 1, Word.VIOLATION)):
+        records[position] = structs.replace(records[position], d=limited(window_ms))
+        assert verdicts_of(records, tmp_path)["limits"].word is word
+
+
+def narrowest(records: list[Record]) -> int:
+    """Milliseconds of elapsed time in which one more than COUNT jobs of a key were assigned."""
+    happened = sorted((r for r in records if isinstance(r, Event)), key=lambda r: (r.index, r.ordinal))
+    assert all(event.elapsed_ms >= 0 for event in happened)
+    keys = {event.job: event.d["spec"]["key"] for event in happened if event.kind == "job_enqueued"}
+    begun: dict[str, list[int]] = defaultdict(list)
+    for event in happened:
+        if event.kind == "job_assigned" and keys[event.job]:
+            begun[keys[event.job]].append(event.elapsed_ms)
+    return min(times[i] - times[i - COUNT] for times in begun.values() for i in range(COUNT, len(times)))
 
 
 def test_a_unique_key_that_an_ended_job_still_has_is_a_violation(recorded: Path, tmp_path: Path) -> None:
@@ -163,9 +194,14 @@ def test_a_unique_key_that_an_ended_job_still_has_is_a_violation(recorded: Path,
 
 
 def assert_violated(check_name: str, records: list[Record], tmp_path: Path) -> None:
-    path = tmp_path / "altered.jsonl"
-    path.write_bytes(b"".join(to_line(record) for record in records))
-    assert run(["check-history", str(path)]) == 1
-    verdicts = {verdict.check: verdict for verdict in check(read_history([path])).verdicts}
+    verdicts = verdicts_of(records, tmp_path)
+    assert run(["check-history", str(tmp_path / "altered.jsonl")]) == 1
     assert verdicts[check_name].word is Word.VIOLATION
     assert verdicts[check_name].violations[0].lines
+
+
+def verdicts_of(records: list[Record], tmp_path: Path) -> dict[str, Verdict]:
+    """Of the records as a file, `altered.jsonl`."""
+    path = tmp_path / "altered.jsonl"
+    path.write_bytes(b"".join(to_line(record) for record in records))
+    return {verdict.check: verdict for verdict in check(read_history([path])).verdicts}

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from orchestrix_raft import Client, ClusterStatus
+from orchestrix_raft import Client, ClusterStatus, Event
 from orchestrix_raft.domain.level import FIRST_LEVEL
 from orchestrix_raft.machine.rules import AUDIT_LEVEL
 from orchestrix_raft.testing import Ledger, LocalCluster, eventually
@@ -142,6 +143,23 @@ def raised(cluster: LocalCluster) -> bool:
     return all(status_of(cluster, address).machine_level == MACHINE_LEVEL for address in cluster.addresses)
 
 
+def tell_the_same(cluster: LocalCluster, new: set[int]) -> None:
+    """Nodes of both versions tell the same events, whichever version kept them; those numbered `new` tell the
+    elapsed time of the newest ones, too, and what is told of it agrees."""
+    told: dict[str, Event] = {}
+    for number, address in enumerate(cluster.addresses):
+        with Client(address) as client:
+            events = list(client.events())
+        assert all(event.elapsed_ms is None for event in events) or number in new
+        assert events[-1].elapsed_ms is not None or number not in new
+        for event in events:
+            known = told.setdefault(event.cursor, event)
+            assert structs.replace(event, elapsed_ms=None) == structs.replace(known, elapsed_ms=None)
+            if event.elapsed_ms is not None:
+                assert known.elapsed_ms in (event.elapsed_ms, None)
+                told[event.cursor] = event
+
+
 def more_end(ledger: Ledger) -> None:
     """Jobs go on."""
     done = ledger.count("end")
@@ -184,5 +202,6 @@ def test_nodes_workers_and_clients_of_the_oldest_version_work_with_those_of_this
     assert found.clean, found
     assert {line.attempt for line in ledger.lines()} == {1}
     cluster.await_same_digest()
+    tell_the_same(cluster, {0, 1, 2} if whole else {0})
     with Client(cluster.servers) as client:
         assert client.verify().agree

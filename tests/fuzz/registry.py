@@ -58,6 +58,7 @@ TARGETS: Final = (
     Target("peer_stream", 4_096, 2.0),
     Target("journal", 2_048, 10.0),
     Target("rows", 4_096, 5.0),
+    Target("local", 2_048, 10.0),
     Target("backups", 4_096, 10.0, ("orchestrix_raft.machine.invariants",)),
     Target("api", 2_048, 10.0, ("tests.unit.coordinator.bench",)),
     Target("cron", 256, 10.0),

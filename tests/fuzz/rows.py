@@ -81,7 +81,7 @@ def _change(store: MemoryStore, pieces: Pieces) -> None:
             rows[pieces.some() or b"\0"] = rows.get(key, b"")
         case _:  # one field of the record
             record = _record(rows.get(key, b""))
-            rows[key] = msgspec.msgpack.encode(_with_another_field(record, pieces))
+            rows[key] = msgspec.msgpack.encode(with_another_field(record, pieces))
 
 
 def _record(value: bytes) -> Any:
@@ -91,15 +91,15 @@ def _record(value: bytes) -> Any:
         return []
 
 
-def _with_another_field(record: Any, pieces: Pieces) -> Any:
+def with_another_field(record: Any, pieces: Pieces) -> Any:
     """The record with one value in it replaced, however deep that is."""
     if isinstance(record, list) and record:
         place = pieces.byte() % len(record)
-        inside = _with_another_field(record[place], pieces)
+        inside = with_another_field(record[place], pieces)
         return [*record[:place], inside, *record[place + 1 :]]
     if isinstance(record, dict) and record:
         key = pieces.choose(sorted(record, key=repr))
-        return {**record, key: _with_another_field(record[key], pieces)}
+        return {**record, key: with_another_field(record[key], pieces)}
     match pieces.byte() % 5:
         case 0:
             return pieces.number() - pieces.byte()

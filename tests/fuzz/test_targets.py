@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from tests.fuzz.registry import CORPUS, TARGETS, Target
 
 CHANGES_MAX = 6
-EXAMPLES = {"journal": 25, "rows": 40, "backups": 25, "api": 25, "cron": 60, "config": 40, "arguments": 25}
+EXAMPLES = {
+    "journal": 25,
+    "rows": 40,
+    "local": 25,
+    "backups": 25,
+    "api": 25,
+    "cron": 60,
+    "config": 40,
+    "arguments": 25,
+}
 """Of those that take longer than a tenth of a millisecond."""
 EXAMPLES_OTHERS = 80
 SAMPLE_BYTES_MAX = 4_096

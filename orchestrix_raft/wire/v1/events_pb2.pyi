@@ -76,7 +76,7 @@ class AuditRecord(_message.Message):
     def __init__(self, number: _Optional[int] = ..., at_ms: _Optional[int] = ..., actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("cursor", "at_ms", "kind", "actor", "reason", "job_id", "queue", "type", "details")
+    __slots__ = ("cursor", "at_ms", "kind", "actor", "reason", "job_id", "queue", "type", "details", "elapsed_ms")
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,7 @@ class Event(_message.Message):
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_MS_FIELD_NUMBER: _ClassVar[int]
     cursor: str
     at_ms: int
     kind: str
@@ -95,4 +96,5 @@ class Event(_message.Message):
     queue: str
     type: str
     details: bytes
-    def __init__(self, cursor: _Optional[str] = ..., at_ms: _Optional[int] = ..., kind: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., job_id: _Optional[bytes] = ..., queue: _Optional[str] = ..., type: _Optional[str] = ..., details: _Optional[bytes] = ...) -> None: ...
+    elapsed_ms: int
+    def __init__(self, cursor: _Optional[str] = ..., at_ms: _Optional[int] = ..., kind: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., job_id: _Optional[bytes] = ..., queue: _Optional[str] = ..., type: _Optional[str] = ..., details: _Optional[bytes] = ..., elapsed_ms: _Optional[int] = ...) -> None: ...

@@ -9,6 +9,7 @@ from orchestrix_raft.coordinator.port import EventPage
 from orchestrix_raft.domain.errors import Rejected
 
 AT_MS = 1_700_000_000_000
+ELAPSED_MS = 0
 
 
 class FakeEvents:
@@ -22,10 +23,18 @@ class FakeEvents:
         self.streams = 0
         self._changed = asyncio.Event()
 
-    def happen(self, kind: str, job_id: bytes = b"", index: int = 0, reason: str = "") -> EventView:
+    def happen(
+        self,
+        kind: str,
+        job_id: bytes = b"",
+        index: int = 0,
+        reason: str = "",
+        elapsed_ms: int | None = ELAPSED_MS,
+    ) -> EventView:
         index = index or (self.told[-1].cursor.index + 1 if self.told else self.after + 1)
         event = EventView(
-            Cursor(index, 1), AT_MS, kind, "client via n1", reason, job_id, "mail", "send", {"n": 1}
+            *(Cursor(index, 1), AT_MS, kind, "client via n1", reason, job_id, "mail", "send", {"n": 1}),
+            elapsed_ms,
         )
         self.told.append(event)
         self.change()

@@ -59,6 +59,15 @@ async def test_what_happened_is_told_with_where_to_go_on(node: FakeNode, watch: 
     assert node.events.asked == [(None, EventFilter(), False)]
 
 
+async def test_elapsed_time_is_told_where_it_was_kept(node: FakeNode, watch: Any) -> None:
+    node.events.happen("job_enqueued", ID, elapsed_ms=None)
+    node.events.happen("job_cancelled", ID, elapsed_ms=0)
+    node.events.happen("job_retried", ID, elapsed_ms=1 << 42)
+    (page,) = await pages(watch(WatchRequest()))
+    told = [event.elapsed_ms if event.HasField("elapsed_ms") else None for event in page.events]
+    assert told == [None, 0, 1 << 42]
+
+
 async def test_following_tells_what_happens(node: FakeNode, watch: Any) -> None:
     node.index = 7
     call = watch(WatchRequest(since="now", follow=True))

@@ -58,10 +58,11 @@ def test_an_event_is_a_line_for_people(client: RecordingClient, run: Any) -> Non
 
 
 def test_an_event_is_a_document_a_line_for_programs(client: RecordingClient, run: Any) -> None:
-    client.answers["events"] = iter([event(details={"token": 5}), event("13-1")])
+    client.answers["events"] = iter([event(details={"token": 5}, elapsed_ms=7), event("13-1")])
     first, second = [json.loads(line) for line in run("cluster", "events", "--json").out.splitlines()]
     assert (first["cursor"], first["kind"], first["details"]) == ("12-1", "job_cancelled", {"token": 5})
     assert second["cursor"] == "13-1"
+    assert (first["elapsed_ms"], second["elapsed_ms"]) == (7, None)
 
 
 def test_events_that_are_gone_are_said(client: RecordingClient, run: Any) -> None:

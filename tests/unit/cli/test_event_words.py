@@ -41,7 +41,7 @@ def told(kind: str) -> Event:
     event = sample(KINDS[kind])
     job_id = job_of(event)
     names = ("the-queue", "the-type") if job_id else (queue_of(event), "")
-    shown = view(event, Cursor(12, 1), AT_MS, None, names)
+    shown = view(event, Cursor(12, 1), (AT_MS, 5), None, names)
     return event_of(
         event_message(
             str(shown.cursor),
@@ -53,6 +53,7 @@ def told(kind: str) -> Event:
             shown.queue,
             shown.job_type,
             shown.details,
+            shown.elapsed_ms,
         )
     )
 

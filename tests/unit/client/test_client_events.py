@@ -52,6 +52,14 @@ async def test_what_happened(client: AsyncClient, node: FakeNode) -> None:
     assert [event.kind async for event in client.events(since=first.cursor)] == ["node_joined"]
 
 
+async def test_elapsed_time_is_none_where_a_node_does_not_tell_it(
+    client: AsyncClient, node: FakeNode
+) -> None:
+    node.events.happen("job_enqueued", ID, elapsed_ms=None)
+    node.events.happen("job_cancelled", ID, elapsed_ms=0)
+    assert [event.elapsed_ms async for event in client.events()] == [None, 0]
+
+
 async def test_filters_are_one_value_or_several(client: AsyncClient, node: FakeNode) -> None:
     assert [
         event async for event in client.events(job=JOB, queue=("a", "b"), type="t", kind=["job_enqueued"])

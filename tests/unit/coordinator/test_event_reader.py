@@ -117,6 +117,20 @@ def test_an_event_says_who_caused_it_and_why() -> None:
     assert ready.actor == "time"
 
 
+def test_an_event_has_the_two_times_of_its_entry() -> None:
+    cores = Cores(3)
+    enqueue(cores, "a")
+    first = cores["n1"].state.elapsed_ms
+    cores.run(5.0)
+    enqueue(cores, "b")
+    times = {event.job_id: (event.at_ms, event.elapsed_ms) for event in read(cores, "n2") if event.job_id}
+    state = cores["n1"].state
+    assert times[key("b")] == (state.wall_ms, state.elapsed_ms)
+    told = times[key("a")][1]
+    assert told is not None
+    assert told <= first <= state.elapsed_ms - 5_000
+
+
 def test_details_are_plain_and_leave_payloads_out() -> None:
     cores = Cores()
     enqueue(cores, "a", args=b'{"secret": 1}', priority=3)
@@ -238,7 +252,7 @@ def test_session_ids_which_authorise_are_never_told() -> None:
         TimerSetAside(TimerKind.SESSION_DEADLINE, secret, "KeyError"),
     ]
     for event in told:
-        shown = view(event, Cursor(1, 1), 0, None, ("", ""))
+        shown = view(event, Cursor(1, 1), (0, 0), None, ("", ""))
         assert secret.hex() not in repr(shown)
         assert repr(secret) not in repr(shown)
         assert worker_id(secret).hex() in repr(shown)

@@ -7,6 +7,7 @@ import pytest
 from orchestrix_raft.coordinator.feed import TRIM_ROWS, WRITE_BYTES, Feed, FeedKeep
 from orchestrix_raft.machine.codec import encode_events
 from orchestrix_raft.machine.events import Event, JobReady
+from orchestrix_raft.machine.packing import unpack
 from orchestrix_raft.machine.port import Applied
 from orchestrix_raft.storage.memory import MemoryDisk
 from orchestrix_raft.storage.port import DiskFull, FeedRow, FeedSpan
@@ -40,10 +41,10 @@ def indexes(feed: Feed, after: int = 0) -> list[int]:
 
 def test_what_waits_to_be_written_is_read_as_well(disk: MemoryDisk) -> None:
     feed = opened(disk)
-    feed.note(1, 10, did(ready()))
+    feed.note(1, 10, 0, did(ready()))
     feed.write()
-    feed.note(2, 20, did())
-    feed.note(3, 30, did(ready()))
+    feed.note(2, 20, 0, did())
+    feed.note(3, 30, 0, did(ready()))
     assert disk.feed.span == FeedSpan(0, 1)
     assert indexes(feed) == [1, 3]
     assert indexes(feed, after=1) == [3]
@@ -51,37 +52,46 @@ def test_what_waits_to_be_written_is_read_as_well(disk: MemoryDisk) -> None:
     assert feed.newest == 3
 
 
+def test_each_entry_has_its_two_times(disk: MemoryDisk) -> None:
+    feed = opened(disk)
+    feed.note(1, 10, 7, did(ready()))
+    feed.write()
+    feed.note(2, 20, 8, did(ready()))
+    rows = feed.read(0, 100, MIB)
+    assert [(row.at_ms, unpack(row.record).elapsed_ms) for row in rows] == [(10, 7), (20, 8)]
+
+
 def test_rows_are_written_now_and_then_and_at_once_when_they_are_many(disk: MemoryDisk) -> None:
     feed = opened(disk)
     feed.tick(10.0, 0)
-    feed.note(1, 10, did(ready()))
+    feed.note(1, 10, 0, did(ready()))
     feed.tick(10.1, 0)
     assert disk.feed.span.newest == 0
     feed.tick(10.3, 0)
     assert disk.feed.span.newest == 1
     many = [ready(n) for n in range(WRITE_BYTES // 20)]
-    feed.note(2, 10, did(*many))
+    feed.note(2, 10, 0, did(*many))
     assert disk.feed.span.newest == 2
 
 
 def test_after_a_kill_what_is_applied_again_is_there_once(disk: MemoryDisk) -> None:
     feed = opened(disk)
     for index in (1, 2, 3):
-        feed.note(index, 10, did(ready()))
+        feed.note(index, 10, 0, did(ready()))
     feed.write()
-    feed.note(4, 10, did(ready()))
+    feed.note(4, 10, 0, did(ready()))
     disk.kill()
     feed = opened(disk, index=2)  # the checkpoint
     assert (feed.after, feed.newest) == (0, 2)
     for index in (3, 4):
-        feed.note(index, 10, did(ready()))
+        feed.note(index, 10, 0, did(ready()))
     assert indexes(feed) == [1, 2, 3, 4]
 
 
 def test_what_a_power_loss_took_is_said(disk: MemoryDisk) -> None:
     feed = opened(disk)
     for index in (1, 2, 3):
-        feed.note(index, 10, did(ready()))
+        feed.note(index, 10, 0, did(ready()))
         feed.write()
     disk.feed.lose_newest(2)
     disk.kill()
@@ -91,9 +101,9 @@ def test_what_a_power_loss_took_is_said(disk: MemoryDisk) -> None:
 
 def test_a_snapshot_begins_it_anew(disk: MemoryDisk) -> None:
     feed = opened(disk)
-    feed.note(1, 10, did(ready()))
+    feed.note(1, 10, 0, did(ready()))
     feed.begin(50)
-    feed.note(51, 10, did(ready()))
+    feed.note(51, 10, 0, did(ready()))
     assert (feed.after, feed.newest, indexes(feed)) == (50, 51, [51])
     feed.write()
     assert disk.feed.span == FeedSpan(50, 51)
@@ -101,13 +111,13 @@ def test_a_snapshot_begins_it_anew(disk: MemoryDisk) -> None:
 
 def test_a_disk_that_takes_nothing_costs_events_and_says_so(disk: MemoryDisk) -> None:
     feed = opened(disk)
-    feed.note(1, 10, did(ready()))
+    feed.note(1, 10, 0, did(ready()))
     feed.write()
     disk.full = True
-    feed.note(2, 10, did(ready()))
+    feed.note(2, 10, 0, did(ready()))
     feed.write()
     assert "up to entry 2" in feed.problem
-    feed.note(3, 10, did(ready()))
+    feed.note(3, 10, 0, did(ready()))
     assert (feed.after, indexes(feed)) == (2, [3]), "nothing is skipped in silence"
     disk.full = False
     feed.write()
@@ -118,13 +128,13 @@ def test_a_disk_that_takes_nothing_costs_events_and_says_so(disk: MemoryDisk) ->
 def test_old_rows_are_forgotten_a_bounded_number_at_a_time(disk: MemoryDisk) -> None:
     feed = opened(disk, keep=FeedKeep(for_s=60.0))
     for index in range(1, TRIM_ROWS + 11):
-        feed.note(index, 1_000, did(ready()))
+        feed.note(index, 1_000, 0, did(ready()))
     feed.write()
     feed.tick(100.0, 62_000)
     assert feed.after == TRIM_ROWS
     feed.tick(100.3, 62_000)
     assert feed.after == TRIM_ROWS + 10
-    feed.note(TRIM_ROWS + 11, 62_000, did(ready()))
+    feed.note(TRIM_ROWS + 11, 62_000, 0, did(ready()))
     feed.tick(102.0, 62_000)
     assert indexes(feed) == [TRIM_ROWS + 11]
 
@@ -134,16 +144,16 @@ def test_who_follows_is_woken_once_for_all_that_is_new(disk: MemoryDisk) -> None
     feed.tell()
     woken: list[int] = []
     end = feed.follow(lambda: woken.append(1))
-    feed.note(1, 10, did(ready()))
-    feed.note(2, 10, did(ready()))
+    feed.note(1, 10, 0, did(ready()))
+    feed.note(2, 10, 0, did(ready()))
     feed.tell()
     feed.tell()
     assert woken == [1]
-    feed.note(3, 10, did())
+    feed.note(3, 10, 0, did())
     feed.tell()
     assert woken == [1], "an entry that did nothing is no news"
     end()
-    feed.note(4, 10, did(ready()))
+    feed.note(4, 10, 0, did(ready()))
     feed.tell()
     assert (woken, feed.followers) == ([1], 0)
 
@@ -170,7 +180,7 @@ class Refusing:
 def test_a_node_starts_with_a_disk_that_takes_no_events() -> None:
     feed = Feed(Refusing(), FeedKeep())
     feed.begin(5)
-    feed.note(6, 10, did(ready()))
+    feed.note(6, 10, 0, did(ready()))
     assert (feed.after, indexes(feed)) == (5, [6])
     feed.tick(10.0, 0)
     assert (feed.after, indexes(feed)) == (6, [])

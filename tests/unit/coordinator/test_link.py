@@ -427,7 +427,7 @@ async def test_what_every_member_says_to_whoever_waits_is_logged_once(
         member.link.put_off("n2", "not yet")
     dialling.link.put_off("n2", "no leader")
     await spin(lambda: any("no leader" in line for line in caplog.messages))
-    for reason in ["not yet", "no leader", "not yet"]:  # they differ, and are asked again and again
+    for reason in ("not yet", "no leader", "not yet"):  # they differ, and are asked again and again
         asked.link.put_off("n2", reason)
         await spin(partial(told, reason))
     assert sum("no leader" in line for line in caplog.messages) == 1

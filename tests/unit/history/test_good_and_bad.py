@@ -605,6 +605,73 @@ def the_wall_clock_may_have_been_off(t: Tale) -> None:
     t.over(0)
 
 
+@good("limits")
+def elapsed_time_counts_and_not_the_wall_clock(t: Tale) -> None:
+    """The wall clock stood still, because it had been ahead."""
+    limited(t, rate=RATE)
+    for token, elapsed_ms in ((1, 0), (2, 1), (3, 1_000)):
+        assigned(t, token, elapsed_ms, at_ms=100)
+    t.over(0)
+
+
+@bad("limits")
+def one_too_many_while_the_wall_clock_ran_fast(t: Tale) -> None:
+    limited(t, rate=RATE)
+    for token, elapsed_ms in ((1, 0), (2, 1), (3, 999)):
+        assigned(t, token, elapsed_ms, at_ms=2 * elapsed_ms)
+    t.over(0)
+
+
+@bad("limits")
+def one_too_many_between_events_that_tell_their_time(t: Tale) -> None:
+    """What happened in between was kept by a node of an earlier version: that it was in between suffices."""
+    limited(t, rate=RATE)
+    assigned(t, 1, 0, at_ms=0)
+    assigned(t, 2, at_ms=900)
+    assigned(t, 3, 999, at_ms=1_800)
+    t.over(0)
+
+
+@good("limits")
+def the_window_moves_on_from_a_node_of_an_earlier_version(t: Tale) -> None:
+    limited(t, rate=RATE)
+    assigned(t, 1, at_ms=0)
+    assigned(t, 2, at_ms=1)
+    assigned(t, 3, 5_000, at_ms=1_000)
+    assigned(t, 4, 5_001, at_ms=1_001)
+    assigned(t, 5, 6_000, at_ms=1_002)
+    t.over(0)
+
+
+@undecided("limits")
+def the_first_of_the_window_does_not_tell_its_time(t: Tale) -> None:
+    limited(t, rate=RATE)
+    assigned(t, 1, at_ms=0)
+    assigned(t, 2, 5_000, at_ms=500)
+    assigned(t, 3, 5_400, at_ms=999)
+    t.over(0)
+
+
+@undecided("limits")
+def the_last_of_the_window_does_not_tell_its_time(t: Tale) -> None:
+    limited(t, rate=RATE)
+    assigned(t, 1, 0, at_ms=0)
+    assigned(t, 2, 1, at_ms=1)
+    assigned(t, 3, at_ms=999)
+    t.over(0)
+
+
+@bad("limits")
+def a_later_window_is_judged_after_one_that_was_not_decided(t: Tale) -> None:
+    limited(t, rate=RATE)
+    assigned(t, 1, at_ms=0)
+    assigned(t, 2, at_ms=1)
+    assigned(t, 3, 2_000, at_ms=999)
+    assigned(t, 4, 2_001, at_ms=2_002)
+    assigned(t, 5, 2_999, at_ms=4_000)
+    t.over(0)
+
+
 @undecided("limits")
 def nobody_read_the_events(t: Tale) -> None:
     t.start("w", "j", 1)
@@ -637,6 +704,13 @@ def test_what_cannot_be_known_is_said(name: str, tell: Teller) -> None:
     verdict = verdict_of(tell, name)
     assert verdict.word is Word.UNDECIDED, verdict
     assert verdict.undecided
+
+
+def test_the_lines_of_an_exceeded_rate_say_when_by_the_time_that_counts() -> None:
+    (violation,) = verdict_of(one_too_many_in_the_window, "limits").violations
+    assert violation.what.endswith("as number 3 of 2 within 999 ms of 1000")
+    assert ["at 0 ms" in violation.lines[1], "at 999 ms" in violation.lines[3]] == [True, True]
+    assert " at " not in violation.lines[0], "the configuration does not tell its time here"
 
 
 def test_every_check_has_its_table() -> None:

@@ -43,13 +43,19 @@ def test_what_is_packed_comes_back_with_all_its_causes(monkeypatch: pytest.Monke
     events = events_of(b"1" * (LONG_BYTES + 1))
     encoded = codec.encode_events(events)
     monkeypatch.setattr(packing, "_short", refuse)
-    assert unpack(pack(CAUSES, encoded, events)) == (CAUSES, events)
+    assert unpack(pack(CAUSES, encoded, events, 7_000)) == (CAUSES, events, 7_000)
+
+
+@pytest.mark.parametrize("elapsed_ms", [0, 1, 86_400_000 * 36_500])
+def test_any_elapsed_time_comes_back_and_is_no_cause(elapsed_ms: int) -> None:
+    for causes in ([], CAUSES[:1], CAUSES):
+        assert unpack(pack(causes, codec.encode_events([]), [], elapsed_ms)) == (causes, [], elapsed_ms)
 
 
 def test_of_a_large_entry_what_is_long_is_left_out_and_nothing_else() -> None:
     long, short = b"1" * (LONG_BYTES + 1), b"2" * LONG_BYTES
     events = events_of(b"3" * PLAIN_BYTES, long, short)
-    causes, found = unpack(pack(CAUSES, codec.encode_events(events), events))
-    assert causes == CAUSES
+    causes, found, elapsed_ms = unpack(pack(CAUSES, codec.encode_events(events), events, 7_000))
+    assert (causes, elapsed_ms) == (CAUSES, 7_000)
     assert [type(event) for event in found] == [type(event) for event in events]
     assert sizes(found) == ([0, 0, LONG_BYTES], [0, 0, LONG_BYTES])
