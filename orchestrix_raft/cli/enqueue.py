@@ -51,7 +51,13 @@ RetryFor = Annotated[
     str | None, typer.Option("--retry-for", metavar="D", help="No retry begins later than this from now.")
 ]
 UniqueKey = Annotated[
-    str | None, typer.Option("--unique-key", metavar="K", help="At most one job of TYPE has this key.")
+    str | None,
+    typer.Option(
+        "--unique-key",
+        metavar="K",
+        help="At most one job of TYPE has this key.",
+        callback=options.checked(options.not_empty),
+    ),
 ]
 Scope = Annotated[
     str | None,
@@ -74,7 +80,6 @@ Conflict = Annotated[
         callback=options.one_of(_CONFLICTS),
     ),
 ]
-Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 Expires = Annotated[
     str | None, typer.Option("--expires", metavar="D", help="Cancel it if no worker has it this long.")
 ]
@@ -105,7 +110,7 @@ def enqueue(
     unique_scope: Scope = None,
     unique_for: UniqueFor = None,
     on_conflict: Conflict = None,
-    key: Key = None,
+    key: options.Key = None,
     expires: Expires = None,
     labels: Labels = None,
     correlation_id: CorrelationId = None,

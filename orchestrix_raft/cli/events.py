@@ -75,7 +75,7 @@ def events(
         return
     if limit is not None:
         raise typer.BadParameter("goes with --audit only", param_hint="--limit")
-    _check_wanted(since, job, queue, job_type)
+    _check_wanted(since, job, queue, job_type, kind)
     wanted = {"job": job, "queue": queue, "type": job_type, "kind": kind}
     with options.connect(context, servers) as client:
         for event in _told(client, since, follow, wanted):
@@ -89,7 +89,11 @@ def _told(client: "Client", since: str | None, follow: bool, wanted: dict[str, A
 
 
 def _check_wanted(
-    since: str | None, jobs: list[str] | None, queues: list[str] | None, types: list[str] | None
+    since: str | None,
+    jobs: list[str] | None,
+    queues: list[str] | None,
+    types: list[str] | None,
+    kinds: list[str] | None,
 ) -> None:
     if since is not None:
         options.read(check_since, since, "--since")
@@ -99,6 +103,8 @@ def _check_wanted(
         options.read(options.queue_name, queue, "--queue")
     for job_type in types or ():
         options.read(options.type_name, job_type, "--type")
+    for kind in kinds or ():
+        options.read(options.not_empty, kind, "--kind")
 
 
 def _check_audit(filters: dict[str, list[str] | None]) -> None:

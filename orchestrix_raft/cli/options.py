@@ -135,6 +135,17 @@ TypeName = Annotated[
         callback=checked(type_name),
     ),
 ]
+Timezone = Annotated[
+    str | None,
+    typer.Option("--timezone", metavar="Z", help="IANA name. [default: UTC]", callback=checked(not_empty)),
+]
+_KEY_HELP: Final = "For the limits per key of the queue."
+Key = Annotated[
+    str | None,
+    typer.Option("--key", metavar="K", help=_KEY_HELP, callback=checked(not_empty)),
+]
+KeyOrNone = Annotated[str | None, typer.Option("--key", metavar="K", help=_KEY_HELP)]
+"""An empty one takes the key away."""
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", callback=checked(parse_job_id))]
 NewJobId = Annotated[
     str | None,

@@ -82,7 +82,6 @@ RetryFor = Annotated[
 Expires = Annotated[
     str | None, typer.Option("--expires", metavar="D", help="Cancel a run if no worker has it this long.")
 ]
-Key = Annotated[str | None, typer.Option("--key", metavar="K", help="For the limits per key of the queue.")]
 MisfireOption = Annotated[
     str | None,
     _word_option(
@@ -112,7 +111,6 @@ CursorOption = Annotated[
     str | None,
     _word_option("--cursor", Cursor, "What a change does to the place in time of a schedule that is there."),
 ]
-Timezone = Annotated[str | None, typer.Option("--timezone", metavar="Z", help="IANA name. [default: UTC]")]
 GapOption = Annotated[str | None, _word_option("--dst-gap", DstGap, "When clocks jump over a fixed time.")]
 DstOverlapOption = Annotated[
     str | None, _word_option("--dst-overlap", DstOverlap, "When clocks show a fixed time twice.")
@@ -157,7 +155,7 @@ def cron(
     ],
     job_type: options.TypeName,
     args: Args = None,
-    timezone: Timezone = None,
+    timezone: options.Timezone = None,
     dst_gap: GapOption = None,
     dst_overlap: DstOverlapOption = None,
     queue: Queue = None,
@@ -167,7 +165,7 @@ def cron(
     preset: Preset = None,
     retry_for: RetryFor = None,
     expires: Expires = None,
-    key: Key = None,
+    key: options.Key = None,
     misfire: MisfireOption = None,
     overlap: OverlapOption = None,
     jitter: Jitter = None,
@@ -210,7 +208,7 @@ def every(
     preset: Preset = None,
     retry_for: RetryFor = None,
     expires: Expires = None,
-    key: Key = None,
+    key: options.Key = None,
     misfire: MisfireOption = None,
     overlap: OverlapOption = None,
     jitter: Jitter = None,
@@ -250,7 +248,7 @@ def once(
     preset: Preset = None,
     retry_for: RetryFor = None,
     expires: Expires = None,
-    key: Key = None,
+    key: options.Key = None,
     misfire: MisfireOption = None,
     jitter: Jitter = None,
     cursor: CursorOption = None,
@@ -275,7 +273,7 @@ def update(
     context: typer.Context,
     schedule_id: Id,
     expression: Annotated[str | None, typer.Option("--cron", metavar="EXPR")] = None,
-    timezone: Timezone = None,
+    timezone: options.Timezone = None,
     dst_gap: GapOption = None,
     dst_overlap: DstOverlapOption = None,
     period: Annotated[str | None, typer.Option("--every", metavar="D")] = None,
@@ -293,7 +291,7 @@ def update(
     preset: Preset = None,
     retry_for: RetryFor = None,
     expires: Expires = None,
-    key: Key = None,
+    key: options.KeyOrNone = None,
     misfire: MisfireOption = None,
     overlap: OverlapOption = None,
     jitter: Jitter = None,

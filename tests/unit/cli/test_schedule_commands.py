@@ -81,6 +81,8 @@ def test_update_names_only_what_changes(client: RecordingClient, run: Any) -> No
     assert client.calls == [
         ("schedules.update", ("s",), {"every": timedelta(minutes=5), "type": "u", "misfire": "skip"})
     ]
+    run("schedules", "update", "s", "--key", "")
+    assert client.calls[1:] == [("schedules.update", ("s",), {"key": ""})], "it is taken away"
     nothing = run("schedules", "update", "s")
     assert nothing.code == 2
     assert "name something to change" in nothing.err
