@@ -92,7 +92,7 @@ def transfer(
     node_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]",
+            metavar="ID",
             help="The node to lead next; left out: the best follower.",
             callback=options.checked(options.not_empty),
         ),

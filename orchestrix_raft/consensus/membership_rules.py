@@ -90,10 +90,17 @@ def refuse_removal(configuration: Configuration, node_id: str, answering: Collec
     answer = sum(1 for voter in rest if voter in answering)
     if 2 * answer <= len(rest):
         return (
-            f"without {node_id} the cluster would stop: of the {len(rest)} voters that remain {answer} "
-            "answer, which is no quorum; start the others, or remove first those that are gone"
+            f"without {node_id} the cluster would stop: {_of(answer, len(rest))}, which is no quorum; start"
+            " the others, or remove first those that are gone"
         )
     return None
+
+
+def _of(answer: int, remain: int) -> str:
+    """How many of the voters that would remain answer, in words."""
+    if remain == 1:
+        return "the one voter that remains does not answer"
+    return f"of the {remain} voters that remain {answer or 'none'} {'answer' if answer > 1 else 'answers'}"
 
 
 def changed(placed: Placed, change: str, node_id: str, disk_id: str | None, request_id: str) -> Configuration:

@@ -35,7 +35,7 @@ _NOT_ADDED: Final = (
     "new cluster starts with empty data directories on all of its nodes"
 )
 _ADD_AGAIN: Final = (
-    "to add the machine again, start it with an empty data directory, --join and another --node-id"
+    "to add the machine again, start it with an empty data directory and --join; the --node-id may stay"
 )
 _ANOTHER_ID: Final = (
     "from different data directories: the member stays; stop the other one and start it with another"

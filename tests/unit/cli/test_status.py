@@ -126,6 +126,13 @@ def test_the_leader_is_believed_over_its_followers(cluster: dict[str, Any], run:
     assert document["answered_by"] == "n1"
 
 
+def test_an_empty_node_to_lead_next_is_named_as_the_help_names_it(client: Any, run: Any) -> None:
+    said = run("cluster", "transfer", "")
+    assert (said.code, client.calls) == (2, [])
+    assert said.err.startswith("orchestrix-raft: ID: it is empty")
+    assert " [ID]\n" in run("cluster", "transfer", "--help").out
+
+
 def test_transfer_says_who_leads_next(client: Any, run: Any) -> None:
     client.answers["transfer_leadership"] = "n2"
     assert run("cluster", "transfer", "--servers", "b:2").out == "leadership goes to n2\n"

@@ -66,6 +66,22 @@ def test_the_last_voter_and_a_needed_voter_stay() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("others", "answering", "words"),
+    [
+        ("b", "", "the one voter that remains does not answer, which is no quorum"),
+        ("bc", "", "of the 2 voters that remain none answers, which is no quorum"),
+        ("bc", "b", "of the 2 voters that remain 1 answers, which is no quorum"),
+        ("bcde", "bc", "of the 4 voters that remain 2 answer, which is no quorum"),
+    ],
+)
+def test_who_is_missing_is_said_in_words(others: str, answering: str, words: str) -> None:
+    facts = FACTS._replace(
+        newest=Placed(4, config(0, **dict.fromkeys(["a", *others], V))), answering={"a", *answering}
+    )
+    assert words in (rules.refuse_change("remove", "a", None, facts) or "")
+
+
 def test_a_change_touches_one_member_and_names_what_it_follows() -> None:
     added = rules.changed(THREE, "add", "x", "d-x", "why")
     assert added.members["x"] == Member(S, "d-x")

@@ -121,7 +121,7 @@ def test_a_node_that_a_later_list_leaves_out_was_removed() -> None:
     mine, theirs = but(formed(N1, ("n1", "d1")), members_index=7), but(formed(N2), members_index=6)
     assert why_removed(mine, theirs) == (
         f"node n2 was removed from cluster {CLUSTER}: to add the machine again, start it with an empty data "
-        "directory, --join and another --node-id"
+        "directory and --join; the --node-id may stay"
     )
     assert not why_removed(mine, but(theirs, members_index=7)), "it was added just now"
     assert not why_removed(but(mine, members=()), theirs), "this node does not know who is a member"

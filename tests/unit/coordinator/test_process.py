@@ -376,7 +376,7 @@ def test_a_directory_that_was_removed_is_not_used_again(tmp_path: Path) -> None:
     disk.close()
     assert str(refused.value) == (
         f"node n1 was removed from cluster {'c' * 32}: to add the machine again, start it with an empty data "
-        f"directory, --join and another --node-id; what is left in {tmp_path} is of no use"
+        f"directory and --join; the --node-id may stay; what is left in {tmp_path} is of no use"
     )
 
 
