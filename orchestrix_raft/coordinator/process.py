@@ -127,11 +127,10 @@ class Process:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         try:
-            self._check_listen()
             self._look_at_disk()
             if self._fault.done():
                 raise self._fault.result()
-            await self._start_link()
+            await self._take_ports()
             try:
                 await self._answer(stop)
             finally:
@@ -139,6 +138,19 @@ class Process:
                 await self._link.close()
         finally:
             self._close_disk()
+
+    async def _take_ports(self) -> None:
+        """From here on others may hear of this disk.  If that fails, a directory that was made for it goes: it
+        would be refused to the next start under another id, and to a restore."""
+        try:
+            self._check_listen()
+            await self._start_link()
+        except Exception:  # raised again, whatever it is
+            try:
+                self._disk.unmake()
+            except StorageError as error:
+                log.error("what the failed start has made could not be removed: %s", error)
+            raise
 
     async def _answer(self, stop: asyncio.Event) -> None:
         """The API answers from the beginning: before there is a cluster, it says what the node waits for.  A
@@ -292,6 +304,7 @@ class Process:
 
     async def _serve(self, node: Node, stop: asyncio.Event) -> None:
         self.served = True
+        self._where.tell_move()
         identity = self._disk.identity
         log.info("node %s of cluster %s serves at %s", identity.node_id, identity.cluster_id, self._address)
         await _first_of(stop, node.failure, self._misled, self._fault, self._standing.removed)

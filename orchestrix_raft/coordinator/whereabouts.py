@@ -23,11 +23,12 @@ class Whereabouts:
         self._disk = disk
         self._own = own
         self._dial = dial
+        self._before = ""  # where this node was, if that was elsewhere
         self.core: Core | None = None  # until the node serves, what the disk remembers is all
         self.targets: frozenset[str] = frozenset()
 
     def check_move(self) -> None:
-        """A node may change its address; somebody who mistyped or forgot one should hear of it."""
+        """A node may change its address; not to one where the others do not reach it: StartError."""
         identity = self._disk.identity
         others = identity.known_addresses
         before = others.pop(identity.node_id, "")
@@ -36,12 +37,18 @@ class Whereabouts:
         fault = why_out_of_reach(self._own, others.values())
         if fault:
             raise StartError(f"node {identity.node_id} was at {before}; {fault}")
-        log.warning(
-            "node %s moves from %s to %s: it tells the other nodes; clients and workers have to be told",
-            identity.node_id,
-            before,
-            self._own,
-        )
+        self._before = before
+
+    def tell_move(self) -> None:
+        """Somebody who mistyped or forgot an address should hear of it, once the node is there: a start that
+        fails moves nothing."""
+        if self._before:
+            log.warning(
+                "node %s moves from %s to %s: it tells the other nodes; clients and workers have to be told",
+                self._disk.identity.node_id,
+                self._before,
+                self._own,
+            )
 
     def known(self) -> dict[str, str]:
         """Address of each member, as replicated, else as remembered; {} while the node does not serve."""

@@ -66,6 +66,8 @@ class DataDirectory(Disk):
         self._held = Held.at(path / LOCK, lock)
         self._identity = identity
         self._stores: list[_Store] = []
+        self._formatted = False  # by the `open` that made this
+        self._made = False  # the directory too
 
     @classmethod
     def open(cls, path: Path) -> "DataDirectory":
@@ -77,6 +79,7 @@ class DataDirectory(Disk):
         with file_errors(path):
             if path.exists() and not path.is_dir():
                 raise StorageError(f"{path}: not a directory")
+            made = not path.exists()
             path.mkdir(parents=True, exist_ok=True)
             if not os.access(path, os.W_OK | os.X_OK):
                 raise StorageError(f"{path}: not writable by this user")
@@ -84,7 +87,10 @@ class DataDirectory(Disk):
             lock = take_lock(path)
         try:
             with file_errors(path):
-                return cls(path, lock, _recognise(path))
+                formatted = not (path / FORMAT).exists()
+                opened = cls(path, lock, _recognise(path))
+                opened._formatted, opened._made = formatted, made
+                return opened
         except BaseException:  # raised again; the lock must not outlive the attempt
             os.close(lock)
             raise
@@ -122,6 +128,27 @@ class DataDirectory(Disk):
                 self._lock = -1
             while self._stores:
                 steps.callback(self._stores.pop(0).close)
+
+    def unmake(self) -> None:
+        """Close it, and leave of it what was there before `open`.  It is for a first start that fails before
+        anybody has heard of this disk: kept, the directory would be tied to a node that never was.  Of a
+        directory that was one before, or has a store or a cluster, everything stays."""
+        identity = self._identity
+        anybody = identity.cluster_id or identity.bootstrap or self._stores
+        try:
+            if self._formatted and not anybody:
+                with file_errors(self._path):
+                    self._remove()
+        finally:
+            self.close()
+
+    def _remove(self) -> None:
+        """In an order that makes of it, if it is cut short, a directory that can be opened."""
+        self.check_in_place()
+        for name in (IDENTITY, FORMAT, LOCK):
+            (self._path / name).unlink()
+        if self._made:
+            self._path.rmdir()
 
     def _save_identity(self, identity: Identity) -> None:
         with file_errors(self._path):

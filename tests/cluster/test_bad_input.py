@@ -168,6 +168,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path, offset: int) -> None:
         ended = node("--listen", f"{HOST}:{port}", "--data-dir", str(tmp_path / "data"))
         assert_node_refuses(ended, REFUSED, f"{port + offset}.*(in use|using the port)")
         assert ended.trouble.count(str(port + offset)) == 1, ended
+    assert not (tmp_path / "data").exists(), "it would belong to a node that never was"
 
 
 def test_a_taken_port_is_said_before_the_cluster_is_formed(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ from orchestrix_raft.coordinator.port import Door, NodePort
 from orchestrix_raft.coordinator.process import Api, Process
 from orchestrix_raft.coordinator.starts import START_BYTES, Superseded, first_boot_id, start_of
 from orchestrix_raft.domain.level import FIRST_LEVEL
-from orchestrix_raft.storage.disk import Member, Starts
-from orchestrix_raft.storage.layout import DataDirectory
+from orchestrix_raft.storage.disk import Identity, Member, Starts
+from orchestrix_raft.storage.layout import DataDirectory, read_identity
 from orchestrix_raft.storage.port import DiskFull, StorageError
 from orchestrix_raft.testing.cluster import HOST, PEER_PORT_OFFSET, free_ports
 
@@ -138,15 +138,16 @@ async def linked(process: Process) -> AsyncIterator[Process]:
 async def test_a_start_is_on_disk_before_the_link_listens(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stored: list[Identity | None] = []
+
     async def listen(self: object, address: object) -> NoReturn:
+        stored.append(read_identity(process._disk.path))
         raise LinkError("as far as this test goes")
 
     monkeypatch.setattr(PeerLink, "start", listen)
     with pytest.raises(LinkError):
         await process.run()
-    again = DataDirectory.open(process._disk.path)
-    assert again.identity.starts.nonces == (process._nonce,)
-    again.close()
+    assert [one and one.starts.nonces for one in stored] == [(process._nonce,)]
 
 
 async def test_every_process_of_a_directory_has_a_start_of_its_own(tmp_path: Path) -> None:
@@ -244,9 +245,11 @@ def test_a_node_comes_back_where_it_was(tmp_path: Path, caplog: pytest.LogCaptur
     assert not caplog.messages
 
 
-def test_a_node_that_moves_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_node_that_moves_says_so_when_it_is_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     founded(tmp_path, "127.0.0.1:7999", "127.0.0.1:8001")
     process = started(tmp_path, listen="127.0.0.1:7998")
+    assert not caplog.messages
+    process._where.tell_move()
     process._close_disk()
     assert caplog.messages == [
         "node n1 moves from 127.0.0.1:7999 to 127.0.0.1:7998: it tells the other nodes; "

@@ -31,6 +31,33 @@ def test_a_missing_directory_is_created_with_its_parents_and_formatted(tmp_path:
     directory.close()
 
 
+def test_what_was_formatted_for_nobody_can_be_taken_back(tmp_path: Path) -> None:
+    directory = DataDirectory.open(tmp_path / "a")
+    directory.set_node_id("n1")
+    directory.unmake()
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_was_there_before_or_belongs_to_somebody_is_not_taken_back(path: Path, tmp_path: Path) -> None:
+    before = DataDirectory.open(path)
+    identity = before.identity
+    before.unmake()
+    promised = DataDirectory.open(tmp_path / "promised")
+    promised.set_bootstrap([Member("n1", promised.identity.disk_id, "h1:7400")])
+    promised.unmake()
+    joined = DataDirectory.open(tmp_path / "joined")
+    joined.set_joined("c", 17, {})
+    joined.unmake()
+    stored = DataDirectory.open(tmp_path / "stored")
+    stored.open_journal()
+    stored.unmake()
+    for known in (before, promised, joined, stored):
+        again = DataDirectory.open(known.path)
+        assert again.identity == known.identity
+        again.close()
+    assert identity == before.identity
+
+
 def test_an_identity_stays_and_two_disks_differ(path: Path, tmp_path: Path) -> None:
     first = DataDirectory.open(path)
     first.close()
