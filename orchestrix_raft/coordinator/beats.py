@@ -40,6 +40,7 @@ class Beats:
         self._since = 0.0  # silence counts from here at the earliest
         self._looked_at = 0.0
         self._joined: dict[str, float] = {}
+        self._lost: dict[str, float] = {}
 
     def lead(self, now: float) -> None:
         """This node leads from now on."""
@@ -49,9 +50,20 @@ class Beats:
         """A process of that node has just begun: its silence starts now."""
         self._joined[node_id] = now
 
+    def lost(self, node_id: str, now: float) -> None:
+        """The connection between that node and this one is gone."""
+        self._lost[node_id] = now
+
+    def is_alive(self, node_id: str, now: float) -> bool:
+        """Whether a node that is not connected with this one was heard lately, and after it was lost from
+        here: then only the way from here to there is cut."""
+        heard = self._heard.get(node_id)
+        since = max(now - 2 * self.bounds.interval_s, self._lost.get(node_id, 0.0))
+        return heard is not None and heard.at >= since
+
     def keep(self, members: Collection[str]) -> None:
         """These are the members: what was heard of others is forgotten."""
-        for table in (self._heard, self._joined):
+        for table in (self._heard, self._joined, self._lost):
             for node_id in [node_id for node_id in table if node_id not in members]:
                 del table[node_id]
 

@@ -144,6 +144,7 @@ class Core:
         """The connection to a member is gone."""
         self._look_at = 0.0
         self._connected.discard(peer)
+        self.beats.lost(peer, self._clocks.monotonic())
         self.log_exchange.lost(peer)
         self.consensus.disconnected(peer)
 
@@ -481,7 +482,6 @@ class Core:
 
     def say_goodbye(self, done: Callable[[], None]) -> None:
         """Graceful stop: commit NodeStopped as the last command, then `done`."""
-
         self.submit(self._origin.farewell(), lambda _outcome: done())
 
     def stop(self, message: str) -> None:

@@ -140,8 +140,8 @@ class Process:
             self._close_disk()
 
     async def _take_ports(self) -> None:
-        """From here on others may hear of this disk.  If that fails, a directory that was made for it goes: it
-        would be refused to the next start under another id, and to a restore."""
+        """From here on others may hear of this disk.  If that fails, a directory that was made for it goes:
+        it would be refused to the next start under another id, and to a restore."""
         try:
             self._check_listen()
             await self._start_link()

@@ -198,8 +198,7 @@ def _is_reached(core: Core, node_id: str) -> bool:
     known_leader = leader(core)
     if node_id in (core.identity.node_id, known_leader) or node_id in core.connected_peers:
         return True
-    heard = core.beats.of(node_id) if known_leader is not None and not core.leading else None
-    return heard is not None and core.now - heard.at <= core.limits.beats.interval_s * 2
+    return known_leader is not None and not core.leading and core.beats.is_alive(node_id, core.now)
 
 
 def _voters(core: Core) -> frozenset[str]:

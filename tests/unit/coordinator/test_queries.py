@@ -182,6 +182,23 @@ def test_status_names_who_leads_who_follows_and_who_does_not_answer() -> None:
     assert any("n3" in problem and "does not answer" in problem for problem in shown.problems)
 
 
+def test_a_follower_says_at_once_that_a_node_it_has_lost_is_not_reached() -> None:
+    cores = Cores(3)
+    cores.run(15.0)
+
+    def reached() -> bool:
+        return status(cores["n2"], "c").nodes[2].reached
+
+    assert reached()
+    cores["n2"].disconnected("n3")
+    assert not reached(), "what the leader has heard is older"
+    cores.run(25.0)
+    assert reached(), "the leader goes on hearing it: only the way from here to there is cut"
+    cores["n2"].disconnected("n3")
+    cores["n2"].connected("n3", "disk-n3")
+    assert reached()
+
+
 def test_status_tells_learners_from_voters() -> None:
     cores = Cores(3)
     cores["n1"].consensus.change_membership("learner", "n4", "disk-n4", lambda ok, why: None)
