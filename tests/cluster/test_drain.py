@@ -75,6 +75,22 @@ def test_a_drained_worker_finishes_and_ends_and_others_go_on(cluster: LocalClust
         assert client.wait(later, 20.0).attempt == 1
 
 
+@pytest.mark.timeout(90)
+def test_a_drain_of_a_node_that_does_not_answer_says_so_whoever_is_asked(cluster: LocalCluster) -> None:
+    leader = cluster.leader()
+    asked, killed = (number for number in range(3) if number != leader)
+    cluster.await_healthy()
+    cluster.kill(killed)
+    name = cluster.node_id(killed)
+    for number in (asked, leader):
+        line = [sys.executable, "-m", "orchestrix_raft", "cluster", "drain", name]
+        line += ["--servers", cluster.addresses[number]]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60.0, check=False)
+        first = done.stdout.splitlines()[0]
+        assert first.startswith(f"node {name}: 0 workers left"), done
+        assert first.endswith("; the node does not answer"), done
+
+
 @pytest.mark.timeout(60)
 def test_a_drain_that_nobody_could_take_over_from_is_refused(tmp_path: Path) -> None:
     with LocalCluster(nodes=1, data_dir=tmp_path / "cluster") as cluster:
