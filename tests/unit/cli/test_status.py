@@ -190,6 +190,26 @@ def test_silent_servers_and_problems_are_named(cluster: dict[str, Any], run: Any
     assert document["unreachable"] == [{"server": "a:1", "error": "cannot connect to a:1"}]
 
 
+def test_nodes_of_two_clusters_are_a_problem(cluster: dict[str, Any], run: Any) -> None:
+    cluster |= {
+        "a:1": _status(applied_index=3, problems=["n3 is silent"]),
+        "b:2": _status(cluster_id="d"),
+        "c:3": _status(cluster_id="", leader=""),
+        "e:5": _status(applied_index=2),
+    }
+    done = run("status", "--servers", "a:1,b:2,c:3,e:5")
+    assert done.code == 0
+    says = (
+        "the servers belong to 2 clusters: a:1, e:5 to c; b:2 to d, which is the one shown: name servers of"
+        " one cluster with --servers"
+    )
+    assert f"! {says}\n" in done.out
+    document = json.loads(run("status", "--servers", "a:1,b:2,c:3,e:5", "--json").out)
+    assert (document["problems"], document["cluster_id"]) == ([says], "d")
+    document = json.loads(run("status", "--servers", "a:1,c:3,e:5", "--json").out)
+    assert document["problems"] == ["n3 is silent"]
+
+
 def test_when_nobody_answers_it_fails_with_what_each_server_did(cluster: dict[str, Any], run: Any) -> None:
     cluster |= {"a:1": Unavailable("refused"), "b:2": Unavailable("timed out")}
     done = run("status", "--json", "--servers", "a:1,b:2")
