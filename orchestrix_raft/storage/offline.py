@@ -2,7 +2,8 @@
 
 A directory is a node's as soon as its FORMAT is in place, and nobody's without it.  So FORMAT is put there
 last, and taken away first: a node that meets a directory half-way refuses it.  What was replaced is kept
-beside.  What a `make_directory` that was killed has left is known by its HALF_MADE, and made anew."""
+beside.  What a `make_directory` that was killed has left is known by its HALF_MADE, and made anew.  All of it
+is its owner's: see `owners`."""
 
 import os
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from orchestrix_raft.storage.layout import (
     write_format,
     write_identity,
 )
+from orchestrix_raft.storage.owners import hand_over, owner_of
 from orchestrix_raft.storage.port import StorageError
 from orchestrix_raft.storage.state import LmdbStateStore
 
@@ -50,6 +52,8 @@ def make_directory(path: Path, fill: Fill) -> None:
     """A new data directory at `path`, which must be missing, empty or `half_made`.  StorageError: nothing of
     it stays."""
     made = not path.exists()
+    with file_errors(path):
+        owner = owner_of(path)
     with _held(path):
         try:
             with file_errors(path):
@@ -57,7 +61,9 @@ def make_directory(path: Path, fill: Fill) -> None:
                 (path / HALF_MADE).touch()
                 sync_directory(path)
                 _build(path, fill)
+                hand_over(path, owner)
                 write_format(path)
+                hand_over(path, owner)
                 (path / HALF_MADE).unlink()
         except BaseException:  # raised again; half a directory is none
             with file_errors(path):
@@ -162,6 +168,7 @@ class Survivor:
                     former.copy_to(self._new / STATE)
                 _build(self._new, fill)
                 (self._new / _FORMER).mkdir()
+                hand_over(self._new, owner_of(self.path))
                 sync_directory(self._new)
                 sync_directory(self.path)
             except BaseException:  # raised again; the directory is as it was
@@ -201,5 +208,9 @@ class Survivor:
         return number
 
     def close(self) -> None:
-        """Let the next process have it."""
-        os.close(self._lock)
+        """Let the next process have it, which may be its owner's: reading alone makes files too."""
+        try:
+            with file_errors(self.path):
+                hand_over(self.path, owner_of(self.path))
+        finally:
+            os.close(self._lock)

@@ -79,9 +79,15 @@ def test_a_drained_worker_finishes_and_ends_and_others_go_on(cluster: LocalClust
 def test_a_drain_of_a_node_that_does_not_answer_says_so_whoever_is_asked(cluster: LocalCluster) -> None:
     leader = cluster.leader()
     asked, killed = (number for number in range(3) if number != leader)
-    cluster.await_healthy()
-    cluster.kill(killed)
     name = cluster.node_id(killed)
+
+    def heard() -> bool:
+        """The leader has told the others of its heartbeat: they are not to repeat that."""
+        shown = cluster.status(asked)
+        return shown is not None and any(n.node_id == name and n.last_heartbeat for n in shown.nodes)
+
+    eventually(heard, f"node {asked} hears of {name}", 30.0)
+    cluster.kill(killed)
     for number in (asked, leader):
         line = [sys.executable, "-m", "orchestrix_raft", "cluster", "drain", name]
         line += ["--servers", cluster.addresses[number]]
