@@ -36,6 +36,8 @@ def _shares(folder: str, count: int) -> tuple[tuple[str, ...], ...]:
     return tuple(_pytest(*files[first::count])[0] for first in range(count))
 
 
+_SEEDS = "tests/simulation/test_cluster.py"
+
 PARTS = (
     Part("lint", (("-m", "ruff", "check", "--quiet"), ("-m", "ruff", "format", "--check", "--quiet"))),
     Part("types", (("-m", "mypy", "--no-error-summary"),)),
@@ -55,7 +57,7 @@ PARTS = (
     Part("contract", _pytest("tests/contract")),
     Part("scenarios", _pytest("tests/scenarios")),
     Part("compat", _pytest("tests/compat")),
-    Part("simulation", _pytest("tests/simulation")),
+    Part("simulation", (*_pytest(_SEEDS), *_pytest("tests/simulation", f"--ignore={_SEEDS}")), at_once=True),
     # They wait most of the time, for elections and for processes that start.
     Part("cluster", _shares("tests/cluster", 2), at_once=True),
 )

@@ -124,8 +124,6 @@ def enqueue(
     When the job is there already (its id, or its unique key), nothing new is enqueued, which a line on
     stderr says.  Durations: 500ms, 10s, 5m, 2h, 7d.
     """
-    if delay is not None and at is not None:
-        raise typer.BadParameter("give --delay or --at, not both")
     arguments = options.read(values.parse_args, args, "--args")
     given = {
         "queue": queue,
@@ -145,6 +143,7 @@ def enqueue(
         "correlation_id": correlation_id,
         "job_id": job_id,
     }
+    _check_together(given)
     with options.connect(context, servers) as client:
         enqueued = _enqueued(client, job_type, arguments, given)
         if wait:
@@ -154,6 +153,18 @@ def enqueue(
         output.document({"id": enqueued.id, "outcome": _OUTCOMES[enqueued.created]})
     else:
         output.line(enqueued.id)
+
+
+def _check_together(given: dict[str, Any]) -> None:
+    """Options that exclude or need each other, seen without asking a node."""
+    if given["delay"] is not None and given["run_at"] is not None:
+        raise typer.BadParameter("give --delay or --at, not both")
+    alone = [name for name in ("unique_scope", "unique_for", "on_conflict") if given[name] is not None]
+    if alone and given["unique_key"] is None:
+        names = ", ".join("--" + name.replace("_", "-") for name in alone)
+        raise typer.BadParameter(f"{'goes' if len(alone) == 1 else 'go'} with --unique-key", param_hint=names)
+    if given["unique_for"] is not None and given["unique_scope"] != UniqueScope.WINDOW.word:
+        raise typer.BadParameter("goes with --unique-scope window", param_hint="--unique-for")
 
 
 def _enqueued(

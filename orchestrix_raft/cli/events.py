@@ -31,8 +31,8 @@ def events(
         typer.Option(
             "--since",
             metavar="CURSOR",
-            help="What happened after the event of this cursor; with --audit: after the record of this"
-            " number. [default: all that is known; with --follow: now]",
+            help="What happened after the event of this cursor; now: what has not happened yet; with --audit:"
+            " after the record of this number. [default: all that is known; with --follow: now]",
         ),
     ] = None,
     job: Annotated[

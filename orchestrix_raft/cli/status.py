@@ -58,9 +58,13 @@ def status(
 
 def ask(servers: tuple[str, ...], tls: TlsFiles | None) -> tuple[ClusterStatus, list[Silent]]:
     """The best informed answer, and the servers that gave none.  Failure when nobody answers."""
-    answers, silent = asyncio.run(_ask_all(servers, tls))
+    results = asyncio.run(ask_each(servers, tls))
+    answers = [one for one in results if isinstance(one, ClusterStatus)]
+    silent = [one for one in results if isinstance(one, Silent)]
     if answers:
-        return max(answers, key=_standing), silent
+        best = max(answers, key=_standing)
+        mixed = _mixed(servers, results, best.cluster_id)
+        return msgspec.structs.replace(best, problems=[*mixed, *best.problems]), silent
     whole = "; ".join(f"{one.server}: {one.error}" for one in silent)
     raise Failure(
         f"no node answered ({whole}): start one with `orchestrix-raft node`, or name others with --servers"
@@ -78,12 +82,23 @@ async def ask_each(servers: Iterable[str], tls: TlsFiles | None) -> list[Cluster
     return await asyncio.gather(*(_ask(server, tls) for server in servers))
 
 
-async def _ask_all(
-    servers: tuple[str, ...], tls: TlsFiles | None
-) -> tuple[list[ClusterStatus], list[Silent]]:
-    results = await ask_each(servers, tls)
-    answers = [one for one in results if isinstance(one, ClusterStatus)]
-    return answers, [one for one in results if isinstance(one, Silent)]
+def _mixed(servers: Iterable[str], results: list[ClusterStatus | Silent], shown: str) -> list[str]:
+    """A line if the servers are not of one cluster: nodes do not know of those of another."""
+    clusters: dict[str, list[str]] = {}
+    for server, result in zip(servers, results, strict=True):
+        # A node that waits for its first start is of no cluster yet.
+        if isinstance(result, ClusterStatus) and result.cluster_id:
+            clusters.setdefault(result.cluster_id, []).append(server)
+    if len(clusters) < 2:
+        return []
+    each = [
+        f"{', '.join(of)} to {name}{', which is the one shown' if name == shown else ''}"
+        for name, of in clusters.items()
+    ]
+    return [
+        f"the servers belong to {len(clusters)} clusters: {'; '.join(each)}: name servers of one cluster with"
+        " --servers"
+    ]
 
 
 async def _ask(server: str, tls: TlsFiles | None) -> ClusterStatus | Silent:

@@ -104,6 +104,23 @@ class History:
         """The feed of events is part of it."""
         return self.observed is not None and self.observed[0].events_after >= 0
 
+    def not_told(self) -> set[int]:
+        """Tokens of recorded executions, and of the attempts of jobs that a recorded client made, whose
+        assignment no event tells: a node keeps events for a time only, and a cluster that was restored or
+        recovered begins without any."""
+        made = {
+            placed.id
+            for operation in self.operations
+            if operation.told is not None
+            for placed in operation.told.placed
+            if placed.created
+        }
+        known = set(self.executions)
+        known.update(
+            one.token for job_id, (final, _) in self.jobs.items() if job_id in made for one in final.attempts
+        )
+        return known - {event.d.get("token", 0) for event, _ in self.events if event.kind == "job_assigned"}
+
     def clock_of(self, process: str, line: Line) -> str:
         """The clock of the times of a process."""
         header = self.headers.get(process)

@@ -16,6 +16,10 @@ CHECK: Final = "limits"
 NO_EVENTS: Final = (
     "the history has no events (see `check-history --servers`): assignments and their times are unknown"
 )
+NOT_TOLD: Final = (
+    "the events do not tell of every execution that was recorded, as when a node keeps them no longer: what"
+    " else was assigned at that time, and by which limits, is unknown"
+)
 SLEWED: Final = (
     "a rate was exceeded by the log's wall clock, which may have been brought to the right time; events"
     " that a node of an earlier version kept do not tell the elapsed time that limits go by"
@@ -32,6 +36,8 @@ def check_limits(history: History) -> Verdict:
     if not history.has_events:
         findings.undecided(NO_EVENTS)
         return findings.verdict()
+    if history.not_told():
+        findings.undecided(NOT_TOLD)
     watch = _Watch(findings)
     for event, line in history.events:
         watch.see(event, line)

@@ -17,6 +17,10 @@ LATE_MS: Final = 60_000
 NO_EVENTS: Final = (
     "the history has no events (see `check-history --servers`): whether a slot was left out is unknown"
 )
+NOT_TOLD: Final = (
+    "the events do not tell of every run that was recorded, as when a node keeps them no longer: whether a"
+    " slot was left out at that time is unknown"
+)
 
 _DECIDED: Final = frozenset({"slot_fired", "slot_skipped", "slot_buffered"})
 
@@ -31,9 +35,16 @@ def check_slots(history: History) -> Verdict:
             watch.see(event, line)
         if history.events:
             watch.end(history.events[-1][0].at_ms)
+        if _recorded(history) - {event.job for event, _ in history.events if event.kind == "slot_fired"}:
+            findings.undecided(NOT_TOLD)
     elif findings.looked_at:
         findings.undecided(NO_EVENTS)
     return findings.verdict()
+
+
+def _recorded(history: History) -> set[str]:
+    """The jobs that workers ran for slots."""
+    return {run.start.job for runs in history.executions.values() for run in runs if run.start.schedule}
 
 
 def _runs(findings: Findings, history: History) -> None:

@@ -104,7 +104,7 @@ def _events_in_order(findings: Findings, history: History) -> None:
 def _seen(findings: Findings, history: History) -> None:
     """What clients saw as the token of a job is not another one's, and was assigned if that is known."""
     owners = {event.d.get("token", 0): (event.job, line) for event, line in history.events if _assigns(event)}
-    first = min(owners, default=0)
+    first = min(owners, default=None)
     for runs in history.executions.values():
         for run in runs:
             owners.setdefault(run.start.token, (run.start.job, run.start_line))
@@ -116,7 +116,7 @@ def _seen(findings: Findings, history: History) -> None:
         owner, line = owners.get(told.token, ("", None))
         if owner and owner != job_id and line is not None:
             findings.violation(f"job {job_id} was seen with the token of another one", (line, told_at))
-        elif not owner and history.has_events and told.token >= first:
+        elif not owner and history.has_events and first is not None and told.token >= first:
             findings.violation(f"job {job_id} was seen with a token that was never assigned", (told_at,))
 
 

@@ -9,7 +9,7 @@ from orchestrix_raft.machine.state import State
 from orchestrix_raft.simulation.mixes import MIXES
 from orchestrix_raft.simulation.run import Run
 
-SEEDS = 3 * len(MIXES)  # `python -m orchestrix_raft.simulation --seeds N` runs more
+SEEDS = 10 * len(MIXES)  # `python -m orchestrix_raft.simulation --seeds N` runs more
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

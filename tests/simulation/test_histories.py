@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from orchestrix_raft.coordinator.reads import WaitingReads
+from orchestrix_raft.history.checker import Report
 from orchestrix_raft.machine import apply, firing, jobs, schedule_items
 from orchestrix_raft.machine.commands import FireSchedule
 from orchestrix_raft.machine.events import JobEnqueued
@@ -86,3 +87,20 @@ def test_a_fault_of_the_product_is_seen_in_the_history(
     fault(monkeypatch)
     with pytest.raises(Seen, match=f"history: {check_name}: "):
         Run(seed, mix).go()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mix", ["crash", "slots"])
+def test_a_whole_feed_decides_limits_and_slots(monkeypatch: Patch, mix: str) -> None:
+    judge = SimHistory.judge
+    reports: list[Report] = []
+
+    def keep(self: SimHistory, nodes: Any, violation: Callable[[str], None]) -> Report:
+        reports.append(judge(self, nodes, violation))
+        return reports[-1]
+
+    monkeypatch.setattr(SimHistory, "judge", keep)
+    Run(0, mix).go()
+    (report,) = reports
+    assert report.executions
+    assert not [one for one in report.verdicts if one.check in {"limits", "slots"} and one.undecided], report

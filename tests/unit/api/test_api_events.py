@@ -80,6 +80,12 @@ async def test_following_tells_what_happens(node: FakeNode, watch: Any) -> None:
         await asyncio.sleep(0)
 
 
+async def test_now_leaves_out_all_that_has_happened(node: FakeNode, watch: Any) -> None:
+    node.index = 7
+    node.events.happen("job_enqueued", ID, index=7)
+    assert [event for page in await pages(watch(WatchRequest(since="now"))) for event in page.events] == []
+
+
 async def test_a_cursor_waits_for_the_node_to_come_that_far(node: FakeNode, watch: Any) -> None:
     node.events.happen("job_enqueued", ID, index=40)
     assert (await pages(watch(WatchRequest(since="40-1"))))[0].cursor

@@ -20,11 +20,12 @@ def test_a_clean_history_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixtu
     tale = Tale()
     tale.enqueue("a", "j")
     tale.run("w", "j", 1)
+    tale.event("job_assigned", "j", token=1)
     tale.final("j", "completed", (1, "completed"))
     tale.over(0)
     assert run(["check-history", written(tale, tmp_path / "history")]) == 0
     told = capsys.readouterr()
-    assert told.out.startswith("10 lines of 3 processes: 1 operation, 1 execution, 0 events\n")
+    assert told.out.startswith("11 lines of 3 processes: 1 operation, 1 execution, 1 event\n")
     assert told.out.endswith("\nno violation\n")
     assert not told.err
 

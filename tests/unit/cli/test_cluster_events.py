@@ -45,6 +45,15 @@ def test_without_options_it_asks_for_all_that_is_known(client: RecordingClient, 
     assert client.calls[0][2] == dict.fromkeys(("since", "job", "queue", "type", "kind")) | {"follow": False}
 
 
+@pytest.mark.parametrize("follow", [False, True])
+def test_since_now_is_offered_and_asked_for(client: RecordingClient, run: Any, follow: bool) -> None:
+    client.answers["events"] = iter(())
+    done = run("cluster", "events", "--since", "now", *(["--follow"] if follow else []))
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (client.calls[0][2]["since"], client.calls[0][2]["follow"]) == ("now", follow)
+    assert "now: what has not happened yet" in " ".join(run("cluster", "events", "--help").out.split())
+
+
 def test_an_event_is_a_line_for_people(client: RecordingClient, run: Any) -> None:
     client.answers["events"] = iter(
         [event(), event("13-1", kind="node_joined", job_id="", type="", queue="", actor="node n2", reason="")]

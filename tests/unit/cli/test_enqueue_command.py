@@ -117,6 +117,37 @@ def test_no_time_at_all_is_refused_where_it_would_mean_for_ever(
     assert "write more than 0s, or leave it out for no limit" in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "names", "wrong"),
+    [
+        (["--unique-for", "5m"], "--unique-for", "goes with --unique-key"),
+        (["--unique-scope", "window"], "--unique-scope", "goes with --unique-key"),
+        (["--on-conflict", "replace"], "--on-conflict", "goes with --unique-key"),
+        (
+            ["--on-conflict", "reject", "--unique-for", "5m", "--unique-scope", "window"],
+            "--unique-scope, --unique-for, --on-conflict",
+            "go with --unique-key",
+        ),
+        (["--unique-key", "k", "--unique-for", "5m"], "--unique-for", "goes with --unique-scope window"),
+        (
+            ["--unique-key", "k", "--unique-for", "5m", "--unique-scope", "until_done"],
+            "--unique-for",
+            "goes with --unique-scope window",
+        ),
+    ],
+)
+def test_how_a_unique_key_is_meant_goes_with_one(
+    client: RecordingClient, run: Any, words: list[str], names: str, wrong: str
+) -> None:
+    done = run("enqueue", "t", *words)
+    assert (done.code, done.out, client.calls) == (2, "", [])
+    assert done.err.startswith(f"orchestrix-raft: {names}: {wrong} (")
+    client.answers["enqueue_told"] = ENQUEUED
+    assert (
+        run("enqueue", "t", "--unique-key", "k", "--unique-scope", "window", "--unique-for", "5m").code == 0
+    )
+
+
 def test_who_does_not_wait_to_the_end_is_told_the_id(client: RecordingClient, run: Any) -> None:
     client.answers |= {"enqueue_told": ENQUEUED, "wait": KeyboardInterrupt()}
     done = run("enqueue", "t", "--wait")

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrix_raft import ClusterStatus, OrchestrixError, Unavailable
 from orchestrix_raft.cli import status
-from orchestrix_raft.client.model import NodeStatus, QueueStatus, WorkerStatus
+from orchestrix_raft.client.model import DrainProgress, NodeStatus, QueueStatus, WorkerStatus
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -195,6 +195,48 @@ def test_silent_servers_and_problems_are_named(cluster: dict[str, Any], run: Any
     assert "! a:1 did not answer: cannot connect to a:1\n" in done.out
     document = json.loads(run("status", "--servers", "a:1,b:2", "--json").out)
     assert document["unreachable"] == [{"server": "a:1", "error": "cannot connect to a:1"}]
+
+
+def test_a_draining_node_is_one_word_in_the_table_and_two_keys_for_scripts(
+    cluster: dict[str, Any], run: Any
+) -> None:
+    node = _status().nodes[0]
+    drain = DrainProgress(
+        leaving=False,
+        since=AT,
+        workers=1,
+        jobs=1,
+        asked=1,
+        acknowledged=0,
+        acknowledged_jobs=0,
+        orphaned=0,
+        orphaned_jobs=0,
+    )
+    cluster["127.0.0.1:7400"] = _status(nodes=[msgspec.structs.replace(node, drain=drain)])
+    row = next(line for line in run("status").out.splitlines() if line.startswith("n1 "))
+    assert row.split()[3] == "draining"
+    (shown,) = json.loads(run("status", "--json").out)["nodes"]
+    assert (shown["health"], shown["drain"]["workers"]) == ("alive", 1)
+
+
+def test_nodes_of_two_clusters_are_a_problem(cluster: dict[str, Any], run: Any) -> None:
+    cluster |= {
+        "a:1": _status(applied_index=3, problems=["n3 is silent"]),
+        "b:2": _status(cluster_id="d"),
+        "c:3": _status(cluster_id="", leader=""),
+        "e:5": _status(applied_index=2),
+    }
+    done = run("status", "--servers", "a:1,b:2,c:3,e:5")
+    assert done.code == 0
+    says = (
+        "the servers belong to 2 clusters: a:1, e:5 to c; b:2 to d, which is the one shown: name servers of"
+        " one cluster with --servers"
+    )
+    assert f"! {says}\n" in done.out
+    document = json.loads(run("status", "--servers", "a:1,b:2,c:3,e:5", "--json").out)
+    assert (document["problems"], document["cluster_id"]) == ([says], "d")
+    document = json.loads(run("status", "--servers", "a:1,c:3,e:5", "--json").out)
+    assert document["problems"] == ["n3 is silent"]
 
 
 def test_when_nobody_answers_it_fails_with_what_each_server_did(cluster: dict[str, Any], run: Any) -> None:

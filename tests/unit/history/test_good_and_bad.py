@@ -417,6 +417,13 @@ def begun_under_a_token_that_the_job_never_had(t: Tale) -> None:
     t.over()
 
 
+@good("tokens")
+def seen_with_a_token_and_a_feed_that_is_empty(t: Tale) -> None:
+    t.get("a", "j", "running", token=3)
+    t.run("w", "i", 4)
+    t.over(0)
+
+
 @bad("tokens")
 def seen_with_the_token_of_another(t: Tale) -> None:
     t.start("w", "i", 3)
@@ -508,6 +515,33 @@ def fired_while_paused(t: Tale) -> None:
     t.event("schedule_paused", schedule_id="s")
     t.slot("slot_fired", 1_000, "j1")
     t.over(0)
+
+
+@good("slots")
+def a_run_that_the_events_tell(t: Tale) -> None:
+    t.slot("slot_fired", 1_000, "j")
+    t.start("w", "j", 1, schedule="s", slot_ms=1_000)
+    t.over(0)
+
+
+@undecided("slots")
+def runs_before_the_first_event(t: Tale) -> None:
+    t.start("w", "j", 1, schedule="s", slot_ms=1_000)
+    t.slot("slot_fired", 2_000, "i")
+    t.start("w", "i", 2, schedule="s", slot_ms=2_000)
+    t.over(0)
+
+
+@undecided("slots")
+def runs_and_a_feed_that_is_empty(t: Tale) -> None:
+    t.start("w", "j", 1, schedule="s", slot_ms=1_000)
+    t.over(0)
+
+
+@bad("slots")
+def fired_twice_after_runs_that_the_events_do_not_tell(t: Tale) -> None:
+    t.start("w", "j", 1, schedule="s", slot_ms=500)
+    fired_twice(t)
 
 
 @undecided("slots")
@@ -675,6 +709,44 @@ def a_later_window_is_judged_after_one_that_was_not_decided(t: Tale) -> None:
 @undecided("limits")
 def nobody_read_the_events(t: Tale) -> None:
     t.start("w", "j", 1)
+
+
+@undecided("limits")
+def an_execution_and_a_feed_that_is_empty(t: Tale) -> None:
+    t.run("w", "j1", 1)
+    t.over(0)
+
+
+@undecided("limits")
+def a_feed_that_begins_behind_the_first_execution(t: Tale) -> None:
+    t.run("w", "j1", 1)
+    limited(t, rate=RATE)
+    assigned(t, 2, 0)
+    t.run("w", "j2", 2)
+    t.over(0)
+
+
+@undecided("limits")
+def attempts_of_a_clients_job_and_a_feed_that_is_empty(t: Tale) -> None:
+    t.enqueue("a", "j")
+    t.final("j", "completed", (1, "completed"))
+    t.over(0)
+
+
+@good("limits")
+def attempts_before_the_recording(t: Tale) -> None:
+    t.enqueue("a", "j", Placed(id="i", created=False), unique_key="k")
+    t.final("i", "completed", (1, "completed"))
+    limited(t, rate=RATE)
+    assigned(t, 2, 0)
+    t.run("w", "j2", 2)
+    t.over(0)
+
+
+@bad("limits")
+def one_too_many_in_a_feed_that_begins_late(t: Tale) -> None:
+    t.run("w", "j", 99)
+    one_too_many_in_the_window(t)
 
 
 def _cases(table: dict[str, list[Teller]]) -> list[object]:
