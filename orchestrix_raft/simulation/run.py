@@ -13,7 +13,6 @@ from orchestrix_raft.coordinator.rebalance import RebalanceLimits
 from orchestrix_raft.coordinator.settings import CoreLimits, Keeping
 from orchestrix_raft.duties.health import VerdictAfter
 from orchestrix_raft.duties.retention import Keep
-from orchestrix_raft.machine.rules import RULES
 from orchestrix_raft.simulation.checks import Checker, Violation
 from orchestrix_raft.simulation.clients import SimClient
 from orchestrix_raft.simulation.drains import SimDrainer
@@ -28,7 +27,7 @@ from orchestrix_raft.simulation.scene import Scene
 from orchestrix_raft.simulation.schedules import SimOwner
 from orchestrix_raft.simulation.steps import WHOLE, Cut
 from orchestrix_raft.simulation.story import Story
-from orchestrix_raft.simulation.versions import OLD
+from orchestrix_raft.simulation.versions import NEW, OLD
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
@@ -181,7 +180,8 @@ class Run:
         node = SimNode(
             self.world, self.network, name, disk_id, bootstrap, limits, options, self.checker.applied
         )
-        node.rules = OLD if self._mix.upgrade else RULES
+        if self._mix.upgrade:  # whoever comes when the faults are over brings the newest version
+            node.rules = OLD if self.world.now < self.world.steps.cut.until else NEW
         node.cluster = self._cluster
         node.led = self.checker.leading
         node.compare = self.checker.comparing.found
