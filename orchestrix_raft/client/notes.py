@@ -56,8 +56,7 @@ class Notes:
         except OrchestrixError as error:
             self._failed(number, error)
             raise
-        except BaseException:
-            # Cancelled, or a fault of the program: nobody knows what became of the request.
+        except BaseException:  # cancelled, or a fault of the program: nobody knows what became of it
             self.recorder.returned(number, UNKNOWN)
             raise
         self.recorder.returned(number, OK, **told(answer))

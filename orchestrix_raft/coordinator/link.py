@@ -94,7 +94,7 @@ class PeerLink(Generic[M]):
         self._jitter = jitter
         self._complaints = Complaints(clock)
         self._problems: dict[str, str] = {}  # dialled address -> why it does not work, as logged last
-        self._put_off_for: tuple[str, ...] = ()  # why this node is not added, as told last
+        self._put_off_for: tuple[str, ...] = ()  # why this node is not added, as logged: the last eight
         self._connections: dict[Connection[M], None] = {}  # all that are not closed, in order of opening
         self._pending: dict[Connection[M], None] = {}  # of those, accepted ones that are nobody yet
         self._unborn: dict[Connection[M], socket.socket] = {}  # accepted a moment ago, not yet set up
@@ -348,14 +348,14 @@ class PeerLink(Generic[M]):
 
     def _put_off_by(self, connection: Connection[M], problem: str) -> None:
         """Members say the same again and again, or differ: each reason is logged once."""
-        known = problem in self._put_off_for
-        self._put_off_for = (*self._put_off_for[-7:], problem)
         if connection.target is not None:
             self._problems[connection.target] = problem
-            if not known:
+        if problem not in self._put_off_for:
+            self._put_off_for = (*self._put_off_for[-7:], problem)
+            if connection.target is not None:
                 _log.warning("node at %s: %s", connection.target, problem)
-        elif not known:  # it may be anybody, and say something else each time
-            self._complaints.log(connection.remote_host, f"node at {connection.remote}: {problem}")
+            else:  # it may be anybody, and say something else each time
+                self._complaints.log(connection.remote_host, f"node at {connection.remote}: {problem}")
 
     def received(self, connection: Connection[M], messages: list[M]) -> None:
         if connection.hello is not None:

@@ -18,7 +18,7 @@ PLAIN_BYTES: Final = 64 << 10  # ... of entries whose events take more than this
 _ELAPSED: Final = 1 << 60
 """The last cause of a record may be none: one that begins so far behind all events, and milliseconds further,
 is the entry's elapsed time.  Versions before the time was told refuse a record with one more field; this they
-read, and never come to it."""
+read, and never come to it (docs/decisions/0023)."""
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):

@@ -11,7 +11,6 @@ import pytest
 from orchestrix_raft.coordinator.event_reader import EventReader
 from orchestrix_raft.coordinator.event_view import Cursor, EventFilter, EventView
 from orchestrix_raft.coordinator.feed import Feed, FeedKeep
-from orchestrix_raft.domain.errors import Rejected
 from orchestrix_raft.machine import events
 from orchestrix_raft.machine.causes import Actor, Cause
 from orchestrix_raft.machine.codec import encode_events
@@ -19,6 +18,7 @@ from orchestrix_raft.machine.packing import pack, unpack
 from orchestrix_raft.machine.port import Applied
 from orchestrix_raft.storage.port import FeedRow
 from tests.contract.test_feed_store import Bench, LmdbBench, MemoryBench
+from tests.reading import read_to_end
 
 KEPT: Final = bytes.fromhex(
     "9292930001a0930102a26e31929501dc0011c410612e2e2e2e2e2e2e2e2e2e2e2e2e2e2ea174a764656661756c74c4013100000000"
@@ -53,13 +53,7 @@ def applied(causes: list[Cause], *happened: events.Event) -> Applied:
 
 def told(feed: Feed) -> list[EventView]:
     """All that there is."""
-    reader = EventReader(feed, Cursor(1, 0), EventFilter(), lambda _: None)
-    found: list[EventView] = []
-    while not reader.at_end:
-        more = reader.slice()
-        assert not isinstance(more, Rejected), more
-        found += more
-    return found
+    return read_to_end(EventReader(feed, Cursor(1, 0), EventFilter(), lambda _: None))
 
 
 def test_rows_of_an_earlier_version_are_told_without_elapsed_time(bench: Bench) -> None:

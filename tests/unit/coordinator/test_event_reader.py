@@ -30,6 +30,7 @@ from orchestrix_raft.machine.events import (
 )
 from orchestrix_raft.machine.packing import LONG_BYTES, PLAIN_BYTES
 from orchestrix_raft.version import MACHINE_LEVEL
+from tests.reading import read_to_end
 from tests.scenarios.driver import job, key
 from tests.unit.coordinator.bench import Cores
 
@@ -39,13 +40,7 @@ ALL = EventFilter()
 def read(
     cores: Cores, name: str = "n1", since: Cursor | None = None, wanted: EventFilter = ALL
 ) -> list[EventView]:
-    reader = EventReader(cores[name].feed, since or Cursor(1, 0), wanted, cores[name].replica.job)
-    found: list[EventView] = []
-    while not reader.at_end:
-        more = reader.slice()
-        assert not isinstance(more, Rejected), more
-        found += more
-    return found
+    return read_to_end(EventReader(cores[name].feed, since or Cursor(1, 0), wanted, cores[name].replica.job))
 
 
 def enqueue(cores: Cores, *names: str, node: str = "n1", **fields: object) -> None:
