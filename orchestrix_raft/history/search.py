@@ -95,6 +95,8 @@ class Search(Generic[State]):
         if len(self._ops) > OPERATIONS_MAX:
             return Found(Answer.GAVE_UP, (), (), 0)
         before = self._predecessors()
+        # required ones first, in the order in which they ended
+        ranked = sorted(range(len(before)), key=lambda i: (not self._ops[i].required, self._ops[i].ended))
         deepest: tuple[int, ...] = ()
         stuck: tuple[int, ...] = ()
         seen: set[tuple[int, State]] = set()
@@ -110,7 +112,7 @@ class Search(Generic[State]):
             self._left -= 1
             if self._left <= 0:
                 return Found(Answer.GAVE_UP, deepest, stuck, self._used)
-            candidates = self._candidates(done, before)
+            candidates = [i for i in ranked if not done >> i & 1 and before[i] & done == before[i]]
             if len(order) >= len(deepest):
                 deepest, stuck = order, tuple(candidates)
             look = next((i for i in candidates if self._is_seen_here(state, self._ops[i])), None)
@@ -140,8 +142,3 @@ class Search(Generic[State]):
             sum(1 << i for i, a in enumerate(ops) if a.required and i != j and precedes(a, b))
             for j, b in enumerate(ops)
         ]
-
-    def _candidates(self, done: int, before: list[int]) -> list[int]:
-        """Those that may come next, required ones first, in the order in which they ended."""
-        free = [i for i, needs in enumerate(before) if not done >> i & 1 and needs & done == needs]
-        return sorted(free, key=lambda i: (not self._ops[i].required, self._ops[i].ended))

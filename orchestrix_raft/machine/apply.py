@@ -140,18 +140,25 @@ class Machine:
         state.elapsed_ms = max(state.elapsed_ms, entry.elapsed_ms)
         state.wall_ms = max(state.wall_ms, entry.wall_ms)
         trace = Trace()
-        done = Applied(trace.events, [], [], [], trace.causes)
         requests.expire(state)
         _run_due(state, trace)
         _settle(state, trace)
         if trace.events:
             trace.causes.append(Cause(0, Actor.TIME, ""))
         for batch in batches:
-            _apply_batch(state, batch, trace, done)
+            _apply_batch(state, batch, trace)
         encoded = codec.encode_events(trace.events)
         state.digest = digest.advance(state.digest, index, state.elapsed_ms, state.wall_ms, encoded)
         self._write()
-        return done._replace(encoded=encoded, faults=tuple(trace.faults))
+        return Applied(
+            trace.events,
+            trace.resolved,
+            trace.gaps,
+            trace.fenced,
+            trace.causes,
+            encoded,
+            tuple(trace.faults),
+        )
 
     def load(self, tables: Callable[[str], Iterator[tuple[bytes, bytes]]]) -> None:
         """Replace the state by what `tables(name)` holds (all pairs of a table, in any order)."""
@@ -211,7 +218,7 @@ class Machine:
         put(SINGLES, CORE_KEY, self.core_record())
 
 
-def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> None:
+def _apply_batch(state: State, batch: Batch, trace: Trace) -> None:
     if not batch.node_id:
         for command in batch.commands:
             _apply_command(state, "", command, trace)
@@ -219,10 +226,10 @@ def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> Non
     origin = (batch.node_id, batch.incarnation)
     node = state.nodes.get(batch.node_id)
     if node is None or node.incarnation != batch.incarnation or node.health in OVER:
-        done.fenced.append(origin)
+        trace.fenced.append(origin)
         return
     if batch.first > node.sequence + 1:
-        done.gaps.append(Gap(*origin, node.sequence + 1))
+        trace.gaps.append(Gap(*origin, node.sequence + 1))
         return
     for sequence, command in enumerate(batch.commands, batch.first):
         if sequence <= node.sequence:
@@ -232,10 +239,10 @@ def _apply_batch(state: State, batch: Batch, trace: Trace, done: Applied) -> Non
         if not replaced:
             node.sequence = sequence
             state.touched_nodes[batch.node_id] = node
-        done.resolved.append(Resolved(*origin, sequence, result))
+        trace.resolved.append(Resolved(*origin, sequence, result))
         if replaced or node.health in OVER:  # it has just ended itself
             if command is not batch.commands[-1]:
-                done.fenced.append(origin)
+                trace.fenced.append(origin)
             return
 
 
@@ -295,8 +302,8 @@ def _run_due(state: State, trace: Trace) -> None:
     )
     for heap, now_ms in clocks:
         while budget:
-            item = heap.first(state)
-            if item is None or item[0] > now_ms:
+            item = heap.first_by(state, (now_ms + 1,))
+            if item is None:
                 break
             budget -= 1
             _run_timer(state, item, trace)

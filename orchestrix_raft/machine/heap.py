@@ -64,6 +64,14 @@ class LazyHeap(Generic[AnyContext, AnyItem]):
                 return older
         return item
 
+    def first_by(self, context: AnyContext, bound: tuple[Any, ...]) -> AnyItem | None:
+        """`first`, if it comes before `bound`.  Mostly nothing does, and then no item is looked at."""
+        items, old = self._items, self._old
+        if (items and items[0] < bound) or (old and old[0] < bound):
+            item = self.first(context)
+            return item if item is not None and item < bound else None
+        return None
+
     def _top(self, context: AnyContext, items: list[AnyItem]) -> AnyItem | None:
         while items:
             item = items[0]

@@ -185,7 +185,7 @@ def _check_slots(state: State) -> None:
     seen: set[int] = set()
     running: Counter[bytes] = Counter()
     for session in state.sessions.values():
-        _must(len(session.slots) <= session.capacity, f"session {session.session_id.hex()} is overfull")
+        _must(len(session.slots) <= session.capacity, "session {} is overfull", session.session_id)
         for token, job_id in session.slots.items():
             _must(token not in seen, "token {} was given twice", token)
             seen.add(token)
@@ -199,18 +199,21 @@ def _check_slots(state: State) -> None:
 
 def _check_sessions(state: State) -> None:
     for session_id, session in state.sessions.items():
-        name = f"session {session_id.hex()}"
         attached = session_id in state.node_sessions.get(session.node_id, {})
-        _must(session.session_id == session_id, f"{name} is filed under another id")
-        _must(attached == (session.node_id != ""), f"{name} is not indexed at its node")
-        _must(session.node_id in ("", *state.nodes), f"{name} is attached to {session.node_id}, no member")
+        _must(session.session_id == session_id, "session {} is filed under another id", session_id)
+        _must(attached == (session.node_id != ""), "session {} is not indexed at its node", session_id)
+        member = not session.node_id or session.node_id in state.nodes
+        _must(member, "session {} is attached to {}, no member", session_id, session.node_id)
         deadline = session.timer is not None and session.timer.kind == TimerKind.SESSION_DEADLINE
-        _must(deadline == (not session.node_id) or state.set_aside > 0, f"{name}: deadline and node disagree")
+        agree = deadline == (not session.node_id) or state.set_aside > 0
+        _must(agree, "session {}: deadline and node disagree", session_id)
         pool = state.board.pools.get((session.queues, session.labels))
-        _must(pool is not None and pool.members.get(session_id) is session, f"{name} is in no pool")
+        pooled = pool is not None and pool.members.get(session_id) is session
+        _must(pooled, "session {} is in no pool", session_id)
         if session.handoff is not None:
             elsewhere = session.node_id not in ("", session.handoff.node_id)
-            _must(elsewhere and session.handoff.tries > 0, f"{name} moves from where it is not")
+            moves = elsewhere and session.handoff.tries > 0
+            _must(moves, "session {} moves from where it is not", session_id)
     indexed = sum(len(found) for found in state.node_sessions.values())
     attached_count = sum(1 for session in state.sessions.values() if session.node_id)
     _must(indexed == attached_count, f"{indexed} sessions indexed at nodes, {attached_count} attached")
@@ -235,12 +238,12 @@ def _check_counts(state: State) -> None:
         queue = queues.setdefault(job.spec.queue, [0] * STATES)
         queue[job.state] += 1
         queue[0] += 1
-    _must(queues == state.queues, f"queues hold {queues}, the state says {state.queues}")
+    _must(queues == state.queues, "queues hold {}, the state says {}", queues, state.queues)
     for live in LIVE_STATES:
         found = sum(queue[live] for queue in queues.values())
-        _must(state.counts[live] == found, f"{found} jobs are {live.word}, counted {state.counts[live]}")
+        _must(state.counts[live] == found, "{} jobs are {}, counted {}", found, live, state.counts[live])
     for final in sorted(TERMINAL):
-        _must(0 <= state.counts[final] <= state.totals[final], f"count of {final.word} is impossible")
+        _must(0 <= state.counts[final] <= state.totals[final], "count of {} is impossible", final)
 
 
 def _check_counters(state: State) -> None:
@@ -299,28 +302,29 @@ def _check_board(state: State) -> None:
     for key, lane in board.lanes.items():
         for fault in faults_in_lines(state, lane):
             raise Broken(fault)
-        _must(lane.count == ready[key], f"lane {key} counts {lane.count} jobs, {ready[key]} are ready")
-        _must(board.lanes_of[key[0]][key] is lane, f"lane {key} is not indexed by its queue")
+        _must(lane.count == ready[key], "lane {} counts {} jobs, {} are ready", key, lane.count, ready[key])
+        _must(board.lanes_of[key[0]][key] is lane, "lane {} is not indexed by its queue", key)
         for pool in board.pools.values():
             _check_match(state, lane, pool)
         numbers = {pool.number for pool in lane.pools.values()}
-        _must(lane.offered.keys() <= numbers, f"lane {key} holds offers of pools that are gone")
+        _must(lane.offered.keys() <= numbers, "lane {} holds offers of pools that are gone", key)
     _must(sum(map(len, board.lanes_of.values())) == len(board.lanes), "the index of lanes is too large")
     for pool in board.pools.values():
-        _must(bool(pool.members), f"pool {pool.key} is empty")
+        _must(bool(pool.members), "pool {} is empty", pool.key)
 
 
 def _lined(lane: Lane) -> set[ReadyItem]:
     plain = list(lane.rows)
-    _must(lane.rows.length == len(plain), f"lane {lane.key} is miscounted")
-    _must(sorted(plain) == plain, f"lane {lane.key} is out of order")
+    _must(lane.rows.length == len(plain), "lane {} is miscounted", lane.key)
+    _must(sorted(plain) == plain, "lane {} is out of order", lane.key)
     return set(plain).union(*lane.keyed.values())
 
 
 def _check_match(state: State, lane: Lane, pool: Pool) -> None:
     serves = lane.key[0] in pool.key[0] and all(label in pool.key[1] for label in lane.key[1])
     matched = lane.pools.get(pool.key) is pool and pool.lanes.get(lane.key) is lane
-    _must(serves == matched, f"lane {lane.key} and pool {pool.key}: serves {serves}, matched {matched}")
+    names = lane.key, pool.key
+    _must(serves == matched, "lane {} and pool {}: serves {}, matched {}", *names, serves, matched)
     if not serves:
         return
     free = [
@@ -331,12 +335,12 @@ def _check_match(state: State, lane: Lane, pool: Pool) -> None:
     if not free:
         return
     if lane.count:
-        _must(held_back(state, lane), f"lane {lane.key} waits although pool {pool.key} has a free slot")
+        _must(held_back(state, lane), "lane {} waits although pool {} has a free slot", *names)
     best = min(free)
-    _must(set(free) <= set(pool.seats), f"pool {pool.key} has lost a seat")
+    _must(set(free) <= set(pool.seats), "pool {} has lost a seat", pool.key)
     offer = lane.offered.get(pool.number)
-    _must(offer is not None and offer[:2] <= best[:2], f"lane {lane.key} does not see pool {pool.key}")
-    _must(any(item is offer for item in lane.offers), f"lane {lane.key} lost the offer of {pool.key}")
+    _must(offer is not None and offer[:2] <= best[:2], "lane {} does not see pool {}", *names)
+    _must(any(item is offer for item in lane.offers), "lane {} lost the offer of {}", *names)
 
 
 def _check_bounds(state: State) -> None:

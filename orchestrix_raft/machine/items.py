@@ -32,7 +32,7 @@ from orchestrix_raft.machine.commands import (
 )
 from orchestrix_raft.machine.events import Event, JobEnqueued, StaleToken
 from orchestrix_raft.machine.evolve import EVOLVE
-from orchestrix_raft.machine.port import Result
+from orchestrix_raft.machine.port import Gap, Resolved, Result
 from orchestrix_raft.machine.records import HistoryUnavailable
 from orchestrix_raft.machine.rules import TooOld
 from orchestrix_raft.machine.sessions import SESSION_UNKNOWN
@@ -55,12 +55,16 @@ Verdict = TypeVar("Verdict")
 class Trace:
     """What the running entry has done so far."""
 
-    __slots__ = ("causes", "events", "faults")
+    __slots__ = ("causes", "events", "faults", "fenced", "gaps", "resolved")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.causes: list[Cause] = []
         self.faults: list[Exception] = []
+        # see `port.Applied`
+        self.resolved: list[Resolved] = []
+        self.gaps: list[Gap] = []
+        self.fenced: list[tuple[str, int]] = []
 
     def happen(self, state: State, events: Iterable[Event]) -> None:
         """Let events change the state, in order, and note them."""

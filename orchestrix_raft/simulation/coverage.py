@@ -14,7 +14,7 @@ Cells that cannot be met are marked `-` and stand in `CANNOT` with the reason:
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from orchestrix_raft.consensus.port import Role
@@ -67,8 +67,6 @@ CANNOT: Final[dict[str, dict[str, str]]] = {
 Met = Counter[tuple[str, str]]
 """(fault, state) -> how often; state "": all of it."""
 
-_ROLES: Final = {Role.LEADER: "leader", Role.CANDIDATE: "candidate", Role.FOLLOWER: "follower"}
-
 
 class Coverage:
     """Of one run."""
@@ -82,29 +80,22 @@ class Coverage:
         met = {state for node in struck for state in self._of_a_node(node)}
         self.met.update((fault, state) for state in ("", *sorted(met), *self._of_the_cluster()))
 
-    def stands(self, node: SimNode, state: str) -> bool:
-        """Whether it, or the cluster, is in this state."""
+    def standing(self, state: str) -> list[SimNode]:
+        """The nodes that are in this state; all of them, if the cluster is."""
+        nodes = self._nodes
+        if state in _CLUSTER_IS:
+            return nodes.copy() if _CLUSTER_IS[state](nodes) else []
         if state == "snapshot":
-            return self._has_a_snapshot(node)
-        return state in (self._at_a_glance(node) if state in _OF_A_NODE else self._of_the_cluster())
+            return [node for node in nodes if self._has_a_snapshot(node)]
+        return [node for node in nodes if _NODE_IS[state](node)]
 
     def _of_a_node(self, node: SimNode) -> Iterator[str]:
-        yield from self._at_a_glance(node)
+        yield from (state for state, holds in _NODE_IS.items() if holds(node))
         if self._has_a_snapshot(node):
             yield "snapshot"
 
-    def _at_a_glance(self, node: SimNode) -> Iterator[str]:
-        core = node.core
-        if core is None:
-            yield "down"
-            return
-        yield _ROLES[core.consensus.role]
-        if node.paused_until > node.world.now:
-            yield "still"
-        if node.leaving:
-            yield "leaving"
-        if core.replica.history.checkpointing:
-            yield "checkpoint"
+    def _of_the_cluster(self) -> Iterator[str]:
+        yield from (state for state, holds in _CLUSTER_IS.items() if holds(self._nodes))
 
     def _has_a_snapshot(self, node: SimNode) -> bool:
         """It loads one, it sends one, or a leader that sends it one is under way with it."""
@@ -113,20 +104,39 @@ class Coverage:
         if node.core.replica.loading:
             return True
         for other in self._nodes:
-            if other.core is not None:
+            if other.leads and other.core is not None:
                 for peer in other.core.consensus.progress():
                     if peer.snapshot_sent and node.name in (other.name, peer.node_id):
                         return True
         return False
 
-    def _of_the_cluster(self) -> Iterator[str]:
-        if any(node.leaving for node in self._nodes):
-            yield "handover"
-        if not any(node.leads for node in self._nodes):
-            yield "no leader"
-        running = sum(node.up and node.paused_until <= node.world.now for node in self._nodes)
-        if 2 * running <= len(self._nodes):
-            yield "no majority"
+
+def _plays(role: Role) -> Callable[[SimNode], bool]:
+    return lambda node: node.core is not None and node.core.consensus.role is role
+
+
+_NODE_IS: Final[dict[str, Callable[[SimNode], bool]]] = {
+    "leader": _plays(Role.LEADER),
+    "candidate": _plays(Role.CANDIDATE),
+    "follower": _plays(Role.FOLLOWER),
+    "down": lambda node: node.core is None,
+    "still": lambda node: node.core is not None and node.paused_until > node.world.now,
+    "checkpoint": lambda node: node.core is not None and node.core.replica.history.checkpointing,
+    "leaving": lambda node: node.leaving,
+}
+"""All but "snapshot", of which only the others know.  `aim` asks for one of them very often."""
+
+
+def _half_or_less_run(nodes: list[SimNode]) -> bool:
+    running = sum(node.up and node.paused_until <= node.world.now for node in nodes)
+    return 2 * running <= len(nodes)
+
+
+_CLUSTER_IS: Final[dict[str, Callable[[list[SimNode]], bool]]] = {
+    "handover": lambda nodes: any(node.leaving for node in nodes),
+    "no leader": lambda nodes: not any(node.leads for node in nodes),
+    "no majority": _half_or_less_run,
+}
 
 
 def table(met: Met) -> str:

@@ -113,7 +113,7 @@ class Faults:
         def look() -> None:
             if not scene.active:
                 return
-            found = [node for node in scene.nodes if self.coverage.stands(node, state)]
+            found = self.coverage.standing(state)
             if fault == "at_slot":
                 found = [node for node in found if near_slot(node)]
             if found:

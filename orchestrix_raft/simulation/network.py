@@ -63,8 +63,8 @@ class Pipe:
         world, queue, network = self._world, self._queues[side], self._network
         while queue and not self._noticed[1 - side]:
             at = queue[0][0]
-            if network.stalls:
-                at = max(at, network.stalled_until(self.names[side], self.names[1 - side]))
+            if network.stalled:
+                at = max(at, network.stalled.get((self.names[side], self.names[1 - side]), 0.0))
             if at > world.now:
                 self._pumping[side] = True
                 world.at(at, self._pumps[side])
@@ -104,7 +104,7 @@ class Network:
     def __init__(self, world: World) -> None:
         self.world = world
         self._cut: set[tuple[str, str]] = set()
-        self._stalled: dict[tuple[str, str], float] = {}
+        self.stalled: dict[tuple[str, str], float] = {}  # direction -> until when; mostly there is none
         self._pipes: dict[Pipe, None] = {}
         self._dialled: dict[tuple[str, str], int] = {}
         self.slow = 0.0  # chance that a message takes long
@@ -160,21 +160,12 @@ class Network:
 
     def stall(self, source: str, target: str, until: float) -> None:
         """What `source` sends to `target` arrives no earlier (one direction, the connection stays)."""
-        self._stalled[(source, target)] = until
-
-    def stalled_until(self, source: str, target: str) -> float:
-        """When the direction moves again."""
-        return self._stalled.get((source, target), 0.0)
-
-    @property
-    def stalls(self) -> bool:
-        """Some direction was stalled: `stalled_until` is worth asking."""
-        return bool(self._stalled)
+        self.stalled[(source, target)] = until
 
     def heal(self) -> None:
         """Everybody reaches everybody."""
         self._cut.clear()
-        self._stalled.clear()
+        self.stalled.clear()
         self.slow = self.linger = 0.0
 
 

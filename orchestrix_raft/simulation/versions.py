@@ -71,9 +71,10 @@ class VersionWatch:
 
     def applied(self, core: Core, index: int) -> None:
         """A node has applied an entry, and goes on."""
-        can = core.state.rules.highest
+        state = core.state
+        can = state.rules.highest
         above = self.raised_at.get(can + 1)
-        if core.state.level > can or (above is not None and index >= above):
+        if state.level > can or (above is not None and index >= above):
             self._violation(f"{core.identity.node_id} runs levels up to {can} and has applied entry {index}")
 
     def left_over(self, lost: bool) -> str:

@@ -1,8 +1,8 @@
 """Virtual time and chance: one event queue, one clock, and a generator for each who draws."""
 
-import heapq
 import random
 from collections.abc import Callable
+from heapq import heappop, heappush
 
 from orchestrix_raft.simulation.steps import WHOLE, Cut, Steps, stream
 from orchestrix_raft.simulation.story import OTHER, Story
@@ -18,8 +18,7 @@ class World:
         self.steps = Steps(seed, cut)
         self.now = 0.0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._count = 0
-        self.events = 0
+        self._asked = 0  # how many events were, so far
         self.wall_shift_ms = 0  # what wall clocks show beyond `now`: time that passed while nothing ran
         self.story: Story | None = None  # for a reader, when wanted
 
@@ -29,17 +28,21 @@ class World:
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
         """Run `action` at a virtual moment that has not passed."""
-        self._count += 1
-        heapq.heappush(self._queue, (moment, self._count, action))
+        self._asked = asked = self._asked + 1
+        heappush(self._queue, (moment, asked, action))
 
     def run_until(self, end: float) -> None:
         """Let virtual time pass."""
-        queue, pop = self._queue, heapq.heappop
+        queue, pop = self._queue, heappop
         while queue and queue[0][0] <= end:
             self.now, _, action = pop(queue)
-            self.events += 1
             action()
         self.now = max(self.now, end)
+
+    @property
+    def events(self) -> int:
+        """How many have run."""
+        return self._asked - len(self._queue)
 
     def tell(self, line: str, mark: str = OTHER) -> None:
         """One line of the story; its first word says whose."""

@@ -25,6 +25,8 @@ class JournalMirror(ABC):
         """`entries` are stored already, contiguous, base first."""
         self._entries = entries
         self._first = entries[0].index
+        # of the newest entry held; kept up to date by every change, because it is asked for all the time
+        self.last_index = entries[-1].index
         self._size = sum(len(entry.data) for entry in entries)
         self._term = term
         self._voted_for = voted_for
@@ -44,10 +46,6 @@ class JournalMirror(ABC):
     @property
     def first_index(self) -> int:
         return self._first
-
-    @property
-    def last_index(self) -> int:
-        return self._first + len(self._entries) - 1
 
     @property
     def durable_index(self) -> int:
@@ -86,9 +84,10 @@ class JournalMirror(ABC):
     def append(self, entry: Entry) -> None:
         if self._refusal:
             raise StorageError(self._refusal)
-        if entry.index != self._first + len(self._entries):
+        if entry.index != self.last_index + 1:
             raise ValueError(f"entry {entry.index} does not follow {self.last_index}")
         self._entries.append(entry)
+        self.last_index = entry.index
         self._size += len(entry.data)
         self._dirty = True
 
@@ -100,6 +99,7 @@ class JournalMirror(ABC):
         if not dropped:
             return
         del self._entries[index - self._first :]
+        self.last_index = index - 1
         self._size -= sum(len(entry.data) for entry in dropped)
         self._kept = min(self._kept, index - 1)
         self._dirty = True
@@ -121,7 +121,7 @@ class JournalMirror(ABC):
         if base.index < 1:
             raise ValueError(f"a base at index {base.index}; the first is 1")
         self._entries = [base]
-        self._first = base.index
+        self._first = self.last_index = base.index
         self._size = len(base.data)
         self._kept = min(self._kept, base.index - 1)
         self._dirty = True

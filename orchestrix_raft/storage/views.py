@@ -22,6 +22,9 @@ CONTENTS_BYTES = 16
 ROWS_AT_ONCE = 500
 """In one slice: about a millisecond."""
 
+_SHORT = tuple(size.to_bytes(4) for size in range(1024))
+"""The lengths of most keys and values, ready made: there are two in every row."""
+
 Slice = list[tuple[bytes, bytes]]
 
 
@@ -46,13 +49,7 @@ def contents_of(view: StateView, pause: Callable[[], None] = lambda: None) -> Co
             if not found:
                 digest.update(_framed(table.encode()))
             found += len(piece)
-            data = b"".join(
-                [
-                    part
-                    for key, value in piece
-                    for part in (len(key).to_bytes(4), key, len(value).to_bytes(4), value)
-                ]
-            )
+            data = b"".join(_parts(piece))
             size += len(data) - 8 * len(piece)
             digest.update(data)
             pause()
@@ -60,6 +57,16 @@ def contents_of(view: StateView, pause: Callable[[], None] = lambda: None) -> Co
             digest.update(found.to_bytes(8))
         rows += found
     return Contents(digest.digest(), rows, size)
+
+
+def _parts(piece: Slice) -> list[bytes]:
+    """Each key and value behind its length."""
+    parts: list[bytes] = []
+    short, most = _SHORT, len(_SHORT)
+    for key, value in piece:
+        long = len(value)
+        parts += short[len(key)], key, short[long] if long < most else long.to_bytes(4), value
+    return parts
 
 
 def _framed(part: bytes) -> bytes:
@@ -127,7 +134,8 @@ class CopiedView:
     """The twin: a copy of the rows."""
 
     def __init__(self, tables: Mapping[str, Mapping[bytes, bytes]], position: Position | None) -> None:
-        self._rows = {name: sorted(rows.items()) for name, rows in tables.items()}
+        # sorting keys alone is twice as fast as sorting pairs
+        self._rows = {name: [(key, rows[key]) for key in sorted(rows)] for name, rows in tables.items()}
         self._position = position
         self._closed = False
 

@@ -46,6 +46,22 @@ def test_the_first_item_and_the_order_are_those_of_the_valid_ones_whatever_was_l
             assert watched.valid <= set(watched.heap)
 
 
+def test_the_first_item_before_a_bound_is_the_first_of_all_and_what_comes_later_is_not_looked_at() -> None:
+    rng = random.Random(7)
+    watched = Watched()
+    for seq in range(2_000):
+        watched.push((rng.randrange(1_000), seq))
+        while watched.valid and rng.random() < 0.49:
+            watched.lose(rng.choice(sorted(watched.valid)))
+        bound = (rng.randrange(1_100),)
+        first = min(watched.valid, default=None)
+        wanted = first if first is not None and first < bound else None
+        assert watched.heap.first_by(watched.valid, bound) == wanted
+    looks = watched.looks
+    assert watched.heap.first_by(watched.valid, (-1,)) is None
+    assert watched.looks == looks
+
+
 def test_losing_a_hundred_thousand_items_never_walks_many_at_once() -> None:
     watched = Watched()
     items = [(n, n) for n in range(100_000)]
