@@ -155,6 +155,7 @@ class Checker:
         batches = [decode_batch(raw) for raw in entry.batches]
         self._count_repeats(batches)
         self._lives.next_entry(batches)
+        self.ownership.next_entry(batches)
         commands = (command for batch in batches for command in batch.commands)
         self._leaving = {one.session_id for one in commands if isinstance(one, CloseSession)}
         result = self.shadow.apply(index, term, entry)

@@ -6,7 +6,7 @@ from typing import Final
 
 from orchestrix_raft.domain.node import OVER
 from orchestrix_raft.duties.rebalance import moves_to_even_out
-from orchestrix_raft.machine.commands import DrainNode, DrainSession, UndrainNode
+from orchestrix_raft.machine.commands import Batch, DrainNode, DrainSession, MoveSessions, UndrainNode
 from orchestrix_raft.machine.events import (
     Event,
     HandoffAsked,
@@ -23,7 +23,6 @@ from orchestrix_raft.simulation.nodes import SimNode
 from orchestrix_raft.simulation.workers import SimWorker
 from orchestrix_raft.simulation.world import World
 
-LATE_MS: Final = 2_000  # what a drain has asked for may be applied right behind its end
 EMPTY_S: Final = 40.0  # without faults a drained node has no workers left by then: 30 s, and some commits
 
 
@@ -81,11 +80,23 @@ class OwnershipWatch:
         self._gentle = gentle
         self._rest_s = rest_s
         self._draining: dict[str, int] = {}  # node id -> how many drains of it have begun
-        self._undrained: dict[str, int] = {}  # node id -> when its last drain was taken back, elapsed ms
         self._begun = 0
+        self._evening_out: set[bytes] = set()  # sessions that rebalancing moves in the entry that is applied
         self._told: dict[bytes, tuple[int, float]] = {}  # session -> leader's term, when rebalancing told it
         self.moved = 0  # sessions that went on at another node as told
         self._to: dict[bytes, str] = {}
+
+    def next_entry(self, batches: list[Batch]) -> None:
+        """An entry is about to be applied.  A drain asks by commands of the node that drains; rebalancing is
+        of the leader, whose commands have no origin."""
+        self._evening_out = {
+            move.session_id
+            for batch in batches
+            if not batch.node_id
+            for command in batch.commands
+            if isinstance(command, MoveSessions)
+            for move in command.moves
+        }
 
     def see(self, event: Event, state: State) -> None:
         """One event of the entry that has just been applied."""
@@ -98,7 +109,6 @@ class OwnershipWatch:
                     self._world.after(EMPTY_S, look)
             case NodeUndrained():
                 self._draining.pop(event.node_id, None)
-                self._undrained[event.node_id] = state.elapsed_ms
             case NodeJoined():
                 self._draining.pop(event.node_id, None)
             case JobAssigned() | SessionAttached():
@@ -119,8 +129,7 @@ class OwnershipWatch:
     def _asked(self, event: HandoffAsked, state: State) -> None:
         if event.to in self._draining:
             self._violation(f"a worker is told to go to {event.to}, which drains")
-        undrained_ms = self._undrained.get(event.node_id, -LATE_MS)
-        if event.node_id in self._draining or state.elapsed_ms < undrained_ms + LATE_MS:
+        if event.session_id not in self._evening_out:
             return
         now_s = state.elapsed_ms / 1_000
         term, told_s = self._told.get(event.session_id, (0, 0.0))

@@ -83,6 +83,8 @@ class Pipe:
         self.alive = False
         self._network.forget(self)
         lingers = self._rng.random() < self._network.linger
+        if lingers:
+            self._network.lingering[self] = None
         for side in (0, 1):
             if not lingers:
                 self._queues[side].clear()
@@ -93,9 +95,18 @@ class Pipe:
                 notices = self._rng.uniform(0.0, LINGER_S if lingers else 0.2)
                 self._world.after(notices, partial(self._notice, side))
 
-    def _notice(self, side: int) -> None:
+    def unread(self, name: str) -> None:
+        """The process at the end called `name` has ended: what is under way to it reaches nobody."""
+        side = 0 if name == self.names[0] else 1
         self._noticed[side] = True
-        self._ends[side].broken(self)
+        self._queues[1 - side].clear()
+
+    def _notice(self, side: int) -> None:
+        if not self._noticed[side]:
+            self._noticed[side] = True
+            self._ends[side].broken(self)
+        if all(self._noticed):
+            self._network.lingering.pop(self, None)
 
 
 class Network:
@@ -106,6 +117,7 @@ class Network:
         self._cut: set[tuple[str, str]] = set()
         self.stalled: dict[tuple[str, str], float] = {}  # direction -> until when; mostly there is none
         self._pipes: dict[Pipe, None] = {}
+        self.lingering: dict[Pipe, None] = {}  # broken, and something may still arrive on it
         self._dialled: dict[tuple[str, str], int] = {}
         self.slow = 0.0  # chance that a message takes long
         self.linger = 0.0  # chance that what is under way arrives although its connection broke
@@ -140,6 +152,13 @@ class Network:
     def pipes_of(self, name: str) -> list[Pipe]:
         """Live connections of one end."""
         return [pipe for pipe in self._pipes if name in pipe.names]
+
+    def ended(self, name: str) -> None:
+        """The process there has ended: its connections break, and nothing reaches the next one."""
+        for pipe in self.pipes_of(name):
+            pipe.close(by=name)
+        for pipe in [pipe for pipe in self.lingering if name in pipe.names]:
+            pipe.unread(name)
 
     def all_pipes(self) -> list[Pipe]:
         """Every live connection, oldest first."""

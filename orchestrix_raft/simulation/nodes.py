@@ -157,8 +157,7 @@ class SimNode(SimMachine):
         self._streams.clear()
         self._inbox.clear()
         self._scheduled = False
-        for pipe in self.network.pipes_of(self.name):
-            pipe.close(by=self.name)
+        self.network.ended(self.name)
 
     def leave(self, down_s: float) -> None:
         """SIGTERM: hand over leadership and sessions, commit the farewell, end; start again later."""

@@ -87,6 +87,23 @@ def test_what_is_under_way_may_arrive_after_a_newer_connection_stands() -> None:
     assert (wire.a.breaks, wire.b.breaks) == (0, 1)
 
 
+def test_what_is_under_way_to_a_process_that_ends_does_not_reach_the_next_one() -> None:
+    wire = Wire()
+    wire.network.linger = 1.0
+    left, broken, open_one = (wire.connect() for _ in range(3))
+    for pipe in (left, broken, open_one):
+        pipe.send("a", "for the one before")
+        pipe.send("b", "its last words")
+    left.close(by="a")
+    broken.close()
+    wire.network.ended("b")
+    wire.world.run_until(5.0)
+    assert (wire.b.heard, wire.b.breaks) == ([], 0)
+    assert [payload for _, payload in wire.a.heard] == ["its last words"] * 2, "one was closed here"
+    assert not open_one.alive
+    assert not wire.network.lingering, "all that could arrive has"
+
+
 def test_a_stalled_direction_keeps_its_messages_for_later_and_the_other_goes_on() -> None:
     wire = Wire()
     pipe = wire.connect()
