@@ -158,6 +158,4 @@ class Faults:
             node.start()
         for worker in scene.workers:
             worker.start()
-            for delay in (10.0, 20.0):  # one that is just leaving
-                scene.world.after(delay, worker.start)
         scene.hindered()

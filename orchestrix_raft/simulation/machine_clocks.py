@@ -29,5 +29,4 @@ class NodeClock:
 
     def until(self, monotonic: float) -> float:
         """World seconds from now to a reading of this clock."""
-        left = (monotonic - (self._start + self._world.now * self._rate)) / self._rate
-        return left if left > 0.0 else 0.0
+        return max(0.0, (monotonic - self.monotonic()) / self._rate)

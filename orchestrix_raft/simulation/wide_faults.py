@@ -143,7 +143,6 @@ def worker_leave(scene: Scene, rng: Random) -> None:
     scene.coverage.note("worker_leave")
     scene.tell(f"{worker.name} is told to end")
     worker.leave()
-    scene.world.after(rng.uniform(8.0, 15.0), worker.start)
 
 
 def worker_drain(scene: Scene, rng: Random) -> None:
@@ -154,7 +153,6 @@ def worker_drain(scene: Scene, rng: Random) -> None:
         scene.tell(f"{worker.name} is to be drained")
         scene.drainer.rng = rng
         scene.drainer.drain_worker(worker)
-        scene.world.after(rng.uniform(8.0, 15.0), worker.start)
 
 
 def worker_storm(scene: Scene, rng: Random) -> None:

@@ -38,6 +38,7 @@ from orchestrix_raft.simulation.world import START_WALL_MS, World
 
 HEARTBEAT_S = 10.0
 FENCE_S = 25.0
+BACK_S = 8.0  # after it has left in good order, somebody starts it again
 LOOK_S = 0.5  # how often it looks whether it must fence itself
 
 
@@ -253,6 +254,7 @@ class SimWorker:
                 self.alive = False
                 self._life += 1
                 pipe.close(by=self.name)
+                self.world.after(BACK_S, self.start)
             case _:
                 raise AssertionError(f"unexpected {payload!r}")
 

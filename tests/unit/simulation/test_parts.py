@@ -126,6 +126,22 @@ def test_a_cut_breaks_connections_and_refuses_new_ones_until_it_heals() -> None:
     assert wire.network.connect(("b", "a"), (wire.b, wire.a)) is not None
 
 
+def test_a_worker_that_has_left_is_started_again_whenever_it_was_told_to_leave() -> None:
+    run = Run(3, "calm")
+    run.world.run_until(5.0)
+    run.faults.stop()
+    run.world.run_until(30.0)
+    worker = run.workers[0]
+    before = worker.session_id
+    worker.leave()
+    alive = []
+    for moment in (37.0, 50.0):
+        run.world.run_until(moment)
+        alive.append(worker.alive)
+    assert alive == [False, True]
+    assert worker.session_id != before
+
+
 def test_a_process_that_stands_still_hears_nothing_and_then_everything_in_order() -> None:
     run = Run(3, "calm")
     run.world.run_until(5.0)
