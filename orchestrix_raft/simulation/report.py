@@ -15,6 +15,8 @@ from orchestrix_raft.simulation.seeds import Outcome
 
 _TELL_S: Final = 30.0
 _DRAW_S: Final = 0.5
+_EVENTFUL: Final = {"virtual_s": 60, "jobs": 200, "faults": 5}
+"""What a seed must have gone through to count as eventful; those of mix `calm` never do."""
 _COLUMNS: Final = ("seeds", "virtual_s", "jobs", "executions", "elections", "faults", "restarts", "snapshots")
 
 
@@ -24,13 +26,16 @@ class Spent(NamedTuple):
     totals: Totals = NOTHING
     cpu_s: float = 0.0
     failures: int = 0
+    eventful: int = 0
 
     def plus(self, outcome: Outcome) -> "Spent":
         """With one more seed."""
+        counts = outcome.totals._asdict()
         return Spent(
             self.totals.plus(outcome.totals),
             self.cpu_s + outcome.cpu_s,
             self.failures + bool(outcome.failure),
+            self.eventful + all(counts[name] >= least for name, least in _EVENTFUL.items()),
         )
 
     @property
@@ -91,6 +96,7 @@ class Report:
         self._wipe()
         for name, value in self.all.totals._asdict().items():
             print(f"{name:>12} {value:,.0f}")
+        print(f"{'eventful':>12} {self.all.eventful:,}")
         print(f"{'failures':>12} {len(self._failed)}")
         print()
         print(self._by_mix())

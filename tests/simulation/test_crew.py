@@ -7,6 +7,7 @@ import pytest
 
 from orchestrix_raft.simulation.crew import Crew
 from orchestrix_raft.simulation.report import Report
+from orchestrix_raft.simulation.run import NOTHING
 from orchestrix_raft.simulation.seeds import Outcome, try_seed
 
 CHILD = """
@@ -73,6 +74,17 @@ def test_a_report_counts_what_failed_and_says_how_to_replay_it(capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert "seed 8 mix power: VIOLATION seed 8: a promise" in printed
     assert "replay: python -m orchestrix_raft.simulation --seed 8 --mix power\n" in printed
+
+
+def test_a_report_counts_the_seeds_in_which_enough_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    enough = NOTHING._replace(seeds=1, virtual_s=60, jobs=200, faults=5)
+    report = Report(4)
+    for seed, totals in enumerate(
+        (enough, enough._replace(virtual_s=59), enough._replace(jobs=199), enough._replace(faults=4))
+    ):
+        report.take(Outcome(seed, "power", totals=totals))
+    assert report.close() == 0
+    assert "\n    eventful 1\n" in capsys.readouterr().out
 
 
 def test_the_program_tells_totals_of_real_seeds() -> None:
