@@ -178,8 +178,10 @@ def test_truncation_drops_the_tail_and_lowers_what_is_durable(bench: Bench) -> N
     journal = filled(bench, 6)
     journal.truncate_from(4)
     assert (journal.last_index, journal.durable_index) == (3, 3)
+    assert [e.index for e in held(journal)] == [1, 2, 3]
     journal.append(entry(4, term=2))
     assert (journal.last_index, journal.durable_index) == (4, 3)
+    assert held(journal)[3:] == [entry(4, term=2)]
     assert [e.index for e in held(bench.after_power_loss())] == [1, 2, 3, 4, 5, 6]
 
 
